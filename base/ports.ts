@@ -1,0 +1,29 @@
+/** What the cores take from outside: hashing, randomness, clocks, and the wire codec. `agent` implements them, so does the simulator. */
+
+export interface Hash {
+  /** SHA-256 (FIPS 180-4): 32 bytes of its own. */
+  sha256(bytes: Uint8Array): Uint8Array
+}
+
+export interface Random {
+  /** `count` unpredictable (in the simulator: seeded) bytes. */
+  bytes(count: number): Uint8Array
+  /** A number in [0, 1). */
+  fraction(): number
+}
+
+export interface Clock {
+  /** Milliseconds that only grow, unrelated to wall time; every deadline is measured on this one. */
+  monotonicMs(): number
+  /** Unix time in milliseconds; may be wrong, jump and run backwards. */
+  wallMs(): number
+  /** Whether the board says that its wall clock is synchronised. */
+  trusted(): boolean
+}
+
+/** CBOR (RFC 8949) as it travels: no tags, no indefinite lengths, bounded depth, valid UTF-8. */
+export interface Codec {
+  encode(value: unknown): Uint8Array
+  /** Undefined for anything that is not one well-formed item of the permitted kind. */
+  decode(bytes: Uint8Array): unknown
+}

@@ -1,0 +1,23 @@
+/** Why the data layer says no to a caller: a code of the closed table in `agent/errors.ts`, and one sentence. */
+
+export type RefusalCode =
+  | 'HS_INVALID_NAME'
+  | 'HS_INVALID_KEY'
+  | 'HS_INVALID_PAYLOAD'
+  | 'HS_INVALID_VECTOR'
+  | 'HS_INVALID_SETTINGS'
+  | 'HS_TOO_LARGE'
+  | 'HS_COLLECTION_EXISTS'
+  | 'HS_COLLECTION_LIMIT'
+  | 'HS_PRECONDITION_FAILED'
+  | 'HS_STORE_WRITE_FAILED'
+
+export interface Refusal {
+  readonly ok: false
+  readonly code: RefusalCode
+  readonly detail: string
+}
+
+export function refuse(code: RefusalCode, detail: string): Refusal {
+  return { ok: false, code, detail }
+}

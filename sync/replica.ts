@@ -1,0 +1,120 @@
+/** One copy of the data: what the agent, a sync session and the simulator see of it. */
+import type { Origin } from './dot.ts'
+import type { Refusal } from './refusal.ts'
+
+export type Metric = 'cosine' | 'l2' | 'dot'
+export type ConflictPolicy = 'lww' | 'siblings' | 'append'
+
+export interface CollectionSettings {
+  /** Length of the vectors; undefined until the first vector or a creation that names it. */
+  readonly dimension: number | undefined
+  readonly metric: Metric
+  readonly conflict: ConflictPolicy
+}
+
+export interface CollectionView extends CollectionSettings {
+  readonly name: string
+  readonly generation: number
+  /** Live records: keys whose winner is not a tombstone. */
+  readonly recordCount: number
+  /** Live records with a vector. */
+  readonly vectorCount: number
+  /** Unix milliseconds by the clock of whoever created it. */
+  readonly createdAtMs: number
+  /** Root of the digest tree, 16 bytes, of what is durable. */
+  readonly digest: Uint8Array
+}
+
+/** A version as users see it. */
+export interface VersionView {
+  readonly origin: Origin
+  readonly counter: number
+  /** Hybrid logical clock: Unix milliseconds, and a tick among writes of one millisecond. */
+  readonly timeMs: number
+  readonly tick: number
+  readonly trustedTime: boolean
+}
+
+export interface RecordView {
+  readonly key: string
+  readonly version: VersionView
+  /** `"origin:counter"`, with siblings the hash of the set; without quotes. */
+  readonly etag: string
+  /** JSON text in UTF-8, exactly as the accepting agent made it. */
+  readonly payload?: Uint8Array
+  /** Raw bytes with their media type, instead of `payload`. */
+  readonly data?: Uint8Array
+  readonly contentType?: string
+  /** Little-endian float32. */
+  readonly vector?: Uint8Array
+  /** Further concurrent versions (policies `siblings` and `append`); their content fields are as above. */
+  readonly conflicts?: readonly Omit<RecordView, 'key' | 'etag' | 'conflicts'>[]
+}
+
+/** Content of a write: `payload` or `data` with `contentType`, or neither; and perhaps a vector. */
+export interface WriteContent {
+  readonly payload?: Uint8Array
+  readonly data?: Uint8Array
+  readonly contentType?: string
+  readonly vector?: readonly number[]
+}
+
+export interface LocalWrite {
+  readonly collection: string
+  /** Undefined: a key is made, time-ordered and unique across robots. */
+  readonly key: string | undefined
+  /** Undefined: delete. */
+  readonly content: WriteContent | undefined
+  /** Holds when the record's etag is one of these; `*` when the record exists. */
+  readonly ifMatch?: readonly string[]
+  /** `If-None-Match: *`: holds when the record does not exist. */
+  readonly ifAbsent?: boolean
+}
+
+export interface WriteDone {
+  readonly ok: true
+  /** `unchanged`: a delete of what is not there. */
+  readonly outcome: 'created' | 'replaced' | 'deleted' | 'unchanged'
+  readonly key: string
+  /** Absent when unchanged. */
+  readonly version?: VersionView
+  readonly etag?: string
+}
+
+export interface RecordRange {
+  readonly prefix?: string
+  /** Inclusive. */
+  readonly from?: string
+  /** Exclusive. */
+  readonly to?: string
+  readonly reverse?: boolean
+  /** Continue behind this key (in the direction of the scan). */
+  readonly after?: string
+}
+
+export interface Replica {
+  /** Drawn when the store was made: names this feed and this store. Lower-case hex, 32 digits. */
+  readonly storeId: string
+  /** Lamport clock: +1 for each local write, max + 1 on received versions. */
+  logicalClock(): number
+  /** Takes a peer's gossiped Lamport clock: max only. */
+  observeLogicalClock(clock: number): void
+  /** User collections, by name. */
+  collections(): readonly CollectionView[]
+  collection(name: string): CollectionView | undefined
+  /** Creates a collection, or says that it exists with the same settings (`created: false`). Fields left out take their defaults. */
+  createCollection(name: string, settings: Partial<CollectionSettings>): Promise<{ readonly ok: true; readonly created: boolean } | Refusal>
+  /** Deletes a collection and its generation, replicated; false when there was none. */
+  deleteCollection(name: string): Promise<boolean | Refusal>
+  /** Applies the writes in order as part of one write group; results in the same order. Resolves once they are what HS_DURABILITY promises. */
+  write(writes: readonly LocalWrite[]): Promise<readonly (WriteDone | Refusal)[]>
+  /** The live record; undefined when there is none. An unknown collection has none. */
+  get(collection: string, key: string): RecordView | undefined
+  /** At most `limit` live records of a range, and whether more follow. */
+  list(collection: string, range: RecordRange, limit: number): Promise<{ readonly records: readonly RecordView[]; readonly more: boolean }>
+  /** All live records of a range from one snapshot, in pages bounded in rows and bytes. */
+  scan(collection: string, range: RecordRange): AsyncIterable<readonly RecordView[]>
+  /** Calls back after every durable change of a collection's digest. */
+  onChange(listener: (collection: string) => void): void
+  close(): Promise<void>
+}

@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config'
+
+// Projects by what they need: `unit` and `sim` need nothing but Node and are part of `npm run check`;
+// the others start real agents, sockets, namespaces.
+const project = (name: string, include: string[], testTimeout: number, extra: object = {}) => ({
+  test: { name, include, testTimeout, hookTimeout: testTimeout, ...extra },
+})
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/closing-line.ts'],
+    projects: [
+      project('unit', ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'], 30_000),
+      project('sim', ['test/sim/**/*.test.ts'], 60_000),
+      project('integration', ['test/integration/**/*.test.ts'], 300_000, { fileParallelism: false }),
+      project('host', ['test/host/**/*.test.ts'], 300_000, { fileParallelism: false }),
+    ],
+  },
+})
