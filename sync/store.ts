@@ -1,10 +1,11 @@
 /**
  * The store port: an ordered map from byte strings to byte strings with atomic batches and snapshots, as LevelDB is one.
- * Contract, kept by every implementation (test/contract/store.ts):
+ * Contract, kept by every implementation (test/contract/store.test.ts):
  *   S1 keys are ordered by bytes;
  *   S2 a batch is applied whole or not at all, also across a crash;
  *   S3 when a batch written with `sync` resolves, it and every earlier batch survive a power cut;
  *   S4 a snapshot never changes.
+ * Keys and values read from a store belong to the reader. They may be of a subclass of Uint8Array whose `slice` is a view.
  */
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array]

@@ -1,0 +1,128 @@
+/**
+ * What is known of one collection while the store is open: counts, version vector, collected vector, digest. Loaded from its rows,
+ * changed only by a write batch, and written back by it.
+ */
+import { createByteReader, createByteWriter, EMPTY, readU32, toHex, u64Bytes, fromHex, concatBytes } from '../base/bytes.ts'
+import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
+import { createDigestSum, decodeSum, encodeSum, type DigestSum } from './digest.ts'
+import type { Origin } from './dot.ts'
+import { STAMP_ZERO, type Stamp } from './hlc.ts'
+import { allCollections, bucketAtOfRow, bucketsOf, collectedOf, originAtOfVectorRow, vectorOf } from './rows.ts'
+import type { Row, RowRange, StoreReader } from './store.ts'
+import { readCounter, readOrigin, readStamp, writeStamp } from './version.ts'
+
+/** 8 random bytes in lower-case hexadecimal, drawn at each opening of the store (R2). */
+export type RunId = string
+
+export interface VectorEntry {
+  readonly counter: number
+  /** The run in which the origin wrote that counter. */
+  readonly run: RunId
+}
+
+export interface CollectionState {
+  readonly cid: number
+  readonly name: string
+  readonly generation: number
+  /** Deleted: its rows are being purged, nobody sees it. */
+  dropped: boolean
+  /** Keys whose entry is live. */
+  recordCount: number
+  /** Live keys whose winner has a vector. */
+  vectorCount: number
+  /** Greatest stamp ever collected as a tombstone (R1). */
+  collectedStampMax: Stamp
+  readonly vector: Map<Origin, VectorEntry>
+  /** G: tombstones collected up to here (R6). */
+  readonly collected: Map<Origin, number>
+  /** Sum over all buckets. */
+  readonly total: DigestSum
+  /** Buckets touched since the store was opened. */
+  readonly bucketByIndex: Map<number, DigestSum>
+}
+
+export function createCollectionState(cid: number, name: string, generation: number): CollectionState {
+  return {
+    cid,
+    name,
+    generation,
+    dropped: false,
+    recordCount: 0,
+    vectorCount: 0,
+    collectedStampMax: STAMP_ZERO,
+    vector: new Map(),
+    collected: new Map(),
+    total: createDigestSum(),
+    bucketByIndex: new Map(),
+  }
+}
+
+/** generation(8) dropped(1) records(8) vectors(8) collected stamp(8) sum(16) count(4) name. */
+export function encodeCollectionRow(state: CollectionState): Uint8Array {
+  const stamp = new Uint8Array(8)
+  writeStamp(stamp, 0, state.collectedStampMax)
+  return createByteWriter(96)
+    .u64(state.generation)
+    .u8(state.dropped ? 1 : 0)
+    .u64(state.recordCount)
+    .u64(state.vectorCount)
+    .raw(stamp)
+    .raw(encodeSum(state.total))
+    .raw(encodeUtf8(state.name) ?? EMPTY)
+    .finish()
+}
+
+function decodeCollectionRow(cid: number, value: Uint8Array): CollectionState {
+  const reader = createByteReader(value)
+  const generation = reader.u64()
+  const dropped = reader.u8() === 1
+  const recordCount = reader.u64()
+  const vectorCount = reader.u64()
+  const collectedStampMax = readStamp(reader.raw(8), 0)
+  const total = decodeSum(reader.raw(20))
+  const state = createCollectionState(cid, decodeUtf8(reader.rest()) ?? '', generation)
+  return Object.assign(state, { dropped, recordCount, vectorCount, collectedStampMax, total })
+}
+
+export function encodeVectorEntry(entry: VectorEntry): Uint8Array {
+  return concatBytes(u64Bytes(entry.counter), fromHex(entry.run) ?? new Uint8Array(8))
+}
+
+/** Every collection of the store, the dropped ones included. Reads a few rows a collection, never its records. */
+export async function loadCollections(reader: StoreReader): Promise<CollectionState[]> {
+  const states: CollectionState[] = []
+  for await (const [row, value] of rowsOf(reader, allCollections)) {
+    const state = decodeCollectionRow(readU32(row, 1), value)
+    for await (const [vectorRow, entry] of rowsOf(reader, vectorOf(state.cid))) {
+      state.vector.set(readOrigin(vectorRow, originAtOfVectorRow), { counter: readCounter(entry, 0), run: toHex(entry.subarray(8, 16)) })
+    }
+    for await (const [collectedRow, counter] of rowsOf(reader, collectedOf(state.cid))) {
+      state.collected.set(readOrigin(collectedRow, originAtOfVectorRow), readCounter(counter, 0))
+    }
+    states.push(state)
+  }
+  return states
+}
+
+/** The kept level of the digest tree, by bucket; a bucket without items has no row. */
+export async function loadBuckets(reader: StoreReader, cid: number): Promise<Map<number, DigestSum>> {
+  const sums = new Map<number, DigestSum>()
+  for await (const [row, value] of rowsOf(reader, bucketsOf(cid))) sums.set(readU32(row, bucketAtOfRow), decodeSum(value))
+  return sums
+}
+
+const ROWS_PER_PAGE = 256
+
+/** The rows of a range one by one, read in small pages. */
+export async function* rowsOf(reader: StoreReader, range: RowRange): AsyncGenerator<Row> {
+  const cursor = reader.scan(range)
+  try {
+    for (;;) {
+      const page = await cursor.next(ROWS_PER_PAGE)
+      if (page.length === 0) return
+      yield* page
+    }
+  } finally {
+    await cursor.close()
+  }
+}

@@ -1,0 +1,356 @@
+/**
+ * Opens a replica on a store: the single place where writes, reads, snapshots for sessions and the purge of deleted collections meet.
+ *
+ * Durability (R3): `fsync` acknowledges a write when it is durable; `deferred` when it is written, and the driver flushes. In both,
+ * what others are told - digests, counts, snapshots - is durable first.
+ */
+import { toHex } from '../base/bytes.ts'
+import type { Clock, Hash, Random } from '../base/ports.ts'
+import { rowsOf, type CollectionState, type RunId, type VectorEntry } from './collection-state.ts'
+import { createItemHasher, rootDigest } from './digest.ts'
+import type { Dot, Origin } from './dot.ts'
+import { createGroupCommit, type GroupCommit } from './group-commit.ts'
+import { nameFault } from './key.ts'
+import { createOrCompare, deleteGeneration } from './collection-writes.ts'
+import { applyLocalWrite, type WriteContext } from './local-write.ts'
+import { purgeCollection } from './purge.ts'
+import { scanRecords } from './record-scan.ts'
+import { viewRecord } from './record-view.ts'
+import { refuse, type Refusal } from './refusal.ts'
+import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection, type AppliedItems, type RemoteItem } from './remote-write.ts'
+import type { CollectionView, RecordView, Replica } from './replica.ts'
+import { openReplicaSnapshot, type ReplicaSnapshot, type ResumePoint } from './replica-snapshot.ts'
+import { drawRun, encodeClock, loadReplicaState, takeNewOrigin, type ReplicaState } from './replica-state.ts'
+import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
+import { cursorRow, dotAtOfLogRow, metaRow, recordRow, runsOf } from './rows.ts'
+import { isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import type { Store } from './store.ts'
+import { ORIGIN_BYTES, readCounter } from './version.ts'
+import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
+
+export interface ReplicaOptions {
+  readonly store: Store
+  readonly hash: Hash
+  readonly random: Random
+  readonly clock: Clock
+  /** 16 bytes, the same in the whole swarm. */
+  readonly digestSalt: Uint8Array
+  /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
+  readonly clockDriftMaxMs: number
+  readonly durability: 'fsync' | 'deferred'
+}
+
+/** What a session tells and asks of its replica. */
+export interface SyncReplica {
+  readonly storeId: string
+  readonly saltId: Uint8Array
+  logicalClock(): number
+  /** A durable moment; must be closed. */
+  snapshot(): Promise<ReplicaSnapshot>
+  /** Where an interrupted tail from this store stands. */
+  resumePoint(collection: string, generation: number, senderStore: Uint8Array): ResumePoint | undefined
+  /** Applies one frame, durable when it resolves; undefined when this replica has no such generation. */
+  applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
+  applyMark(collection: string, generation: number, mark: ReadonlyMap<Origin, VectorEntry>, senderStore: Uint8Array): Promise<boolean>
+  dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
+  /**
+   * Compares what a peer knows of the own origin with the own history (R2, P15). When the peer knows more, or another run, this replica
+   * takes a new origin before it writes again.
+   */
+  checkHistory(collection: string, generation: number, known: ReadonlyMap<Origin, VectorEntry>): Promise<'same' | 'forked'>
+}
+
+export interface RemoteFrame {
+  readonly collection: string
+  readonly generation: number
+  readonly items: readonly RemoteItem[]
+  /** The sender's Lamport clock. */
+  readonly logicalClock: number
+  /** L1: ignore what the own vector covers. */
+  readonly skipCovered: boolean
+  /** L1: where the tail stands after this frame. */
+  readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint }
+}
+
+export interface ReplicaCounters {
+  conflicts: number
+  clocksAhead: number
+  newOrigins: number
+  quarantined: number
+}
+
+export interface OpenReplica extends Replica, SyncReplica {
+  readonly counters: Readonly<ReplicaCounters>
+  /** The system collection's view: gossiped like any other, shown to no user. */
+  systemCollection(): CollectionView | undefined
+  /** Makes everything written so far durable, and tells it to listeners. */
+  flush(): Promise<void>
+}
+
+interface PublishedView {
+  readonly view: CollectionView | undefined
+  readonly name: string
+}
+
+export async function openReplica(options: ReplicaOptions): Promise<OpenReplica> {
+  const { store, hash, random, clock } = options
+  const hasher = createItemHasher(hash, options.digestSalt)
+  const run: RunId = drawRun(random)
+  const load = (): Promise<ReplicaState> => loadReplicaState(store, random, run, options.clockDriftMaxMs)
+  let state = await load()
+  const counters: ReplicaCounters = { conflicts: 0, clocksAhead: 0, newOrigins: 0, quarantined: state.quarantined }
+  const context: WriteContext = {
+    get state() {
+      return state
+    },
+    clock,
+    random,
+    hash,
+  }
+
+  const publishedByName = new Map<string, CollectionView>()
+  let publishedClock = state.lamport
+  const listeners: ((collection: string) => void)[] = []
+  /** Views of written groups that are not durable yet (`deferred` only). */
+  let unpublished = new Map<string, PublishedView>()
+  let isClosing = false
+
+  const viewOf = (collection: CollectionState): CollectionView => ({
+    name: collection.name,
+    generation: collection.generation,
+    ...state.model.settings(collection.name, collection.generation),
+    recordCount: collection.recordCount,
+    vectorCount: collection.vectorCount,
+    createdAtMs: state.model.createdAtMs(collection.name, collection.generation),
+    digest: rootDigest(hash, collection.total),
+  })
+
+  const publish = (): void => {
+    const views = unpublished
+    unpublished = new Map()
+    publishedClock = state.lamport
+    for (const { name, view } of views.values()) {
+      if (view === undefined) publishedByName.delete(name)
+      else publishedByName.set(name, view)
+    }
+    for (const name of views.keys()) for (const listener of listeners) listener(name)
+  }
+
+  /** Views of what a group changed; a change of settings shows in the collection that they belong to. */
+  const capture = (batch: WriteBatch): PublishedView[] => {
+    const names = new Set<string>()
+    for (const collection of batch.touched) {
+      names.add(collection.name)
+      if (collection.name !== SYSTEM_COLLECTION) continue
+      for (const key of batch.overlay.get(collection.cid)?.keys() ?? []) names.add(key.split('/')[1] ?? '')
+    }
+    return [...names].filter(Boolean).map(name => {
+      const collection = state.collectionByName.get(name)
+      return { name, view: collection && viewOf(collection) }
+    })
+  }
+
+  const commit: GroupCommit = createGroupCommit<PublishedView[]>({
+    createBatch: () =>
+      createWriteBatch({ reader: store, hasher, inFlight: () => commit.inFlight()?.overlay, nextSequence: () => (state.sequence += 1) }),
+    seal(batch) {
+      batch.seal()
+      batch.put(metaRow('clock'), encodeClock(state))
+      return capture(batch)
+    },
+    write: (batch, sync) => store.write(batch.changes, { sync }),
+    written(views, sync) {
+      for (const view of views) unpublished.set(view.name, view)
+      if (sync) publish()
+    },
+    async recover() {
+      state = await load()
+    },
+  })
+
+  const syncLocal = options.durability === 'fsync'
+  const submitLocal = <T>(job: (batch: WriteBatch) => T): Promise<T> => commit.submit(job, syncLocal)
+  const submitDurable = <T>(job: (batch: WriteBatch) => T): Promise<T> => commit.submit(job, true)
+
+  let purging: Promise<void> | undefined
+  const purge = async (): Promise<void> => {
+    for (const collection of state.dropped) {
+      if (isClosing || !(await purgeCollection({ store, state, submit: job => commit.submit(job, false) }, collection))) return
+      counters.quarantined = state.quarantined
+    }
+  }
+  const startPurge = (): void => {
+    // A purge that fails is taken up again at the next opening; its rows are invisible meanwhile.
+    purging ??= purge()
+      .catch(() => {})
+      .finally(() => (purging = undefined))
+  }
+
+  for (const collection of state.collectionByName.values()) publishedByName.set(collection.name, viewOf(collection))
+  if (state.dropped.size > 0) startPurge()
+
+  const reconcile = (batch: WriteBatch): void => {
+    if (reconcileCollections(state, batch).length > 0) startPurge()
+  }
+
+  const openCollection = (name: string): CollectionState | undefined => {
+    const collection = state.collectionByName.get(name)
+    return name === SYSTEM_COLLECTION ? undefined : collection
+  }
+
+  return {
+    get storeId() {
+      return state.storeId
+    },
+    saltId: hasher.saltId,
+    counters,
+    logicalClock: () => publishedClock,
+    observeLogicalClock(value) {
+      state.lamport = Math.max(state.lamport, value)
+      publishedClock = Math.max(publishedClock, value)
+    },
+    collections: () =>
+      [...publishedByName.values()].filter(({ name }) => name !== SYSTEM_COLLECTION).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    collection: name => (name === SYSTEM_COLLECTION ? undefined : publishedByName.get(name)),
+    systemCollection: () => publishedByName.get(SYSTEM_COLLECTION),
+
+    async createCollection(name, settings) {
+      const fault = nameFault(name)
+      if (fault !== undefined) return refuse('HS_INVALID_NAME', fault)
+      const unfit = SETTING_FIELDS.find(field => settings[field] !== undefined && !isSettingValue(field, settings[field]))
+      if (unfit !== undefined) return refuse('HS_INVALID_SETTINGS', `${unfit} cannot be ${JSON.stringify(settings[unfit])}`)
+      return attempt(() => submitLocal(batch => createOrCompare(context, batch, name, settings)))
+    },
+
+    async deleteCollection(name) {
+      return attempt(() =>
+        submitLocal(batch => {
+          const collection = openCollection(name)
+          if (collection === undefined) return false
+          deleteGeneration(context, batch, collection)
+          reconcile(batch)
+          return true
+        }),
+      )
+    },
+
+    async write(writes) {
+      const answer = await attempt(() => submitLocal(batch => writes.map(write => applyLocalWrite(context, batch, write))))
+      return Array.isArray(answer) ? answer : writes.map(() => answer)
+    },
+
+    get(name, key) {
+      const collection = openCollection(name)
+      if (collection === undefined || !key.isWellFormed()) return undefined
+      const value = store.get(recordRow(collection.cid, keyBytes(key)))
+      const stored = value && decodeStoredEntry(value)
+      return stored && viewRecord(key, stored.entry, hash)
+    },
+
+    async list(name, range, limit) {
+      const collection = openCollection(name)
+      if (collection === undefined) return { records: [], more: false }
+      const records: RecordView[] = []
+      for await (const page of scanRecords(store, collection, range, hash)) {
+        records.push(...page)
+        if (records.length > limit) break
+      }
+      return { records: records.slice(0, limit), more: records.length > limit }
+    },
+
+    async *scan(name, range) {
+      const collection = openCollection(name)
+      if (collection !== undefined) yield* scanRecords(store, collection, range, hash)
+    },
+
+    onChange: listener => void listeners.push(listener),
+
+    async flush() {
+      await commit.idle()
+      await store.flush()
+      publish()
+    },
+
+    async snapshot() {
+      const snapshot = store.snapshot()
+      // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
+      if (!syncLocal) await store.flush()
+      return openReplicaSnapshot(snapshot, hash, hasher.saltId)
+    },
+
+    resumePoint(name, generation, senderStore) {
+      const collection = state.collectionByName.get(name)
+      if (collection?.generation !== generation) return undefined
+      const value = store.get(cursorRow(collection.cid, senderStore))
+      return value && decodeResumePoint(value)
+    },
+
+    applyItems: frame =>
+      submitDurable(batch => {
+        const collection = remoteCollection(state, batch, frame.collection, frame.generation)
+        if (collection === undefined) return undefined
+        const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
+        counters.conflicts += result.conflicts
+        counters.clocksAhead += result.clocksAhead
+        if (result.applied > 0) state.lamport = Math.max(state.lamport, frame.logicalClock) + 1
+        if (frame.resume !== undefined) batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
+        if (collection.name === SYSTEM_COLLECTION) reconcile(batch)
+        return result
+      }),
+
+    applyMark: (name, generation, mark, senderStore) =>
+      submitDurable(batch => {
+        const collection = remoteCollection(state, batch, name, generation)
+        if (collection === undefined) return false
+        batch.del(cursorRow(collection.cid, senderStore))
+        if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
+        return true
+      }),
+
+    dropItems: (name, generation, items) =>
+      submitDurable(batch => {
+        const collection = remoteCollection(state, batch, name, generation)
+        return collection === undefined ? 0 : dropItems(batch, collection, items)
+      }),
+
+    async checkHistory(name, generation, known) {
+      const collection = state.collectionByName.get(name)
+      const theirs = known.get(state.origin)
+      if (collection?.generation !== generation || theirs === undefined) return 'same'
+      const own = collection.vector.get(state.origin)?.counter ?? 0
+      if (theirs.counter <= own && (await runOf(store, collection.cid, { origin: state.origin, counter: theirs.counter })) === theirs.run) return 'same'
+      await submitDurable(batch => {
+        takeNewOrigin(state, batch, random)
+        counters.newOrigins += 1
+      })
+      return 'forked'
+    },
+
+    async close() {
+      isClosing = true
+      await purging
+      await commit.idle()
+      await store.flush()
+      await store.close()
+    },
+  }
+}
+
+/** A write that could not be made durable is the environment's fault, and an answer, not an exception. */
+async function attempt<T>(action: () => Promise<T>): Promise<T | Refusal> {
+  try {
+    return await action()
+  } catch (error) {
+    return refuse('HS_STORE_WRITE_FAILED', error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** The run in which the own counter was written: the last that began at or before it. */
+async function runOf(store: Store, cid: number, dot: Dot): Promise<RunId | undefined> {
+  let found: RunId | undefined
+  for await (const [row, value] of rowsOf(store, runsOf(cid, dot.origin))) {
+    if (readCounter(row, dotAtOfLogRow + ORIGIN_BYTES) > dot.counter) break
+    found = toHex(value)
+  }
+  return found
+}

@@ -1,0 +1,143 @@
+/** Versions, marks and drops that come from a peer, put into a write group. */
+import type { Clock, Random } from '../base/ports.ts'
+import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
+import type { Dot, Origin } from './dot.ts'
+import { mergeEntries } from './entry.ts'
+import { COLLECTIONS_MAX } from './local-write.ts'
+import type { ReplicaState } from './replica-state.ts'
+import { takeNewOrigin } from './replica-state.ts'
+import { SYSTEM_COLLECTION } from './settings.ts'
+import type { Version } from './version.ts'
+import type { WriteBatch } from './write-batch.ts'
+
+export interface RemoteItem {
+  readonly key: string
+  readonly version: Version
+}
+
+export interface AppliedItems {
+  /** Versions that changed something here. */
+  readonly applied: number
+  /** Stamps too far ahead of the own clock to move it (P6). */
+  readonly clocksAhead: number
+  /** Concurrent versions that met and of which `lww` dropped one. */
+  readonly conflicts: number
+}
+
+export interface RemoteContext {
+  readonly state: ReplicaState
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** The collection that a peer speaks of; undefined when this replica has another generation of it, or none and no room. */
+export function remoteCollection(state: ReplicaState, batch: WriteBatch, name: string, generation: number): CollectionState | undefined {
+  const existing = state.collectionByName.get(name)
+  if (existing !== undefined) return existing.generation === generation ? existing : undefined
+  if (generation <= state.model.deletedGeneration(name) || state.collectionByName.size > COLLECTIONS_MAX) return undefined
+  const collection = createCollectionState(state.nextCid++, name, generation)
+  state.collectionByName.set(name, collection)
+  batch.touch(collection)
+  return collection
+}
+
+/**
+ * Merges a peer's versions. With `skipCovered` (L1) a dot that the own vector covers is ignored: it was here and has been superseded,
+ * or still is. Repair (L2) passes false.
+ */
+export function applyRemoteItems(
+  context: RemoteContext,
+  batch: WriteBatch,
+  collection: CollectionState,
+  items: readonly RemoteItem[],
+  skipCovered: boolean,
+): AppliedItems {
+  const { state, clock } = context
+  const isSystem = collection.name === SYSTEM_COLLECTION
+  const policy = isSystem ? 'siblings' : state.model.settings(collection.name, collection.generation).conflict
+  const wallMs = clock.wallMs()
+  let applied = 0
+  let clocksAhead = 0
+  let conflicts = 0
+  for (const { key, version } of items) {
+    if (skipCovered && (collection.vector.get(version.origin)?.counter ?? 0) >= version.counter) continue
+    const before = batch.entry(collection, key)
+    const after = mergeEntries(before?.entry, [version], policy)
+    if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1
+    if (before !== undefined && policy === 'lww' && isConflict(before.entry[0], version)) conflicts += 1
+    if (after === before?.entry) continue
+    batch.replace(collection, key, before, after)
+    applied += 1
+    if (isSystem) state.model.apply(key, after)
+  }
+  return { applied, clocksAhead, conflicts }
+}
+
+function isConflict(mine: Version | undefined, theirs: Version): boolean {
+  if (mine === undefined || (mine.origin === theirs.origin && mine.counter === theirs.counter)) return false
+  const saw = (a: Version, b: Version): boolean => a.context.some(dot => dot.origin === b.origin && dot.counter >= b.counter)
+  return !saw(mine, theirs) && !saw(theirs, mine)
+}
+
+/**
+ * Advances the vector to a peer's mark (R5): everything live that the mark covers has been applied here. Returns whether the mark
+ * knows more of the own origin than this replica does, which took a new origin then (R2, P15).
+ */
+export function applyMark(
+  context: RemoteContext,
+  batch: WriteBatch,
+  collection: CollectionState,
+  mark: ReadonlyMap<Origin, VectorEntry>,
+): { readonly tookNewOrigin: boolean } {
+  const { state, random } = context
+  let tookNewOrigin = false
+  for (const [origin, entry] of mark) {
+    if ((collection.vector.get(origin)?.counter ?? 0) >= entry.counter) continue
+    if (origin === state.origin) {
+      takeNewOrigin(state, batch, random)
+      tookNewOrigin = true
+    }
+    batch.setVector(collection, origin, entry)
+  }
+  return { tookNewOrigin }
+}
+
+/** Removes versions without a trace: they were collected elsewhere after everybody had seen them superseded (R6). */
+export function dropItems(
+  batch: WriteBatch,
+  collection: CollectionState,
+  items: readonly { readonly key: string; readonly dot: Dot }[],
+): number {
+  let dropped = 0
+  for (const { key, dot } of items) {
+    const before = batch.entry(collection, key)
+    if (before === undefined) continue
+    const left = before.entry.filter(version => version.origin !== dot.origin || version.counter !== dot.counter)
+    if (left.length === before.entry.length) continue
+    batch.replace(collection, key, before, left.length === 0 ? undefined : left)
+    dropped += 1
+  }
+  return dropped
+}
+
+/**
+ * Brings the open collections in line with the system collection: drops generations that were deleted, opens those that were created
+ * elsewhere. Returns the dropped ones.
+ */
+export function reconcileCollections(state: ReplicaState, batch: WriteBatch): CollectionState[] {
+  const dropped: CollectionState[] = []
+  for (const name of state.model.names()) {
+    const open = state.collectionByName.get(name)
+    if (open !== undefined && open.generation <= state.model.deletedGeneration(name)) {
+      open.dropped = true
+      state.collectionByName.delete(name)
+      state.dropped.add(open)
+      batch.touch(open)
+      dropped.push(open)
+    }
+    const live = state.model.liveGeneration(name)
+    if (live !== undefined && !state.collectionByName.has(name)) remoteCollection(state, batch, name, live)
+  }
+  return dropped
+}
+

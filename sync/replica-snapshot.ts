@@ -1,0 +1,177 @@
+/**
+ * A replica at one durable moment, as a sync session reads it: vectors, roots, log tails and tree nodes, all from one snapshot (R6).
+ */
+import { concatBytes, u64Bytes } from '../base/bytes.ts'
+import type { Hash } from '../base/ports.ts'
+import { loadBuckets, loadCollections, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
+import {
+  addItem,
+  addSum,
+  BUCKET_LEVEL,
+  createDigestSum,
+  FANOUT,
+  ITEM_HASH_BYTES,
+  nodeIndex,
+  rootDigest,
+  type DigestSum,
+} from './digest.ts'
+import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
+import { findVersionBytes } from './entry.ts'
+import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow } from './rows.ts'
+import type { StoreSnapshot } from './store.ts'
+import { originBytes, readCounter, readDot, ORIGIN_BYTES } from './version.ts'
+import { keyText, SEQUENCE_BYTES } from './write-batch.ts'
+
+/** One version as it lies in the store: nothing is decoded on the way to the wire. */
+export interface EncodedItem {
+  readonly key: Uint8Array
+  readonly version: Uint8Array
+  readonly dot: Dot
+}
+
+/** What a digest item row says: which version of which key, and its hash. */
+export interface ItemSummary {
+  readonly key: string
+  readonly dot: Dot
+  readonly hash: Uint8Array
+}
+
+/** Where a log tail stands: everything up to this dot, in ascending order of origin and counter, has been sent. */
+export type TailPosition = Dot
+
+export interface CollectionSnapshot {
+  readonly name: string
+  readonly generation: number
+  readonly vector: ReadonlyMap<Origin, VectorEntry>
+  /** The vector without runs. */
+  readonly counters: VersionVector
+  /** G (R6). */
+  readonly collected: VersionVector
+  /** 16 bytes. */
+  readonly root: Uint8Array
+  /** Hash of everything that must be equal before roots are compared (R4), 16 bytes. */
+  readonly knowledge: Uint8Array
+  /** Versions held, tombstones included. */
+  readonly itemCount: number
+  /** Live versions that this vector covers and `after` does not, ascending by origin and counter, from behind `resume` where it applies. */
+  logTail(after: VersionVector, resume?: ResumePoint): AsyncGenerator<EncodedItem>
+  /** The 16 children of a node of the digest tree. */
+  children(level: number, index: number): Promise<readonly DigestSum[]>
+  /** All nodes of the level that is kept in rows. */
+  buckets(): Promise<ReadonlyMap<number, DigestSum>>
+  items(level: number, index: number): AsyncGenerator<ItemSummary>
+  /** The version with this dot. */
+  item(key: Uint8Array, dot: Dot): EncodedItem | undefined
+}
+
+/** How far an earlier, interrupted tail came (R5): `position` in a tail towards `target`. */
+export interface ResumePoint {
+  readonly target: VersionVector
+  readonly position: TailPosition
+}
+
+export interface ReplicaSnapshot {
+  collections(): Iterable<CollectionSnapshot>
+  collection(name: string): CollectionSnapshot | undefined
+  close(): Promise<void>
+}
+
+const KNOWLEDGE_LABEL = Uint8Array.from([...'hs knowledge 1\0'].map(character => character.charCodeAt(0)))
+
+/** Generation, vector, collected vector and salt: replicas for which this is equal must have equal roots (R4). */
+export function knowledgeHash(hash: Hash, saltId: Uint8Array, generation: number, vector: VersionVector, collected: VersionVector): Uint8Array {
+  const parts = [KNOWLEDGE_LABEL, saltId, u64Bytes(generation)]
+  for (const entries of [sortedEntries(vector), sortedEntries(collected)]) {
+    parts.push(u64Bytes(entries.length))
+    for (const [origin, counter] of entries) parts.push(originBytes(origin), u64Bytes(counter))
+  }
+  return hash.sha256(concatBytes(...parts)).subarray(0, 16)
+}
+
+export function countersOf(vector: ReadonlyMap<Origin, VectorEntry>): Map<Origin, number> {
+  return new Map([...vector].map(([origin, { counter }]) => [origin, counter]))
+}
+
+/** Takes over the store's snapshot: closing this closes that. */
+export async function openReplicaSnapshot(snapshot: StoreSnapshot, hash: Hash, saltId: Uint8Array): Promise<ReplicaSnapshot> {
+  const byName = new Map<string, CollectionSnapshot>()
+  for (const state of await loadCollections(snapshot)) {
+    if (!state.dropped) byName.set(state.name, createCollectionSnapshot(snapshot, state, hash, saltId))
+  }
+  return {
+    collections: () => byName.values(),
+    collection: name => byName.get(name),
+    close: () => snapshot.close(),
+  }
+}
+
+function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionState, hash: Hash, saltId: Uint8Array): CollectionSnapshot {
+  const { cid, name, generation, vector, collected, total } = state
+  const counters = countersOf(vector)
+
+  const readItem = (key: Uint8Array, dot: Dot): EncodedItem | undefined => {
+    const value = snapshot.get(recordRow(cid, key))
+    const dotBytes = concatBytes(originBytes(dot.origin), u64Bytes(dot.counter))
+    const version = value === undefined ? undefined : findVersionBytes(value, SEQUENCE_BYTES, dotBytes)
+    return version === undefined ? undefined : { key, version, dot }
+  }
+
+  return {
+    name,
+    generation,
+    vector,
+    counters,
+    collected,
+    root: rootDigest(hash, total),
+    knowledge: knowledgeHash(hash, saltId, generation, counters, collected),
+    itemCount: total.count,
+    async *logTail(after, resume) {
+      for (const [origin, counter] of sortedEntries(counters)) {
+        const from = tailStart(origin, after, resume)
+        if (from >= counter) continue
+        for await (const [row, key] of rowsOf(snapshot, logRange(cid, origin, from, counter))) {
+          const dot: Dot = { origin, counter: readCounter(row, dotAtOfLogRow + ORIGIN_BYTES) }
+          const item = readItem(key, dot)
+          if (item !== undefined) yield item
+        }
+      }
+    },
+    async children(level, index) {
+      const sums = Array.from({ length: FANOUT }, createDigestSum)
+      if (level < BUCKET_LEVEL) {
+        const width = FANOUT ** (BUCKET_LEVEL - level - 1)
+        const buckets = await loadBuckets(snapshot, cid)
+        for (const [bucket, sum] of buckets) {
+          const child = Math.floor(bucket / width)
+          const target = Math.floor(child / FANOUT) === index ? sums[child % FANOUT] : undefined
+          if (target !== undefined) addSum(target, sum)
+        }
+        return sums
+      }
+      for await (const [row, value] of rowsOf(snapshot, itemsUnder(cid, level, index))) {
+        const keyHash = row.subarray(keyHashAtOfItemRow, keyHashAtOfItemRow + 8)
+        const target = sums[nodeIndex(keyHash, level + 1) % FANOUT]
+        if (target !== undefined) addItem(target, value.subarray(0, ITEM_HASH_BYTES))
+      }
+      return sums
+    },
+    buckets: () => loadBuckets(snapshot, cid),
+    async *items(level, index) {
+      for await (const [row, value] of rowsOf(snapshot, itemsUnder(cid, level, index))) {
+        yield { key: keyText(row.subarray(keyAtOfItemRow)), dot: readDot(row, dotAtOfItemRow), hash: value.subarray(0, ITEM_HASH_BYTES) }
+      }
+    },
+    item: readItem,
+  }
+}
+
+/** Log rows of `origin` up to here need not be sent: the receiver's vector covers them, or an interrupted tail has sent them. */
+function tailStart(origin: Origin, after: VersionVector, resume: ResumePoint | undefined): number {
+  const covered = after.get(origin) ?? 0
+  if (resume === undefined) return covered
+  const { target, position } = resume
+  if (origin < position.origin) return Math.max(covered, target.get(origin) ?? 0)
+  if (origin === position.origin) return Math.max(covered, position.counter)
+  return covered
+}
+

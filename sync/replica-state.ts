@@ -1,0 +1,140 @@
+/** The state of an open replica: its identity, clocks and collections, as loaded from the store's rows. */
+import { createByteReader, createByteWriter, fromHex, toHex } from '../base/bytes.ts'
+import type { Random } from '../base/ports.ts'
+import { loadCollections, createCollectionState, rowsOf, type CollectionState, type RunId } from './collection-state.ts'
+import type { Origin } from './dot.ts'
+import { createHlc, STAMP_ZERO, type Hlc } from './hlc.ts'
+import { allQuarantined, FORMAT, keyOfRecordRow, metaRow, recordsOf } from './rows.ts'
+import { createSettingsModel, SYSTEM_COLLECTION, SYSTEM_GENERATION, type SettingsModel } from './settings.ts'
+import type { Store, StoreReader } from './store.ts'
+import { ORIGIN_BYTES, readStamp, writeStamp } from './version.ts'
+import { decodeStoredEntry, keyText, readSequence, type WriteBatch } from './write-batch.ts'
+
+const STORE_ID_BYTES = 16
+const RUN_BYTES = 8
+export const SYSTEM_CID = 1
+
+export interface ReplicaState {
+  readonly storeId: string
+  origin: Origin
+  readonly run: RunId
+  readonly hlc: Hlc
+  lamport: number
+  /** Last sequence of the feed. */
+  sequence: number
+  nextCid: number
+  /** Rows in quarantine, and the sequence of the next. */
+  quarantined: number
+  quarantineSequence: number
+  readonly model: SettingsModel
+  readonly collectionByName: Map<string, CollectionState>
+  /** Deleted collections whose rows are not all gone yet. */
+  readonly dropped: Set<CollectionState>
+  /** Collections in which this origin has written in this run: their run row exists. */
+  readonly runStarted: Set<CollectionState>
+}
+
+/** Why a store cannot be opened as a replica. */
+export class StoreFormatError extends Error {
+  override readonly name = 'StoreFormatError'
+}
+
+interface Identity {
+  readonly storeId: Uint8Array
+  readonly origin: Uint8Array
+}
+
+/** Loads the state, and makes the identity of a new store. `run` is drawn by the caller once per opening (R2). */
+export async function loadReplicaState(store: Store, random: Random, run: RunId, driftMaxMs: number): Promise<ReplicaState> {
+  const identity = await loadIdentity(store, random)
+  const clock = readClock(store)
+  const model = createSettingsModel()
+  const collectionByName = new Map<string, CollectionState>()
+  const dropped = new Set<CollectionState>()
+  let nextCid = SYSTEM_CID + 1
+  for (const collection of await loadCollections(store)) {
+    nextCid = Math.max(nextCid, collection.cid + 1)
+    if (collection.dropped) dropped.add(collection)
+    else collectionByName.set(collection.name, collection)
+  }
+  if (!collectionByName.has(SYSTEM_COLLECTION)) {
+    collectionByName.set(SYSTEM_COLLECTION, createCollectionState(SYSTEM_CID, SYSTEM_COLLECTION, SYSTEM_GENERATION))
+  }
+  for await (const [row, value] of rowsOf(store, recordsOf(SYSTEM_CID))) {
+    const stored = decodeStoredEntry(value)
+    if (stored !== undefined) model.apply(keyText(keyOfRecordRow(row)), stored.entry)
+  }
+  let quarantined = 0
+  let quarantineSequence = 0
+  for await (const [row] of rowsOf(store, allQuarantined)) {
+    quarantined += 1
+    quarantineSequence = readSequence(row.subarray(1))
+  }
+  return {
+    storeId: toHex(identity.storeId),
+    origin: toHex(identity.origin),
+    run,
+    hlc: createHlc(clock.stamp, driftMaxMs),
+    lamport: clock.lamport,
+    sequence: clock.sequence,
+    nextCid,
+    quarantined,
+    quarantineSequence,
+    model,
+    collectionByName,
+    dropped,
+    runStarted: new Set(),
+  }
+}
+
+async function loadIdentity(store: Store, random: Random): Promise<Identity> {
+  const format = store.get(metaRow('format'))
+  if (format === undefined) {
+    const identity = { storeId: random.bytes(STORE_ID_BYTES), origin: random.bytes(ORIGIN_BYTES) }
+    await store.write(
+      [
+        { type: 'put', key: metaRow('format'), value: Uint8Array.of(FORMAT) },
+        { type: 'put', key: metaRow('identity'), value: encodeIdentity(identity) },
+      ],
+      { sync: true },
+    )
+    return identity
+  }
+  if (format[0] !== FORMAT) {
+    throw new StoreFormatError(`the store has format ${format[0] ?? 'none'}, this version reads format ${FORMAT}: start the version that wrote it, or a newer one`)
+  }
+  const value = store.get(metaRow('identity'))
+  if (value?.length !== STORE_ID_BYTES + ORIGIN_BYTES) throw new StoreFormatError("the store's identity row is missing or damaged")
+  return { storeId: value.slice(0, STORE_ID_BYTES), origin: value.slice(STORE_ID_BYTES) }
+}
+
+function encodeIdentity(identity: Identity): Uint8Array {
+  return createByteWriter(STORE_ID_BYTES + ORIGIN_BYTES).raw(identity.storeId).raw(identity.origin).finish()
+}
+
+/** Takes a new origin: from the next write on, dots are named by it (R2). */
+export function takeNewOrigin(state: ReplicaState, batch: WriteBatch, random: Random): void {
+  const origin = random.bytes(ORIGIN_BYTES)
+  state.origin = toHex(origin)
+  state.runStarted.clear()
+  batch.put(metaRow('identity'), encodeIdentity({ storeId: fromHex(state.storeId) ?? new Uint8Array(STORE_ID_BYTES), origin }))
+}
+
+/** hlc(8) lamport(8) feed sequence(8). */
+export function encodeClock(state: ReplicaState): Uint8Array {
+  const stamp = new Uint8Array(8)
+  writeStamp(stamp, 0, state.hlc.last())
+  return createByteWriter(24).raw(stamp).u64(state.lamport).u64(state.sequence).finish()
+}
+
+function readClock(reader: StoreReader) {
+  const value = reader.get(metaRow('clock'))
+  if (value === undefined) return { stamp: STAMP_ZERO, lamport: 0, sequence: 0 }
+  const fields = createByteReader(value)
+  return { stamp: readStamp(fields.raw(8), 0), lamport: fields.u64(), sequence: fields.u64() }
+}
+
+export function drawRun(random: Random): RunId {
+  return toHex(random.bytes(RUN_BYTES))
+}
+

@@ -1,0 +1,143 @@
+/**
+ * The rows of the store: one letter, then fixed-width big-endian fields, the variable-length part last.
+ *
+ *   m name                            -> format, identity, clock
+ *   c cid                             -> a collection: generation, counts, collected stamp, name
+ *   r cid key                         -> feed sequence (8), entry
+ *   l cid origin counter              -> key                    log: live versions by dot
+ *   d cid key-hash(8) dot(24) key     -> item hash(16), stamp(8), flags(1)      digest items, one per version
+ *   b cid level(1) bucket(4)          -> sum(16), count(4)      digest buckets
+ *   v cid origin                      -> counter(8), run(8)     version vector
+ *   g cid origin                      -> counter(8)             collected vector G
+ *   n cid origin first-counter        -> run(8)                 own runs
+ *   s seq                             -> cid, kind(1), key      change feed
+ *   p cid store                       -> resume cursor of what is being received from that store (R5)
+ *   q seq                             -> quarantine
+ *   t                                 reserved: stamp index of collections with a ttl
+ *
+ * `cid` is a local number (4 bytes) that never leaves this store.
+ */
+import { concatBytes, prefixEnd, u64Bytes } from '../base/bytes.ts'
+import type { Dot, Origin } from './dot.ts'
+import type { RowRange } from './store.ts'
+import { DOT_BYTES, originBytes, writeDot } from './version.ts'
+
+export const FORMAT = 1
+
+const letter = (text: string): number => text.charCodeAt(0)
+const LETTER = {
+  meta: letter('m'),
+  collection: letter('c'),
+  record: letter('r'),
+  log: letter('l'),
+  item: letter('d'),
+  bucket: letter('b'),
+  vector: letter('v'),
+  collected: letter('g'),
+  run: letter('n'),
+  feed: letter('s'),
+  cursor: letter('p'),
+  quarantine: letter('q'),
+} as const
+
+const CID_BYTES = 4
+const HEAD_BYTES = 1 + CID_BYTES
+export const KEY_HASH_BYTES = 8
+
+function head(bytes: Uint8Array, kind: number, cid: number): Uint8Array {
+  bytes[0] = kind
+  bytes[1] = cid >>> 24
+  bytes[2] = cid >>> 16
+  bytes[3] = cid >>> 8
+  bytes[4] = cid
+  return bytes
+}
+
+function rowOf(kind: number, cid: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(head(new Uint8Array(HEAD_BYTES), kind, cid), ...parts)
+}
+
+export const metaRow = (name: 'format' | 'identity' | 'clock'): Uint8Array =>
+  Uint8Array.from([LETTER.meta, ...Array.from(name, character => character.charCodeAt(0))])
+
+export const collectionRow = (cid: number): Uint8Array => rowOf(LETTER.collection, cid)
+
+export function recordRow(cid: number, key: Uint8Array): Uint8Array {
+  const row = head(new Uint8Array(HEAD_BYTES + key.length), LETTER.record, cid)
+  row.set(key, HEAD_BYTES)
+  return row
+}
+
+export const keyOfRecordRow = (row: Uint8Array): Uint8Array => row.subarray(HEAD_BYTES)
+
+export function logRow(cid: number, dot: Dot): Uint8Array {
+  const row = head(new Uint8Array(HEAD_BYTES + DOT_BYTES), LETTER.log, cid)
+  writeDot(row, HEAD_BYTES, dot)
+  return row
+}
+
+export const dotAtOfLogRow = HEAD_BYTES
+
+export function itemRow(cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array): Uint8Array {
+  const row = head(new Uint8Array(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), LETTER.item, cid)
+  row.set(keyHash, HEAD_BYTES)
+  writeDot(row, HEAD_BYTES + KEY_HASH_BYTES, dot)
+  row.set(key, HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES)
+  return row
+}
+
+export const keyHashAtOfItemRow = HEAD_BYTES
+export const dotAtOfItemRow = HEAD_BYTES + KEY_HASH_BYTES
+export const keyAtOfItemRow = HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES
+
+export const bucketRow = (cid: number, level: number, bucket: number): Uint8Array =>
+  rowOf(LETTER.bucket, cid, Uint8Array.of(level, bucket >>> 24, bucket >>> 16, bucket >>> 8, bucket))
+export const bucketAtOfRow = HEAD_BYTES + 1
+
+export const vectorRow = (cid: number, origin: Origin): Uint8Array => rowOf(LETTER.vector, cid, originBytes(origin))
+export const collectedRow = (cid: number, origin: Origin): Uint8Array => rowOf(LETTER.collected, cid, originBytes(origin))
+export const originAtOfVectorRow = HEAD_BYTES
+
+export const runRow = (cid: number, first: Dot): Uint8Array => rowOf(LETTER.run, cid, originBytes(first.origin), u64Bytes(first.counter))
+
+export const feedRow = (sequence: number): Uint8Array => concatBytes(Uint8Array.of(LETTER.feed), u64Bytes(sequence))
+
+/** `store`: 16 bytes, the id of the sender's store. */
+export const cursorRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(LETTER.cursor, cid, store)
+
+export const quarantineRow = (sequence: number): Uint8Array => concatBytes(Uint8Array.of(LETTER.quarantine), u64Bytes(sequence))
+
+function rangeOf(prefix: Uint8Array): RowRange & { readonly gte: Uint8Array; readonly lt: Uint8Array } {
+  return { gte: prefix, lt: prefixEnd(prefix)! }
+}
+
+export const allCollections = rangeOf(Uint8Array.of(LETTER.collection))
+export const allQuarantined = rangeOf(Uint8Array.of(LETTER.quarantine))
+export const recordsOf = (cid: number): { readonly gte: Uint8Array; readonly lt: Uint8Array } => rangeOf(rowOf(LETTER.record, cid))
+export const bucketsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.bucket, cid))
+export const vectorOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.vector, cid))
+export const collectedOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.collected, cid))
+export const runsOf = (cid: number, origin: Origin): RowRange => rangeOf(rowOf(LETTER.run, cid, originBytes(origin)))
+
+/** Log rows of one origin with counters in (after, upTo]. */
+export function logRange(cid: number, origin: Origin, after: number, upTo: number): RowRange {
+  return { gt: logRow(cid, { origin, counter: after }), lt: logRow(cid, { origin, counter: upTo + 1 }) }
+}
+
+/** Digest items whose key hash begins with the `level` hexadecimal digits of `index` (level 0: all). */
+export function itemsUnder(cid: number, level: number, index: number): RowRange {
+  const from = new Uint8Array(KEY_HASH_BYTES)
+  const first = index * 16 ** (8 - level)
+  for (let i = 0; i < 4; i++) from[i] = Math.floor(first / 2 ** (24 - 8 * i)) % 256
+  const end = (index + 1) * 16 ** (8 - level)
+  if (end >= 2 ** 32) return { gte: rowOf(LETTER.item, cid, from), lt: prefixEnd(rowOf(LETTER.item, cid))! }
+  const to = new Uint8Array(KEY_HASH_BYTES)
+  for (let i = 0; i < 4; i++) to[i] = Math.floor(end / 2 ** (24 - 8 * i)) % 256
+  return { gte: rowOf(LETTER.item, cid, from), lt: rowOf(LETTER.item, cid, to) }
+}
+
+/** Every range of rows that belongs to one collection, its own row excepted. */
+export function rowsOfCollection(cid: number): RowRange[] {
+  const { record, log, item, bucket, vector, collected, run, cursor } = LETTER
+  return [record, log, item, bucket, vector, collected, run, cursor].map(kind => rangeOf(rowOf(kind, cid)))
+}

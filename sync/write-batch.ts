@@ -1,0 +1,217 @@
+/**
+ * One write group being built: the rows of everything in it, to be written as one atomic batch (S2).
+ *
+ * Invariant B1: whatever changes an entry changes, in the same batch, its log rows, digest items, bucket sums, counts and feed row.
+ * So digest and data cannot drift apart (P14).
+ *
+ * Groups are built ahead: while one is being written, the next one collects. Entries that are not in the store yet are read from
+ * the groups' overlays.
+ */
+import { concatBytes, u64Bytes } from '../base/bytes.ts'
+import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
+import type { VectorEntry, CollectionState } from './collection-state.ts'
+import { encodeCollectionRow, encodeVectorEntry } from './collection-state.ts'
+import { addItem, BUCKET_LEVEL, createDigestSum, decodeSum, encodeSum, nodeIndex, removeItem, type ItemHasher } from './digest.ts'
+import type { Origin } from './dot.ts'
+import { decodeEntry, encodeEntry, shownVersion, type Entry } from './entry.ts'
+import { bucketRow, collectionRow, feedRow, itemRow, logRow, recordRow, vectorRow } from './rows.ts'
+import type { StoreChange, StoreReader } from './store.ts'
+import { FLAG_VECTOR, writeStamp, type Version } from './version.ts'
+
+/** Length of the feed sequence in front of a record row's entry. */
+export const SEQUENCE_BYTES = 8
+
+export const FEED_PUT = 1
+export const FEED_DELETE = 2
+
+export interface StoredEntry {
+  /** Where the entry's last change stands in the feed. */
+  readonly sequence: number
+  readonly entry: Entry
+}
+
+/** Entries by collection and key that a group has changed; null: the key is gone. */
+export type Overlay = ReadonlyMap<number, ReadonlyMap<string, StoredEntry | null>>
+
+export interface WriteBatch {
+  readonly changes: readonly StoreChange[]
+  readonly overlay: Overlay
+  /** Sum of the lengths of all rows in it, in bytes. */
+  readonly bytes: number
+  readonly touched: ReadonlySet<CollectionState>
+  /** Reads an entry as it will be once this group is written. */
+  entry(collection: CollectionState, key: string): StoredEntry | undefined
+  /** Puts `after` in the place of `before` (what `entry` gave); undefined: the key goes without a trace. */
+  replace(collection: CollectionState, key: string, before: StoredEntry | undefined, after: Entry | undefined): void
+  setVector(collection: CollectionState, origin: Origin, entry: VectorEntry): void
+  /** Marks a collection as changed, so that its row is written. */
+  touch(collection: CollectionState): void
+  put(row: Uint8Array, value: Uint8Array): void
+  del(row: Uint8Array): void
+  /** Adds the rows that are written once per group. Nothing may be added afterwards. */
+  seal(): void
+}
+
+export interface WriteBatchContext {
+  readonly reader: StoreReader
+  readonly hasher: ItemHasher
+  /** The group that is being written at the moment, if any. */
+  readonly inFlight: () => Overlay | undefined
+  /** The next sequence of the feed. */
+  readonly nextSequence: () => number
+}
+
+/** The entry of a record row; undefined when the row does not hold one. */
+export function decodeStoredEntry(value: Uint8Array): StoredEntry | undefined {
+  const entry = value.length < SEQUENCE_BYTES ? undefined : decodeEntry(value, SEQUENCE_BYTES)
+  return entry === undefined ? undefined : { sequence: readSequence(value), entry }
+}
+
+export function readSequence(value: Uint8Array): number {
+  let sequence = 0
+  for (let i = 0; i < SEQUENCE_BYTES; i++) sequence = sequence * 256 + value[i]!
+  return sequence
+}
+
+export function keyBytes(key: string): Uint8Array {
+  const bytes = encodeUtf8(key)
+  if (bytes === undefined) throw new Error('broken invariant: keys are checked before they are written')
+  return bytes
+}
+
+/** Keys in rows were checked when they were written. */
+export function keyText(bytes: Uint8Array): string {
+  return decodeUtf8(bytes) ?? ''
+}
+
+export function createWriteBatch(context: WriteBatchContext): WriteBatch {
+  const { reader, hasher } = context
+  const changes: StoreChange[] = []
+  const overlay = new Map<number, Map<string, StoredEntry | null>>()
+  const touched = new Set<CollectionState>()
+  const touchedBuckets = new Map<CollectionState, Set<number>>()
+  const touchedOrigins = new Map<CollectionState, Set<Origin>>()
+  let bytes = 0
+
+  const put = (key: Uint8Array, value: Uint8Array): void => {
+    changes.push({ type: 'put', key, value })
+    bytes += key.length + value.length
+  }
+  const del = (key: Uint8Array): void => {
+    changes.push({ type: 'del', key })
+    bytes += key.length
+  }
+
+  const bucketOf = (collection: CollectionState, keyHash: Uint8Array) => {
+    const index = nodeIndex(keyHash, BUCKET_LEVEL)
+    let sum = collection.bucketByIndex.get(index)
+    if (sum === undefined) {
+      const row = reader.get(bucketRow(collection.cid, BUCKET_LEVEL, index))
+      sum = row === undefined ? createDigestSum() : decodeSum(row)
+      collection.bucketByIndex.set(index, sum)
+    }
+    let buckets = touchedBuckets.get(collection)
+    if (buckets === undefined) touchedBuckets.set(collection, (buckets = new Set()))
+    buckets.add(index)
+    return sum
+  }
+
+  const addVersion = (collection: CollectionState, key: Uint8Array, keyHash: Uint8Array, version: Version): void => {
+    const itemHash = hasher.itemHash(key, version)
+    addItem(bucketOf(collection, keyHash), itemHash)
+    addItem(collection.total, itemHash)
+    const item = new Uint8Array(itemHash.length + 9)
+    item.set(itemHash)
+    writeStamp(item, itemHash.length, version.stamp)
+    item[itemHash.length + 8] = version.flags
+    put(itemRow(collection.cid, keyHash, version, key), item)
+    put(logRow(collection.cid, version), key)
+  }
+
+  const removeVersion = (collection: CollectionState, key: Uint8Array, keyHash: Uint8Array, version: Version): void => {
+    const itemHash = hasher.itemHash(key, version)
+    removeItem(bucketOf(collection, keyHash), itemHash)
+    removeItem(collection.total, itemHash)
+    del(itemRow(collection.cid, keyHash, version, key))
+    del(logRow(collection.cid, version))
+  }
+
+  const count = (collection: CollectionState, entry: Entry | undefined, by: 1 | -1): void => {
+    const shown = entry === undefined ? undefined : shownVersion(entry)
+    if (shown === undefined) return
+    collection.recordCount += by
+    if (shown.flags & FLAG_VECTOR) collection.vectorCount += by
+  }
+
+  return {
+    changes,
+    overlay,
+    touched,
+    get bytes() {
+      return bytes
+    },
+    entry(collection, key) {
+      let pending = overlay.get(collection.cid)?.get(key)
+      if (pending === undefined) pending = context.inFlight()?.get(collection.cid)?.get(key)
+      if (pending !== undefined) return pending ?? undefined
+      const value = reader.get(recordRow(collection.cid, keyBytes(key)))
+      return value === undefined ? undefined : decodeStoredEntry(value)
+    },
+    replace(collection, key, before, after) {
+      const rowKey = keyBytes(key)
+      const keyHash = hasher.keyHash(rowKey)
+      const old = before?.entry ?? []
+      for (const version of old) if (after?.includes(version) !== true) removeVersion(collection, rowKey, keyHash, version)
+      for (const version of after ?? []) if (!old.includes(version)) addVersion(collection, rowKey, keyHash, version)
+      count(collection, before?.entry, -1)
+      count(collection, after, 1)
+
+      if (before !== undefined) del(feedRow(before.sequence))
+      let stored: StoredEntry | null = null
+      if (after === undefined) {
+        del(recordRow(collection.cid, rowKey))
+      } else {
+        const sequence = context.nextSequence()
+        const value = encodeEntry(after, SEQUENCE_BYTES)
+        value.set(u64Bytes(sequence))
+        put(recordRow(collection.cid, rowKey), value)
+        const kind = shownVersion(after) === undefined ? FEED_DELETE : FEED_PUT
+        const { cid } = collection
+        put(feedRow(sequence), concatBytes(Uint8Array.of(cid >>> 24, cid >>> 16, cid >>> 8, cid, kind), rowKey))
+        stored = { sequence, entry: after }
+      }
+      let entries = overlay.get(collection.cid)
+      if (entries === undefined) overlay.set(collection.cid, (entries = new Map()))
+      entries.set(key, stored)
+      touched.add(collection)
+    },
+    setVector(collection, origin, entry) {
+      collection.vector.set(origin, entry)
+      let origins = touchedOrigins.get(collection)
+      if (origins === undefined) touchedOrigins.set(collection, (origins = new Set()))
+      origins.add(origin)
+      touched.add(collection)
+    },
+    touch: collection => void touched.add(collection),
+    put,
+    del,
+    seal() {
+      for (const collection of touched) put(collectionRow(collection.cid), encodeCollectionRow(collection))
+      for (const [collection, origins] of touchedOrigins) {
+        for (const origin of origins) {
+          const entry = collection.vector.get(origin)
+          if (entry !== undefined) put(vectorRow(collection.cid, origin), encodeVectorEntry(entry))
+        }
+      }
+      for (const [collection, buckets] of touchedBuckets) {
+        for (const index of buckets) {
+          const sum = collection.bucketByIndex.get(index)
+          const row = bucketRow(collection.cid, BUCKET_LEVEL, index)
+          if (sum === undefined || sum.count === 0) del(row)
+          else put(row, encodeSum(sum))
+        }
+      }
+    },
+  }
+}
+

@@ -1,0 +1,104 @@
+/**
+ * The store port in memory, for tests and the simulator: what was not synced is gone after `crash`.
+ * Rows are kept in a sorted array of keys, so it is for small data.
+ */
+import { compareBytes } from '../base/bytes.ts'
+import type { Row, RowRange, Store, StoreChange, StoreReader } from '../sync/store.ts'
+
+export interface MemoryStore extends Store {
+  /** A store as it is found after a power cut: everything that was not durable is lost. */
+  crash(): MemoryStore
+  /** Makes the next `count` writes fail. */
+  failWrites(count: number): void
+}
+
+type Rows = readonly Row[]
+
+export function createMemoryStore(initial: Rows = []): MemoryStore {
+  let rows: Rows = initial
+  let durable: Rows = initial
+  let failures = 0
+
+  return {
+    ...createReader(() => rows),
+    async write(changes, { sync }) {
+      await Promise.resolve()
+      if (failures > 0) {
+        failures -= 1
+        throw new Error('the disk is full')
+      }
+      rows = applyChanges(rows, changes)
+      if (sync) durable = rows
+    },
+    snapshot() {
+      const frozen = rows
+      return { ...createReader(() => frozen), close: () => Promise.resolve() }
+    },
+    async flush() {
+      await Promise.resolve()
+      durable = rows
+    },
+    close: () => Promise.resolve(),
+    crash: () => createMemoryStore(durable),
+    failWrites: count => void (failures = count),
+  }
+}
+
+function createReader(current: () => Rows): StoreReader {
+  return {
+    get(key) {
+      const rows = current()
+      const row = rows[lowerBound(rows, key)]
+      return row !== undefined && compareBytes(row[0], key) === 0 ? row[1] : undefined
+    },
+    scan(range) {
+      const found = select(current(), range)
+      let at = 0
+      return {
+        next: rowsMax => Promise.resolve(found.slice(at, (at += rowsMax))),
+        close: () => Promise.resolve(),
+      }
+    },
+  }
+}
+
+function select(rows: Rows, range: RowRange): Row[] {
+  let from = range.gte === undefined ? 0 : lowerBound(rows, range.gte)
+  if (range.gt !== undefined) {
+    const at = lowerBound(rows, range.gt)
+    const row = rows[at]
+    from = Math.max(from, row !== undefined && compareBytes(row[0], range.gt) === 0 ? at + 1 : at)
+  }
+  const to = range.lt === undefined ? rows.length : lowerBound(rows, range.lt)
+  const found = rows.slice(from, Math.max(from, to))
+  return range.reverse === true ? found.reverse() : found
+}
+
+/** Index of the first row whose key is not below `key`. */
+function lowerBound(rows: Rows, key: Uint8Array): number {
+  let low = 0
+  let high = rows.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareBytes(rows[middle]![0], key) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** Merges the changes, sorted by key with the last one of a key winning, into the sorted rows. */
+function applyChanges(rows: Rows, changes: readonly StoreChange[]): Rows {
+  const indexed = changes.map((change, index) => ({ change, index }))
+  indexed.sort((a, b) => compareBytes(a.change.key, b.change.key) || a.index - b.index)
+  const merged: Row[] = []
+  let at = 0
+  for (const [i, { change }] of indexed.entries()) {
+    const following = indexed[i + 1]
+    if (following !== undefined && compareBytes(following.change.key, change.key) === 0) continue
+    while (at < rows.length && compareBytes(rows[at]![0], change.key) < 0) merged.push(rows[at++]!)
+    if (at < rows.length && compareBytes(rows[at]![0], change.key) === 0) at += 1
+    if (change.type === 'put') merged.push([change.key, change.value])
+  }
+  while (at < rows.length) merged.push(rows[at++]!)
+  return merged
+}
