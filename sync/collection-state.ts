@@ -7,7 +7,7 @@ import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
 import { createDigestSum, decodeSum, encodeSum, type DigestSum } from './digest.ts'
 import type { Origin } from './dot.ts'
 import { STAMP_ZERO, type Stamp } from './hlc.ts'
-import { allCollections, bucketAtOfRow, bucketsOf, collectedOf, originAtOfVectorRow, vectorOf } from './rows.ts'
+import { allCollections, bucketAtOfRow, bucketsOf, collectedOf, collectionRow, originAtOfVectorRow, vectorOf } from './rows.ts'
 import type { Row, RowRange, StoreReader } from './store.ts'
 import { readCounter, readOrigin, readStamp, writeStamp } from './version.ts'
 
@@ -93,15 +93,28 @@ export async function loadCollections(reader: StoreReader): Promise<CollectionSt
   const states: CollectionState[] = []
   for await (const [row, value] of rowsOf(reader, allCollections)) {
     const state = decodeCollectionRow(readU32(row, 1), value)
-    for await (const [vectorRow, entry] of rowsOf(reader, vectorOf(state.cid))) {
-      state.vector.set(readOrigin(vectorRow, originAtOfVectorRow), { counter: readCounter(entry, 0), run: toHex(entry.subarray(8, 16)) })
-    }
-    for await (const [collectedRow, counter] of rowsOf(reader, collectedOf(state.cid))) {
-      state.collected.set(readOrigin(collectedRow, originAtOfVectorRow), readCounter(counter, 0))
-    }
+    await loadVectors(reader, state)
     states.push(state)
   }
   return states
+}
+
+/** One collection; undefined when it has no row yet or is dropped. */
+export async function loadCollection(reader: StoreReader, cid: number): Promise<CollectionState | undefined> {
+  const value = reader.get(collectionRow(cid))
+  const state = value && decodeCollectionRow(cid, value)
+  if (state === undefined || state.dropped) return undefined
+  await loadVectors(reader, state)
+  return state
+}
+
+async function loadVectors(reader: StoreReader, state: CollectionState): Promise<void> {
+  for await (const [row, entry] of rowsOf(reader, vectorOf(state.cid))) {
+    state.vector.set(readOrigin(row, originAtOfVectorRow), { counter: readCounter(entry, 0), run: toHex(entry.subarray(8, 16)) })
+  }
+  for await (const [row, counter] of rowsOf(reader, collectedOf(state.cid))) {
+    state.collected.set(readOrigin(row, originAtOfVectorRow), readCounter(counter, 0))
+  }
 }
 
 /** The kept level of the digest tree, by bucket; a bucket without items has no row. */

@@ -275,7 +275,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       const snapshot = store.snapshot()
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
       if (!syncLocal) await store.flush()
-      return openReplicaSnapshot(snapshot, hash, hasher.saltId)
+      const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
+      return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId)
     },
 
     resumePoint(name, generation, senderStore) {

@@ -3,7 +3,7 @@
  */
 import { concatBytes, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
-import { loadBuckets, loadCollections, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
+import { loadBuckets, loadCollection, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
 import {
   addItem,
   addSum,
@@ -18,6 +18,7 @@ import {
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { findVersionBytes } from './entry.ts'
 import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow } from './rows.ts'
+import { SYSTEM_COLLECTION } from './settings.ts'
 import type { StoreSnapshot } from './store.ts'
 import { originBytes, readCounter, readDot, ORIGIN_BYTES } from './version.ts'
 import { keyText, SEQUENCE_BYTES } from './write-batch.ts'
@@ -71,8 +72,9 @@ export interface ResumePoint {
 }
 
 export interface ReplicaSnapshot {
-  collections(): Iterable<CollectionSnapshot>
-  collection(name: string): CollectionSnapshot | undefined
+  /** Names of the collections, the system collection first, then in ascending order. */
+  names(): readonly string[]
+  collection(name: string): Promise<CollectionSnapshot | undefined>
   close(): Promise<void>
 }
 
@@ -92,15 +94,22 @@ export function countersOf(vector: ReadonlyMap<Origin, VectorEntry>): Map<Origin
   return new Map([...vector].map(([origin, { counter }]) => [origin, counter]))
 }
 
-/** Takes over the store's snapshot: closing this closes that. */
-export async function openReplicaSnapshot(snapshot: StoreSnapshot, hash: Hash, saltId: Uint8Array): Promise<ReplicaSnapshot> {
-  const byName = new Map<string, CollectionSnapshot>()
-  for (const state of await loadCollections(snapshot)) {
-    if (!state.dropped) byName.set(state.name, createCollectionSnapshot(snapshot, state, hash, saltId))
-  }
+/** Takes over the store's snapshot: closing this closes that. Collections are read from it when they are asked for. */
+export function openReplicaSnapshot(
+  snapshot: StoreSnapshot,
+  cidByName: ReadonlyMap<string, number>,
+  hash: Hash,
+  saltId: Uint8Array,
+): ReplicaSnapshot {
+  const names = [...cidByName.keys()].sort()
   return {
-    collections: () => byName.values(),
-    collection: name => byName.get(name),
+    // "_" sorts before every letter and after every digit: the system collection is put first by name.
+    names: () => [...names.filter(name => name === SYSTEM_COLLECTION), ...names.filter(name => name !== SYSTEM_COLLECTION)],
+    async collection(name) {
+      const cid = cidByName.get(name)
+      const state = cid === undefined ? undefined : await loadCollection(snapshot, cid)
+      return state && createCollectionSnapshot(snapshot, state, hash, saltId)
+    },
     close: () => snapshot.close(),
   }
 }

@@ -1,0 +1,258 @@
+/**
+ * A sync session between two replicas over one link, the same on both sides but for who speaks first and who drives repairs.
+ *
+ *   hello      both say who they are; either may refuse
+ *   offers     both list their collections with roots and knowledge hashes
+ *   exchange   for each collection that differs, the system collection first (then offers are made again): `open` both ways,
+ *              repair when one side is behind the other's floor, L1 both ways, and repair when equal knowledge has unequal roots
+ *
+ * It does no I/O of its own and keeps no time: the link, the replica and the peer's trust are arguments. It never throws; whatever was made
+ * durable before a failure stays, and the next session resumes there.
+ */
+import { equalBytes, fromHex } from '../base/bytes.ts'
+import type { Codec, Hash } from '../base/ports.ts'
+import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
+import { countersOf, type ReplicaSnapshot } from './replica-snapshot.ts'
+import { coversVector } from './dot.ts'
+import { exchangeTails, readState, type ExchangeStats, type HeldState } from './exchange.ts'
+import { OFFERS_PER_MESSAGE_MAX, PROTOCOL_VERSION, type Hello, type Offer, type Open } from './messages.ts'
+import type { SyncReplica } from './open-replica.ts'
+import { driveRepair, serveRepair } from './repair.ts'
+import { SYSTEM_COLLECTION } from './settings.ts'
+
+/** Collections that a peer may offer: twice what an agent holds. */
+const OFFERS_MAX = 8_192
+
+export interface SessionOptions {
+  readonly link: Link
+  readonly replica: SyncReplica
+  readonly codec: Codec
+  readonly hash: Hash
+  readonly isInitiator: boolean
+  /** What to say of oneself; the responder has heard the peer's hello by then. */
+  readonly hello: (peer: Hello | undefined) => Hello
+  /** Why this replica does not exchange with that peer; undefined when it does. */
+  readonly refusal: (peer: Hello) => string | undefined
+  /** Called as a collection begins, moves and ends. */
+  readonly onProgress?: (progress: CollectionProgress) => void
+}
+
+export interface CollectionProgress extends Readonly<ExchangeStats> {
+  readonly peer: Hello
+  readonly name: string
+  readonly state: 'syncing' | 'done'
+  readonly bytesSent: number
+  readonly bytesReceived: number
+  /** With `done`: both sides hold the same. */
+  readonly isInSync: boolean
+  readonly isRepaired: boolean
+  readonly isForked: boolean
+}
+
+export interface SessionResult {
+  /** Undefined when the link failed before the peer said who it is. */
+  readonly peer: Hello | undefined
+  /** The session ran to its end and every collection that differed is the same now (or is still being written to). */
+  readonly isComplete: boolean
+  /** Names of collections that end with equal knowledge and unequal roots: a defect or damage that repair could not mend. */
+  readonly diverged: readonly string[]
+  readonly fault: { readonly kind: SessionFaultKind | 'store'; readonly detail: string } | undefined
+  readonly bytesSent: number
+  readonly bytesReceived: number
+}
+
+export async function runSession(options: SessionOptions): Promise<SessionResult> {
+  const channel = createChannel(options.link, options.codec)
+  const diverged: string[] = []
+  let peer: Hello | undefined
+  const result = (fault: SessionResult['fault']): SessionResult => {
+    const { bytesSent, bytesReceived } = channel
+    return { peer, isComplete: fault === undefined && diverged.length === 0, diverged, fault, bytesSent, bytesReceived }
+  }
+  try {
+    peer = await greet(options, channel)
+    await reconcile(options, channel, peer, diverged)
+    return result(undefined)
+  } catch (error) {
+    if (error instanceof SessionFault) return result({ kind: error.kind, detail: error.message })
+    return result({ kind: 'store', detail: error instanceof Error ? error.message : String(error) })
+  } finally {
+    channel.close()
+  }
+}
+
+async function greet(options: SessionOptions, channel: Channel): Promise<Hello> {
+  if (options.isInitiator) await channel.send(options.hello(undefined))
+  const peer = await channel.expect('hello')
+  const refuse = async (kind: SessionFaultKind, reason: string): Promise<never> => {
+    await channel.send({ kind: 'bye', reason })
+    throw new SessionFault(kind, reason)
+  }
+  if (peer.protocol !== PROTOCOL_VERSION) {
+    return refuse('incompatible', `protocol ${peer.protocol} is not spoken here, ${PROTOCOL_VERSION} is`)
+  }
+  const reason = options.refusal(peer)
+  if (reason !== undefined) return refuse('refused', reason)
+  if (!options.isInitiator) await channel.send(options.hello(peer))
+  return peer
+}
+
+async function reconcile(options: SessionOptions, channel: Channel, peer: Hello, diverged: string[]): Promise<void> {
+  let isSystemDone = false
+  for (;;) {
+    const snapshot = await options.replica.snapshot()
+    let differing: Difference[]
+    try {
+      differing = await compareOffers(channel, snapshot)
+    } finally {
+      await snapshot.close()
+    }
+    const system = differing.find(({ name }) => name === SYSTEM_COLLECTION)
+    const todo = isSystemDone || system === undefined ? differing.filter(({ name }) => name !== SYSTEM_COLLECTION) : [system]
+    for (const difference of todo) await reconcileCollection(options, channel, peer, difference, diverged)
+    if (isSystemDone || system === undefined) return
+    isSystemDone = true
+  }
+}
+
+interface Difference {
+  readonly name: string
+  readonly generation: number
+}
+
+/** Both sides list what they hold; the collections that differ, in the same order on both sides. */
+async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot): Promise<Difference[]> {
+  const mine = new Map<string, Offer>()
+  for (const name of snapshot.names()) {
+    const collection = await snapshot.collection(name)
+    if (collection !== undefined) mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
+  }
+  const offers = [...mine.values()]
+  const sendOffers = async (): Promise<void> => {
+    let at = 0
+    do {
+      const page = offers.slice(at, (at += OFFERS_PER_MESSAGE_MAX))
+      await channel.send({ kind: 'offers', offers: page, isLast: at >= offers.length })
+    } while (at < offers.length)
+  }
+  const receiveOffers = async (): Promise<Map<string, Offer>> => {
+    const theirs = new Map<string, Offer>()
+    for (;;) {
+      const page = await channel.expect('offers')
+      for (const offer of page.offers) theirs.set(offer.name, offer)
+      if (theirs.size > OFFERS_MAX) throw new SessionFault('unexpected', `the peer offers more than ${OFFERS_MAX} collections`)
+      if (page.isLast) return theirs
+    }
+  }
+  const [theirs] = await Promise.all([receiveOffers(), sendOffers()])
+
+  const differing: Difference[] = []
+  for (const name of [...new Set([...mine.keys(), ...theirs.keys()])].sort()) {
+    const own = mine.get(name)
+    const other = theirs.get(name)
+    if (own !== undefined && other !== undefined) {
+      // Another generation: the system collection, which goes first, settles which one stays.
+      if (own.generation !== other.generation || isSame(own, other)) continue
+    }
+    differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
+  }
+  return differing
+}
+
+const isSame = (a: HeldState, b: HeldState): boolean => equalBytes(a.root, b.root) && equalBytes(a.knowledge, b.knowledge)
+
+/** R4: unequal roots say something only where both sides know the same. */
+const isDiverged = (a: HeldState, b: HeldState): boolean => equalBytes(a.knowledge, b.knowledge) && !equalBytes(a.root, b.root)
+
+async function reconcileCollection(options: SessionOptions, channel: Channel, peer: Hello, difference: Difference, diverged: string[]): Promise<void> {
+  const { replica } = options
+  const { name, generation } = difference
+  const stats: ExchangeStats = { itemsSent: 0, itemsReceived: 0, malformed: 0 }
+  const sentBefore = channel.bytesSent
+  const receivedBefore = channel.bytesReceived
+  let isRepaired = false
+  let isForked = false
+  const report = (state: CollectionProgress['state'], isInSync: boolean): void =>
+    options.onProgress?.({
+      ...stats,
+      peer,
+      name,
+      state,
+      bytesSent: channel.bytesSent - sentBefore,
+      bytesReceived: channel.bytesReceived - receivedBefore,
+      isInSync,
+      isRepaired,
+      isForked,
+    })
+  report('syncing', false)
+
+  const repair = async (): Promise<void> => {
+    isRepaired = true
+    await repairCollection(options, channel, name, stats)
+  }
+  const { snapshot, mine, theirs } = await openCollection(options, channel, difference, peer)
+  try {
+    isForked = (await replica.checkHistory(name, generation, theirs.vector)) === 'forked'
+    // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
+    const isBehindFloor =
+      mine !== undefined &&
+      theirs.generation === generation &&
+      (!coversVector(mine.counters, theirs.collected) || !coversVector(countersOf(theirs.vector), mine.collected))
+    if (isBehindFloor) await repair()
+    const context = { channel, replica, peerStoreId: peer.storeId, stats, onProgress: () => report('syncing', false) }
+    let held = await exchangeTails(context, mine, theirs, generation)
+    if (isDiverged(held.mine, held.theirs)) {
+      await repair()
+      held = await exchangeStates(channel, replica, name)
+    }
+    if (isDiverged(held.mine, held.theirs)) diverged.push(name)
+    report('done', isSame(held.mine, held.theirs))
+  } finally {
+    await snapshot.close()
+  }
+}
+
+/** Both sides state what they hold of one collection, from one snapshot that stays open. */
+async function openCollection(options: SessionOptions, channel: Channel, { name, generation }: Difference, peer: Hello) {
+  const { replica } = options
+  const snapshot = await replica.snapshot()
+  try {
+    const found = await snapshot.collection(name)
+    const mine = found?.generation === generation ? found : undefined
+    const open: Open = {
+      kind: 'open',
+      name,
+      generation: mine?.generation ?? 0,
+      vector: mine?.vector ?? new Map(),
+      collected: mine?.collected ?? new Map(),
+      resume: replica.resumePoint(name, generation, fromHex(peer.storeId) ?? new Uint8Array(0)),
+    }
+    const [theirs] = await Promise.all([channel.expect('open'), channel.send(open)])
+    if (theirs.name !== name || (theirs.generation !== generation && theirs.generation !== 0)) {
+      throw new SessionFault('unexpected', `the peer opened "${theirs.name}" in the place of "${name}"`)
+    }
+    return { snapshot, mine, theirs }
+  } catch (error) {
+    await snapshot.close()
+    throw error
+  }
+}
+
+async function repairCollection(options: SessionOptions, channel: Channel, name: string, stats: ExchangeStats): Promise<void> {
+  const { replica, hash, isInitiator } = options
+  const snapshot = await replica.snapshot()
+  try {
+    const mine = await snapshot.collection(name)
+    if (mine === undefined) throw new SessionFault('closed', `"${name}" was deleted in the middle of a repair`)
+    const context = { channel, replica, hash, stats }
+    await (isInitiator ? driveRepair(context, mine) : serveRepair(context, mine))
+  } finally {
+    await snapshot.close()
+  }
+}
+
+async function exchangeStates(channel: Channel, replica: SyncReplica, name: string): Promise<{ mine: HeldState; theirs: HeldState }> {
+  const mine = await readState(replica, name)
+  const [theirs] = await Promise.all([channel.expect('state'), channel.send({ kind: 'state', ...mine })])
+  return { mine, theirs }
+}
