@@ -1,0 +1,50 @@
+/** Metrics of the replica, gossip and sync, read at the time of a scrape. */
+import type { OpenReplica } from '../sync/open-replica.ts'
+import type { Gossip } from './gossip.ts'
+import type { Metrics, Sample } from './metrics.ts'
+import type { Synchroniser } from './synchroniser.ts'
+
+interface Sources {
+  readonly replica: OpenReplica
+  readonly gossip: () => Gossip | undefined
+  readonly synchroniser: () => Synchroniser | undefined
+}
+
+export function addAgentSamples(metrics: Metrics, { replica, gossip, synchroniser }: Sources): void {
+  metrics.addCollector(function* () {
+    const { conflicts, clocksAhead, newOrigins, quarantined } = replica.counters
+    yield counter('conflicts_total', 'Concurrent versions that met here, of which lww dropped one.', conflicts)
+    yield counter('clocks_ahead_total', 'Received versions whose time was too far ahead to move the clock.', clocksAhead)
+    yield counter('new_origins_total', 'Times that this store took a new origin because its history had forked.', newOrigins)
+    yield { name: 'quarantined_versions', help: 'Versions kept aside for a person to look at.', type: 'gauge', value: quarantined }
+
+    const totals = synchroniser()?.totals()
+    if (totals !== undefined) {
+      yield counter('sync_sessions_total', 'Sync sessions that ended, with whatever result.', totals.sessions)
+      yield counter('sync_failures_total', 'Sync sessions that ended early.', totals.failures)
+      yield counter('sync_malformed_total', 'Received versions that were not versions.', totals.malformed)
+      yield counter('sync_repairs_total', 'Collections that were compared by their digest trees.', totals.repairs)
+      yield counter('sync_diverged_total', 'Collections that repair could not mend.', totals.diverged)
+    }
+    const stats = gossip()?.stats()
+    if (stats === undefined) return
+    for (const [reason, value] of stats.rejectsByReason) {
+      yield { ...counter('gossip_rejects_total', 'Gossip packets, or claims in them, that were not taken.', value), labels: { reason } }
+    }
+    for (const [code, value] of stats.faultsByCode) {
+      yield { ...counter('gossip_send_faults_total', 'Gossip packets that the system did not send.', value), labels: { code } }
+    }
+    for (const direction of ['received', 'sent'] as const) {
+      for (const cast of ['unicast', 'multicast'] as const) {
+        const labels = { direction, cast }
+        yield { ...counter('gossip_packets_total', 'Gossip packets.', stats[direction][cast].packets), labels }
+        yield { ...counter('gossip_bytes_total', 'Bytes of gossip, without headers of UDP and IP.', stats[direction][cast].bytes), labels }
+      }
+    }
+    yield { name: 'gossip_multicast_interfaces', help: 'Interfaces that have joined the discovery group.', type: 'gauge', value: stats.joinedInterfaces.length }
+  })
+}
+
+function counter(name: string, help: string, value: number): Sample {
+  return { name, help, type: 'counter', value }
+}

@@ -1,0 +1,247 @@
+/**
+ * The peer link: sync messages over TCP, on the gossip port's number.
+ *
+ *   preamble   4    "HSL1", once, from both sides
+ *   length     4    big-endian, of what follows the flags; 0: a ping, nothing follows
+ *   flags      1    0; bits are reserved (1: zstd)
+ *   message    -    CBOR, see sync/messages.ts
+ *
+ * Bounds: a message's length is checked before anything is allocated, strictly until the peer has said who it is (P16); a peer that
+ * says nothing for `silenceMs` is gone, whatever TCP believes (P4); reading stops while messages wait to be taken.
+ */
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import type { Link } from '../sync/channel.ts'
+import { AgentError } from './errors.ts'
+
+const PREAMBLE = Buffer.from('HSL1')
+const HEAD_BYTES = 5
+
+export const LINK_LIMITS = {
+  /** Before the peer's first message has been taken. */
+  firstMessageBytesMax: 4 * 1024,
+  /** A version of 1 MiB with its vector and context travels alone. */
+  messageBytesMax: 2 * 1024 * 1024,
+  /** Bytes of messages that wait to be taken; the socket is paused beyond them. */
+  waitingBytesMax: 4 * 1024 * 1024,
+  /** Links that peers may hold open at once; further ones are closed at once. */
+  inboundLinksMax: 64,
+  /** A link is closed when the first message has not come by then. */
+  firstMessageMs: 10_000,
+  pingMs: 5_000,
+  silenceMs: 20_000,
+  connectMs: 5_000,
+} as const
+
+export type LinkFault = 'not-a-link' | 'too-large' | 'silent' | 'slow-start'
+
+export interface PeerLink extends Link {
+  readonly remote: { readonly host: string; readonly port: number }
+  /** Why the link was closed from this side, if it was for the peer's fault. */
+  readonly fault: LinkFault | undefined
+}
+
+export type LinkLimits = { readonly [Name in keyof typeof LINK_LIMITS]: number }
+
+/** Speaks the link's framing over a connected socket. */
+export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
+  const remote = { host: (socket.remoteAddress ?? '').replace(/^::ffff:/, ''), port: socket.remotePort ?? 0 }
+  let fault: LinkFault | undefined
+  let isClosed = false
+  let hasFirst = false
+  let received: Buffer = Buffer.alloc(0)
+  let hasPreamble = false
+  const waiting: Uint8Array[] = []
+  let waitingBytes = 0
+  let taker: ((message: Uint8Array | undefined) => void) | undefined
+  let drained: (() => void)[] = []
+  let heardMs = performance.now()
+  let saidMs = heardMs
+
+  const close = (reason?: LinkFault): void => {
+    if (isClosed) return
+    isClosed = true
+    fault = reason
+    clearInterval(watch)
+    clearTimeout(firstTimer)
+    // What was sent goes out; a peer that does not read is cut off with the socket's own timeout.
+    if (reason === undefined) socket.end()
+    else socket.destroy()
+    socket.setTimeout(limits.pingMs, () => socket.destroy())
+    taker?.(undefined)
+    taker = undefined
+    for (const wake of drained.splice(0)) wake()
+  }
+
+  const watch = setInterval(() => {
+    const nowMs = performance.now()
+    // A paused socket says nothing about the peer.
+    if (socket.isPaused()) heardMs = nowMs
+    if (nowMs - heardMs > limits.silenceMs) return close('silent')
+    if (nowMs - saidMs >= limits.pingMs) write(Buffer.alloc(HEAD_BYTES))
+  }, limits.pingMs / 2)
+  watch.unref()
+  const firstTimer = setTimeout(() => close('slow-start'), limits.firstMessageMs)
+  firstTimer.unref()
+
+  const write = (bytes: Uint8Array): boolean => {
+    saidMs = performance.now()
+    return socket.write(bytes)
+  }
+
+  const deliver = (message: Uint8Array): void => {
+    if (taker !== undefined) {
+      const take = taker
+      taker = undefined
+      first()
+      take(message)
+      return
+    }
+    waiting.push(message)
+    waitingBytes += message.length
+    if (isFull()) socket.pause()
+  }
+  const first = (): void => {
+    hasFirst = true
+    clearTimeout(firstTimer)
+  }
+  // Until somebody has looked at the first message, nothing more is read.
+  const isFull = (): boolean => waitingBytes > limits.waitingBytesMax || (!hasFirst && waiting.length > 0)
+
+  const parse = (): void => {
+    if (!hasPreamble) {
+      const length = Math.min(received.length, PREAMBLE.length)
+      if (!received.subarray(0, length).equals(PREAMBLE.subarray(0, length))) return close('not-a-link')
+      if (received.length < PREAMBLE.length) return
+      hasPreamble = true
+      received = received.subarray(PREAMBLE.length)
+    }
+    while (!isClosed && !isFull() && received.length >= HEAD_BYTES) {
+      const length = received.readUInt32BE(0)
+      const max = hasFirst ? limits.messageBytesMax : limits.firstMessageBytesMax
+      if (length > max) return close('too-large')
+      if (received[4] !== 0) return close('not-a-link')
+      if (received.length < HEAD_BYTES + length) return
+      // A copy: the message must not keep a whole chunk of the socket alive.
+      if (length > 0) deliver(Uint8Array.prototype.slice.call(received, HEAD_BYTES, HEAD_BYTES + length))
+      received = received.subarray(HEAD_BYTES + length)
+    }
+  }
+
+  // Chunks of one large message are joined once, when all of it is here.
+  let parts: Buffer[] = []
+  let partBytes = 0
+  let wantedBytes = 0
+  socket.on('data', (chunk: Buffer) => {
+    heardMs = performance.now()
+    if (isClosed) return
+    parts.push(chunk)
+    partBytes += chunk.length
+    if (partBytes < wantedBytes) return
+    received = Buffer.concat([received, ...parts])
+    parts = []
+    partBytes = 0
+    parse()
+    wantedBytes = hasPreamble && !isFull() && received.length >= HEAD_BYTES ? HEAD_BYTES + received.readUInt32BE(0) - received.length : 0
+  })
+  socket.on('drain', () => {
+    for (const wake of drained.splice(0)) wake()
+  })
+  socket.on('error', () => close())
+  socket.on('end', () => close())
+  socket.on('close', () => close())
+  socket.setNoDelay(true)
+  write(PREAMBLE)
+
+  return {
+    remote,
+    get fault() {
+      return fault
+    },
+    async send(bytes) {
+      if (isClosed) return
+      const head = Buffer.alloc(HEAD_BYTES)
+      head.writeUInt32BE(bytes.length, 0)
+      socket.cork()
+      write(head)
+      const hasRoom = write(bytes)
+      socket.uncork()
+      if (!hasRoom) await new Promise<void>(resolve => void drained.push(resolve))
+    },
+    async receive() {
+      const message = waiting.shift()
+      if (message !== undefined) {
+        first()
+        waitingBytes -= message.length
+        if (socket.isPaused() && !isFull()) {
+          socket.resume()
+          parse()
+        }
+        return message
+      }
+      return isClosed ? undefined : new Promise(resolve => void (taker = resolve))
+    },
+    close: () => close(),
+  }
+}
+
+export interface PeerListener {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Listens for peers. Throws AgentError HS_BIND_FAILED. */
+export async function listenForPeers(host: string, port: number, onLink: (link: PeerLink) => void, limits: LinkLimits = LINK_LIMITS): Promise<PeerListener> {
+  const sockets = new Set<Socket>()
+  const server: Server = createServer(socket => {
+    if (sockets.size >= limits.inboundLinksMax) {
+      socket.destroy()
+      return
+    }
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    onLink(createPeerLink(socket, limits))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', error => reject(bindFailure(host, port, error)))
+    server.listen({ host, port, exclusive: true }, resolve)
+  })
+  // A later error of the listening socket must not end the process: links that are open go on.
+  server.on('error', () => {})
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : port,
+    async close() {
+      const closed = new Promise(resolve => server.close(resolve))
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
+
+function bindFailure(host: string, port: number, error: NodeJS.ErrnoException): AgentError {
+  const reason =
+    error.code === 'EADDRINUSE'
+      ? 'the port is taken by another process (another agent? give each its own HS_GOSSIP_PORT)'
+      : error.code === 'EADDRNOTAVAIL'
+        ? 'this machine has no such address (see HS_GOSSIP_HOST)'
+        : error.message
+  return new AgentError('HS_BIND_FAILED', `the peer link cannot listen on ${host} port ${port}: ${reason}`, { cause: error })
+}
+
+/** Opens a link to a peer; undefined when it cannot be reached. */
+export async function dialPeer(host: string, port: number, limits: LinkLimits = LINK_LIMITS): Promise<PeerLink | undefined> {
+  return new Promise(resolve => {
+    const socket = connect({ host, port })
+    const fail = (): void => {
+      socket.destroy()
+      resolve(undefined)
+    }
+    socket.setTimeout(limits.connectMs, fail)
+    socket.once('error', fail)
+    socket.once('connect', () => {
+      socket.setTimeout(0)
+      socket.off('error', fail)
+      resolve(createPeerLink(socket, limits))
+    })
+  })
+}

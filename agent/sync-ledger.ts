@@ -1,0 +1,101 @@
+/** What has been exchanged with whom: the rows of `GET /api/sync`. One row a peer and collection, kept while the peer is listed. */
+import type { Clock } from '../base/ports.ts'
+import { SYSTEM_COLLECTION } from '../sync/settings.ts'
+import type { CollectionProgress } from '../sync/session.ts'
+import type { SyncRow } from './sync-state.ts'
+
+interface Counts {
+  readonly entriesSent: number
+  readonly entriesReceived: number
+  readonly bytesSent: number
+  readonly bytesReceived: number
+}
+
+interface LedgerRow {
+  /** Of sessions that have ended. */
+  past: Counts
+  /** Of the session under way. */
+  current: Counts
+  state: SyncRow['state']
+  lastSyncAtMs: number | undefined
+  error: string | undefined
+}
+
+export interface SyncLedger {
+  record(nodeId: string, progress: CollectionProgress): void
+  /** A session with that peer has ended; `fault` says why early. */
+  ended(nodeId: string, fault: string | undefined): void
+  forget(nodeId: string): void
+  /** `differing`: the collections that differ from that peer's now. */
+  rows(differing: (nodeId: string) => ReadonlySet<string>): SyncRow[]
+}
+
+const NOTHING: Counts = { entriesSent: 0, entriesReceived: 0, bytesSent: 0, bytesReceived: 0 }
+/** Rows of one peer; beyond it further collections are synced and not listed. */
+const ROWS_PER_PEER_MAX = 8_192
+
+const add = (a: Counts, b: Counts): Counts => ({
+  entriesSent: a.entriesSent + b.entriesSent,
+  entriesReceived: a.entriesReceived + b.entriesReceived,
+  bytesSent: a.bytesSent + b.bytesSent,
+  bytesReceived: a.bytesReceived + b.bytesReceived,
+})
+
+export function createSyncLedger(clock: Clock): SyncLedger {
+  const rowsByNodeId = new Map<string, Map<string, LedgerRow>>()
+
+  const rowOf = (nodeId: string, name: string): LedgerRow | undefined => {
+    let rows = rowsByNodeId.get(nodeId)
+    if (rows === undefined) rowsByNodeId.set(nodeId, (rows = new Map()))
+    let row = rows.get(name)
+    if (row === undefined && rows.size < ROWS_PER_PEER_MAX) {
+      row = { past: NOTHING, current: NOTHING, state: 'idle', lastSyncAtMs: undefined, error: undefined }
+      rows.set(name, row)
+    }
+    return row
+  }
+
+  return {
+    record(nodeId, { name, state, itemsSent, itemsReceived, bytesSent, bytesReceived }) {
+      const row = rowOf(nodeId, name)
+      if (row === undefined) return
+      row.current = { entriesSent: itemsSent, entriesReceived: itemsReceived, bytesSent, bytesReceived }
+      row.state = state === 'done' ? 'idle' : 'syncing'
+      if (state !== 'done') return
+      row.past = add(row.past, row.current)
+      row.current = NOTHING
+      row.lastSyncAtMs = clock.wallMs()
+      row.error = undefined
+    },
+    ended(nodeId, fault) {
+      for (const row of rowsByNodeId.get(nodeId)?.values() ?? []) {
+        if (row.state !== 'syncing') continue
+        row.past = add(row.past, row.current)
+        row.current = NOTHING
+        row.state = fault === undefined ? 'idle' : 'failed'
+        row.error = fault
+      }
+    },
+    forget: nodeId => void rowsByNodeId.delete(nodeId),
+    rows(differing) {
+      const listed: SyncRow[] = []
+      for (const [peer, rows] of rowsByNodeId) {
+        const names = differing(peer)
+        for (const [collection, row] of rows) {
+          if (collection === SYSTEM_COLLECTION) continue
+          const { state, lastSyncAtMs, error } = row
+          listed.push({
+            peer,
+            collection,
+            state,
+            inSync: !names.has(collection),
+            ...add(row.past, row.current),
+            lastSyncAtMs,
+            ...(error === undefined ? {} : { error }),
+          })
+        }
+      }
+      return listed
+    },
+  }
+}
