@@ -39,6 +39,8 @@ export const ERRORS = {
   HS_INTERNAL: entry(500, 'The agent failed in a way that it did not expect; its log says more.'),
   HS_STORE_WRITE_FAILED: entry(503, 'The store could not make the write durable; nothing was acknowledged.'),
   HS_SHUTTING_DOWN: entry(503, 'The agent is stopping.'),
+  HS_BUSY: entry(503, 'The agent is doing as much of this as it may at once; try again.'),
+  HS_NOT_READY: entry(503, 'The agent is not ready to serve.'),
   HS_GOSSIP_DISABLED: entry(409, 'Gossip is off: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS.'),
   HS_CONFIG_INVALID: entry(500, 'The configuration is not valid.', EXIT.badConfiguration),
   HS_BIND_FAILED: entry(500, 'A port could not be bound.'),
@@ -46,6 +48,9 @@ export const ERRORS = {
   HS_STORE_OPEN_FAILED: entry(500, 'The data directory could not be opened.'),
   HS_STORE_FORMAT: entry(500, 'The data directory was written by a newer version.'),
   HS_AGENT_UNREACHABLE: entry(503, 'No agent answers at this address.', EXIT.unreachable),
+  HS_USAGE: entry(400, 'The command line is not understood.', EXIT.usage),
+  HS_FILE_FAILED: entry(500, 'A file could not be read or written.'),
+  HS_NOT_IN_SYNC: entry(503, 'The deadline passed before everything was in sync.'),
 } as const satisfies Record<string, ErrorEntry> & Record<RefusalCode, ErrorEntry>
 
 export type ErrorCode = keyof typeof ERRORS

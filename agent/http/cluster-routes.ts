@@ -1,0 +1,111 @@
+/** This node, the swarm around it, and the state of syncing with it. */
+import { equalBytes, toHex } from '../../base/bytes.ts'
+import type { SyncRow } from '../sync-state.ts'
+import { stateHash } from './collection-routes.ts'
+import type { NodeRole, NodeView, PeerView } from './port.ts'
+import type { App, RouteContext } from './route.ts'
+import {
+  ClusterStatus,
+  SwarmPeers,
+  SyncRows,
+  SyncStarted,
+  type ClusterStatusJson,
+  type SwarmPeersJson,
+  type SyncRowsJson,
+} from './schemas.ts'
+
+const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as const satisfies Record<NodeRole, string>
+
+export function addClusterRoutes(app: App, context: RouteContext): void {
+  const { replica, node, peers, sync } = context
+
+  app.get('/api/cluster/status', { schema: { summary: 'This node.', tags: ['cluster'], response: { 200: ClusterStatus } } }, () =>
+    toStatusJson(node(), replica.logicalClock()),
+  )
+
+  app.get(
+    '/api/swarm/peers',
+    { schema: { summary: 'The other members of the swarm.', tags: ['cluster'], response: { 200: SwarmPeers } } },
+    () => {
+      const view = peers()
+      const isInSync = (name: string, digest: Uint8Array): boolean => {
+        const own = replica.collection(name)?.digest
+        return own !== undefined && equalBytes(own, digest)
+      }
+      const json: SwarmPeersJson = {
+        gossip_enabled: view.gossipEnabled,
+        peer_count: view.peers.length,
+        peers: view.peers.map(peer => toPeerJson(peer, isInSync)),
+      }
+      return json
+    },
+  )
+
+  app.get('/api/sync', { schema: { summary: 'Syncing, by peer and collection.', tags: ['sync'], response: { 200: SyncRows } } }, () =>
+    sync.rows().map(toSyncRowJson),
+  )
+
+  app.post(
+    '/api/sync',
+    { schema: { summary: 'Syncs with every reachable peer now.', tags: ['sync'], response: { 202: SyncStarted } } },
+    async (_request, reply) => reply.code(202).send({ peers: sync.start() }),
+  )
+}
+
+function toStatusJson(node: NodeView, logicalClock: number): ClusterStatusJson {
+  return {
+    node_id: node.nodeId,
+    node_name: node.nodeName,
+    role: ROLE_NAMES[node.role],
+    upstream_peer: node.upstreamPeer ?? null,
+    downstream_peers: [...node.downstreamPeers],
+    logical_clock: logicalClock,
+    epoch: node.epoch,
+    version: node.version,
+    uptime_secs: node.uptimeSecs,
+    secured: node.secured,
+  }
+}
+
+function toPeerJson(peer: PeerView, isInSync: (name: string, digest: Uint8Array) => boolean): SwarmPeersJson['peers'][number] {
+  return {
+    node_id: peer.nodeId,
+    node_name: peer.nodeName,
+    addr: peer.addr,
+    http_port: peer.httpPort,
+    ...(peer.httpReachable === undefined ? {} : { http_reachable: peer.httpReachable }),
+    role: ROLE_NAMES[peer.role],
+    logical_clock: peer.logicalClock,
+    collections: peer.collections.map(({ name, digest, recordCount, vectorCount }) => ({
+      name,
+      state_hash: stateHash(digest),
+      digest: toHex(digest),
+      record_count: recordCount,
+      vector_count: vectorCount,
+      in_sync: isInSync(name, digest),
+    })),
+    last_seen_secs: Math.floor(peer.lastSeenAtMs / 1000),
+    last_seen_ago_ms: Math.round(peer.lastSeenAgoMs),
+    healthy: peer.status === 'alive',
+    status: peer.status,
+    incarnation: peer.incarnation,
+    gossip_addr: peer.gossipAddr,
+    rtt_ms: peer.rttMs ?? null,
+    clock_skew_ms: peer.clockSkewMs ?? null,
+  }
+}
+
+function toSyncRowJson(row: SyncRow): SyncRowsJson[number] {
+  return {
+    peer: row.peer,
+    collection: row.collection,
+    state: row.state,
+    in_sync: row.inSync,
+    entries_sent: row.entriesSent,
+    entries_received: row.entriesReceived,
+    bytes_sent: row.bytesSent,
+    bytes_received: row.bytesReceived,
+    last_sync_at: row.lastSyncAtMs ?? null,
+    ...(row.error === undefined ? {} : { error: row.error }),
+  }
+}

@@ -1,0 +1,53 @@
+/** What bounds the HTTP API. Bytes, milliseconds and counts; what happens at each bound is said with it. */
+
+const MIB = 1024 * 1024
+
+export const DEFAULT_LIMITS = {
+  /** One record as JSON, a line of NDJSON too: 1 MiB of data is 1.34 MiB in base64, 65,536 vector numbers up to 1.6 MiB. Beyond: 413. */
+  recordBytesMax: 4 * MIB,
+  /** A JSON array of records. Beyond: 413, which names NDJSON. */
+  arrayBytesMax: 16 * MIB,
+  /** Records of a JSON array. Beyond: 413. */
+  arrayRecordsMax: 100_000,
+  /** The body that creates a collection. Beyond: 413. */
+  settingsBytesMax: 64 * 1024,
+  /** All bodies that are held in memory at once. Beyond: 503 with Retry-After. */
+  bodiesBytesMax: 64 * MIB,
+  /** Streamed bulk writes and exports at once. Beyond: 503 with Retry-After. */
+  streamsMax: 32,
+  /** Connections at once. Beyond: closed without an answer. */
+  connectionsMax: 256,
+  /** Request line and headers. Beyond: 413. */
+  headerBytesMax: 16 * 1024,
+
+  /** Lines of a bulk write in one write group, and the bytes of their content. */
+  groupRecordsMax: 500,
+  groupBytesMax: MIB,
+  /** Write groups of one bulk request under way. Beyond: the socket is not read. */
+  groupsInFlightMax: 2,
+  /** Rejections that the answer of a bulk write lists; all are counted. */
+  rejectionsListedMax: 100,
+
+  /** Records of a listing's page. Beyond: 400. */
+  pageRecordsMax: 1000,
+  pageRecordsDefault: 100,
+  /** Bytes of a listing's page: it ends with the record that reaches them. */
+  pageBytesMax: 4 * MIB,
+
+  /** Headers must arrive within this time. Beyond: 408. */
+  headersMs: 10_000,
+  /** Longest silence inside a body that is being read. Beyond: 408. */
+  bodyIdleMs: 30_000,
+  /** Longest time without a byte in either direction while a request is open. Beyond: closed. */
+  socketIdleMs: 120_000,
+  /** How long an idle connection is kept. */
+  keepAliveMs: 30_000,
+  /** How long the rest of a body is thrown away after an early answer, so that the client gets to read it. Beyond: closed. */
+  lingerMs: 2000,
+  /** How long requests may go on once the server stops. Beyond: cut. */
+  closeMs: 5000,
+  /** How long a taken port is tried again: the default port lies in Linux's ephemeral range. Beyond: HS_BIND_FAILED. */
+  bindRetryMs: 3000,
+} as const
+
+export type HttpLimits = { readonly [name in keyof typeof DEFAULT_LIMITS]: number }

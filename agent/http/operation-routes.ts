@@ -1,0 +1,120 @@
+/** For operators and programs: liveness, readiness, metrics, the description of the API, and a page for people. */
+import { Type } from 'typebox'
+import type { Sample } from '../metrics.ts'
+import { HOME_PAGE, HOME_PAGE_POLICY } from './home-page.ts'
+import { sendProblem } from './problem.ts'
+import type { App, RouteContext } from './route.ts'
+import { asBytes } from './schemas.ts'
+
+const Ready = Type.Object({ status: Type.Literal('ready') })
+
+export function addOperationRoutes(app: App, context: RouteContext): void {
+  const { metrics, readiness } = context
+  const tags = ['operations']
+
+  app.get(
+    '/healthz',
+    { schema: { summary: 'The process is up.', tags, response: { 200: Type.Object({ status: Type.Literal('ok') }) } } },
+    () => ({
+      status: 'ok' as const,
+    }),
+  )
+
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        summary: 'The agent serves; 503 with reasons when it does not.',
+        tags,
+        response: { 200: asBytes({ 'application/json': Ready }) },
+      },
+    },
+    (_request, reply) => {
+      const reasons = readiness()
+      if (reasons.length > 0) return sendProblem(reply, 'HS_NOT_READY', reasons.join('; '), { reasons })
+      return reply.code(200).send({ status: 'ready' })
+    },
+  )
+
+  app.get('/metrics', { schema: { summary: 'Metrics for Prometheus.', tags, produces: ['text/plain'] } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  )
+
+  let description: string | undefined
+  app.get('/api/openapi.json', { schema: { summary: 'This description.', tags } }, (_request, reply) => {
+    description ??= JSON.stringify(app.swagger())
+    return reply.type('application/json; charset=utf-8').send(description)
+  })
+
+  app.get('/', { schema: { hide: true } }, (_request, reply) =>
+    reply.type('text/html; charset=utf-8').header('content-security-policy', HOME_PAGE_POLICY).send(HOME_PAGE),
+  )
+}
+
+/** What a scrape asks of the replica, the swarm and the sessions. */
+export function* collectSamples({ replica, peers, sync, node, readiness }: RouteContext): Generator<Sample> {
+  const gauge = (name: string, help: string, value: number, labels?: Record<string, string>): Sample => ({
+    name,
+    help,
+    type: 'gauge',
+    value,
+    ...(labels === undefined ? {} : { labels }),
+  })
+  const counter = (name: string, help: string, value: number, labels: Record<string, string>): Sample => ({
+    name,
+    help,
+    type: 'counter',
+    value,
+    labels,
+  })
+
+  const { nodeId, nodeName, version, uptimeSecs } = node()
+  yield gauge('node_info', 'This node, always 1.', 1, { node_id: nodeId, node_name: nodeName, version })
+  yield gauge('uptime_seconds', 'Time since the agent started.', uptimeSecs)
+  yield gauge('ready', '1 when /readyz answers 200.', readiness().length === 0 ? 1 : 0)
+  yield gauge('logical_clock', 'Lamport clock.', replica.logicalClock())
+
+  const collections = replica.collections()
+  yield gauge('collections', 'Collections.', collections.length)
+  for (const { name, recordCount, vectorCount } of collections) {
+    yield gauge('records', 'Live records by collection.', recordCount, { collection: name })
+    yield gauge('vectors', 'Live records with a vector by collection.', vectorCount, { collection: name })
+  }
+
+  const members = peers().peers
+  for (const status of ['alive', 'suspect', 'dead', 'left']) {
+    yield gauge('peers', 'Peers by status.', members.filter(peer => peer.status === status).length, { status })
+  }
+
+  const rows = sync.rows()
+  const total = (value: (row: (typeof rows)[number]) => number): number => rows.reduce((sum, row) => sum + value(row), 0)
+  const entriesHelp = 'Entries shipped between replicas.'
+  const bytesHelp = 'Bytes shipped between replicas.'
+  yield counter(
+    'sync_entries_total',
+    entriesHelp,
+    total(row => row.entriesSent),
+    { direction: 'sent' },
+  )
+  yield counter(
+    'sync_entries_total',
+    entriesHelp,
+    total(row => row.entriesReceived),
+    { direction: 'received' },
+  )
+  yield counter(
+    'sync_bytes_total',
+    bytesHelp,
+    total(row => row.bytesSent),
+    { direction: 'sent' },
+  )
+  yield counter(
+    'sync_bytes_total',
+    bytesHelp,
+    total(row => row.bytesReceived),
+    { direction: 'received' },
+  )
+  for (const state of ['idle', 'syncing', 'failed']) {
+    yield gauge('sync_rows', 'Pairs of peer and collection by state.', rows.filter(row => row.state === state).length, { state })
+  }
+}

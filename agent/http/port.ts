@@ -1,0 +1,84 @@
+/** What the HTTP API needs of the rest of the agent. */
+import type { Logger } from 'pino'
+import type { Replica } from '../../sync/replica.ts'
+import type { Metrics } from '../metrics.ts'
+import type { SyncRow } from '../sync-state.ts'
+import type { HttpLimits } from './limits.ts'
+
+export type NodeRole = 'edge' | 'leader' | 'follower'
+
+/** This node, as `GET /api/cluster/status` shows it. */
+export interface NodeView {
+  /** A UUID. */
+  readonly nodeId: string
+  readonly nodeName: string
+  readonly role: NodeRole
+  readonly epoch: number
+  readonly version: string
+  readonly uptimeSecs: number
+  /** Whether a swarm key seals gossip and links. */
+  readonly secured: boolean
+  /** The leader's URL. */
+  readonly upstreamPeer: string | undefined
+  /** Node ids that replicate from this node now. */
+  readonly downstreamPeers: readonly string[]
+}
+
+export interface PeerCollectionView {
+  readonly name: string
+  readonly recordCount: number
+  readonly vectorCount: number
+  /** 16 bytes. */
+  readonly digest: Uint8Array
+}
+
+/** A member of the swarm other than this node. */
+export interface PeerView {
+  /** A UUID. */
+  readonly nodeId: string
+  readonly nodeName: string
+  /** Observed address with the HTTP port. */
+  readonly addr: string
+  readonly httpPort: number
+  /** Whether its HTTP listens beyond loopback, where that is known. */
+  readonly httpReachable?: boolean
+  readonly role: NodeRole
+  readonly logicalClock: number
+  readonly collections: readonly PeerCollectionView[]
+  /** When this node last heard of it: Unix milliseconds by the own clock, and milliseconds ago by the monotonic one. */
+  readonly lastSeenAtMs: number
+  readonly lastSeenAgoMs: number
+  readonly status: 'alive' | 'suspect' | 'dead' | 'left'
+  readonly incarnation: number
+  readonly gossipAddr: string
+  readonly rttMs: number | undefined
+  readonly clockSkewMs: number | undefined
+}
+
+export interface HttpOptions {
+  readonly host: string
+  /** 0 picks a free one. */
+  readonly port: number
+  /** Any of them opens the API. None: the API is for this machine, and Host and Origin are checked. */
+  readonly tokens: readonly string[]
+  readonly replica: Replica
+  readonly node: () => NodeView
+  readonly peers: () => { readonly gossipEnabled: boolean; readonly peers: readonly PeerView[] }
+  readonly sync: {
+    rows(): readonly SyncRow[]
+    /** Starts a session with every reachable peer, and says with how many. May throw an `AgentError`. */
+    start(): number
+  }
+  /** Why the agent is not ready; empty when it is. */
+  readonly readiness: () => readonly string[]
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly limits?: Partial<HttpLimits>
+}
+
+export interface HttpServer {
+  readonly url: string
+  readonly port: number
+  /** Stops accepting, lets open requests finish for a bounded time, then cuts them. */
+  close(): Promise<void>
+}

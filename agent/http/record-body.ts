@@ -1,0 +1,92 @@
+/** Records as clients send them: from JSON text to the content of a write. */
+import type { WriteContent } from '../../sync/replica.ts'
+import { CONTENT_TYPE_BYTES_MAX } from '../../sync/content.ts'
+import type { ErrorCode } from '../errors.ts'
+import { findJsonFault, JSON_DEPTH_MAX } from '../json-text.ts'
+
+export interface RecordInput {
+  readonly key: string | undefined
+  readonly content: WriteContent
+  /** Bytes of the content, roughly. */
+  readonly bytes: number
+}
+
+/** Why a record is not taken. */
+export interface RecordFault {
+  readonly code: ErrorCode
+  readonly detail: string
+}
+
+const fault = (code: ErrorCode, detail: string): RecordFault => ({ code, detail })
+
+export const isFault = (value: object): value is RecordFault => 'code' in value
+
+type Member = 'key' | 'payload' | 'data' | 'content_type' | 'vector'
+const MEMBERS: ReadonlySet<string> = new Set<Member>(['key', 'payload', 'data', 'content_type', 'vector'])
+const isMember = (name: string): name is Member => MEMBERS.has(name)
+
+/**
+ * Reads one record, `{key?, payload?, vector?}` or `{key?, data, content_type, vector?}`. `keyIn` says where its key comes from: with
+ * `path` the record itself must not name one. The payload's bytes are made here, once; what they hold is what every replica keeps.
+ */
+export function parseRecord(text: string, keyIn: 'path' | 'record'): RecordInput | RecordFault {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    return fault('HS_INVALID_JSON', error instanceof Error ? error.message : 'not JSON')
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return fault('HS_INVALID_REQUEST', 'a record is a JSON object')
+  const record: { [member in Member]?: unknown } = value
+  // Object.keys also names a member called __proto__, which JSON.parse keeps as plain data.
+  for (const name of Object.keys(value)) {
+    if (!isMember(name)) return fault('HS_INVALID_REQUEST', `a record has no field ${JSON.stringify(name.slice(0, 100))}`)
+  }
+  if (record.key !== undefined && keyIn === 'path') return fault('HS_INVALID_REQUEST', 'the key is in the path, not in the body')
+  if (record.key !== undefined && typeof record.key !== 'string') return fault('HS_INVALID_KEY', 'a key is a string')
+
+  const { payload, data, content_type: contentType, vector } = record
+  if (vector !== undefined && !isNumbers(vector)) return fault('HS_INVALID_VECTOR', 'a vector is an array of numbers')
+  const vectorPart = vector === undefined ? {} : { vector }
+  const vectorBytes = vector === undefined ? 0 : vector.length * 4
+  if (data === undefined) {
+    if (contentType !== undefined) return fault('HS_INVALID_PAYLOAD', 'content_type goes with data; a payload is always JSON')
+    if (payload === undefined) return { key: record.key, content: vectorPart, bytes: vectorBytes }
+    const jsonFault = findJsonFault(text, 'vector' satisfies Member)
+    if (jsonFault?.kind === 'depth') return fault('HS_INVALID_PAYLOAD', `a payload is nested at most ${JSON_DEPTH_MAX} levels deep`)
+    if (jsonFault?.kind === 'altered') return fault('HS_INVALID_PAYLOAD', alteredDetail(jsonFault.number))
+    const payloadBytes = Buffer.from(JSON.stringify(payload))
+    return { key: record.key, content: { payload: payloadBytes, ...vectorPart }, bytes: payloadBytes.length + vectorBytes }
+  }
+  if (payload !== undefined) return fault('HS_INVALID_PAYLOAD', 'a record has a payload or data, not both')
+  const dataBytes = typeof data === 'string' ? decodeBase64(data) : undefined
+  if (dataBytes === undefined) return fault('HS_INVALID_PAYLOAD', 'data is a string of padded base64 (RFC 4648, section 4)')
+  if (typeof contentType !== 'string' || !isMediaType(contentType)) {
+    return fault(
+      'HS_INVALID_PAYLOAD',
+      `data needs a content_type: a media type such as image/jpeg, of at most ${CONTENT_TYPE_BYTES_MAX} bytes`,
+    )
+  }
+  return { key: record.key, content: { data: dataBytes, contentType, ...vectorPart }, bytes: dataBytes.length + vectorBytes }
+}
+
+function alteredDetail(number: string): string {
+  const shown = number.length > 60 ? `${number.slice(0, 60)}…` : number
+  return `the number ${shown} would be stored as ${String(Number(number))}; send it as a string, or with fewer digits`
+}
+
+function isNumbers(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every(element => typeof element === 'number')
+}
+
+/** Strict: padded, of the standard alphabet, without stray bits at the end. */
+function decodeBase64(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64')
+  return bytes.toString('base64') === text ? bytes : undefined
+}
+
+/** RFC 9110, section 8.3.1: type/subtype and parameters. */
+function isMediaType(text: string): boolean {
+  const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+  return text.length <= CONTENT_TYPE_BYTES_MAX && new RegExp(`^${token}/${token}( *; *${token}=(${token}|"[ !#-\\[\\]-~]*"))*$`).test(text)
+}

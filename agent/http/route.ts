@@ -1,0 +1,47 @@
+/** What every file of routes gets. */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify'
+import type { CollectionView } from '../../sync/replica.ts'
+import { AgentError } from '../errors.ts'
+import type { BodyReader } from './body.ts'
+import type { HttpLimits } from './limits.ts'
+import { checkName } from './path-key.ts'
+import type { HttpOptions } from './port.ts'
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+export interface RouteContext extends HttpOptions {
+  readonly limits: HttpLimits
+  readonly bodies: BodyReader
+  /** Admits a bulk write or an export; returns what ends its stay. Throws HS_BUSY. */
+  readonly enterStream: () => () => void
+}
+
+/** Counts those inside; refuses more than `max`. The function that it returns may be called twice. */
+export function createGate(max: number): () => () => void {
+  const inside = new Set<object>()
+  return () => {
+    if (inside.size >= max) throw new AgentError('HS_BUSY', `${max} bulk writes and exports are running, which is the most at once`)
+    const token = {}
+    inside.add(token)
+    return () => void inside.delete(token)
+  }
+}
+
+/** The collection of a path. Throws HS_INVALID_NAME or HS_NOT_FOUND. */
+export function findCollection({ replica }: RouteContext, name: string): CollectionView {
+  const collection = replica.collection(checkName(name))
+  if (collection === undefined) throw new AgentError('HS_NOT_FOUND', `there is no collection ${name}`)
+  return collection
+}
+
+/** Whether the Accept header names a media type, with whatever parameters. */
+export function accepts(header: string | undefined, type: string): boolean {
+  return (header ?? '').split(',').some(part => part.split(';', 1)[0]?.trim().toLowerCase() === type)
+}

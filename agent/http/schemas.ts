@@ -1,0 +1,190 @@
+/** The shapes of the API, as `/api/openapi.json` describes them. */
+import { Type, type Static, type TSchema } from 'typebox'
+
+const closed = { additionalProperties: false } as const
+
+export const CollectionParams = Type.Object({
+  name: Type.String({ pattern: '^[a-z0-9][a-z0-9_.-]{0,63}$', description: 'Collection name.' }),
+})
+
+export const RecordParams = Type.Object({
+  name: CollectionParams.properties.name,
+  key: Type.String({ description: '1 to 512 bytes of UTF-8, percent-encoded. Slashes may stay as they are.' }),
+})
+
+const Metric = Type.Enum(['cosine', 'l2', 'dot'])
+const Conflict = Type.Enum(['lww', 'siblings', 'append'])
+const StateHash = Type.Integer({ description: 'The leading 53 bits of the digest, as a number.' })
+const Digest = Type.String({ description: 'Digest of the content, 16 bytes in lower-case hexadecimal.' })
+const Role = Type.Enum(['Leader', 'Follower', 'Edge'])
+
+export const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.String(),
+  code: Type.String({ description: 'From the closed table of codes.' }),
+  instance: Type.Optional(Type.String()),
+})
+
+export const ClusterStatus = Type.Object({
+  node_id: Type.String(),
+  node_name: Type.String(),
+  role: Role,
+  upstream_peer: Type.Union([Type.String(), Type.Null()]),
+  downstream_peers: Type.Array(Type.String()),
+  logical_clock: Type.Integer(),
+  epoch: Type.Integer(),
+  version: Type.String(),
+  uptime_secs: Type.Number(),
+  secured: Type.Boolean(),
+})
+
+const PeerCollection = Type.Object({
+  name: Type.String(),
+  state_hash: StateHash,
+  digest: Digest,
+  record_count: Type.Integer(),
+  vector_count: Type.Integer(),
+  in_sync: Type.Boolean({ description: "This node's digest equals that peer's." }),
+})
+
+export const SwarmPeers = Type.Object({
+  gossip_enabled: Type.Boolean(),
+  peer_count: Type.Integer(),
+  peers: Type.Array(
+    Type.Object({
+      node_id: Type.String(),
+      node_name: Type.String(),
+      addr: Type.String(),
+      http_port: Type.Integer(),
+      http_reachable: Type.Optional(Type.Boolean()),
+      role: Role,
+      logical_clock: Type.Integer(),
+      collections: Type.Array(PeerCollection),
+      last_seen_secs: Type.Integer({ description: 'Unix seconds, by the clock of the node that answers.' }),
+      last_seen_ago_ms: Type.Integer(),
+      healthy: Type.Boolean(),
+      status: Type.Enum(['alive', 'suspect', 'dead', 'left']),
+      incarnation: Type.Integer(),
+      gossip_addr: Type.String(),
+      rtt_ms: Type.Union([Type.Number(), Type.Null()]),
+      clock_skew_ms: Type.Union([Type.Number(), Type.Null()]),
+    }),
+  ),
+})
+
+export const Collection = Type.Object({
+  name: Type.String(),
+  record_count: Type.Integer(),
+  vector_count: Type.Integer(),
+  dimension: Type.Union([Type.Integer(), Type.Null()]),
+  metric: Metric,
+  conflict: Conflict,
+  state_hash: StateHash,
+  digest: Digest,
+  created_at: Type.Integer({ description: 'Unix milliseconds.' }),
+})
+
+export const CollectionDigest = Type.Object({
+  collection_name: Type.String(),
+  logical_clock: Type.Integer(),
+  vector_count: Type.Integer(),
+  record_count: Type.Integer(),
+  state_hash: StateHash,
+  digest: Digest,
+})
+
+export const CollectionInput = Type.Object(
+  {
+    name: CollectionParams.properties.name,
+    dimension: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
+    metric: Type.Optional(Metric),
+    conflict: Type.Optional(Conflict),
+  },
+  closed,
+)
+
+const Version = Type.Object({
+  origin: Type.String(),
+  counter: Type.Integer(),
+  time: Type.Integer({ description: 'Unix milliseconds by the writer’s clock, raised above what it had seen.' }),
+  tick: Type.Integer(),
+  trusted_time: Type.Boolean(),
+})
+
+const contentMembers = {
+  payload: Type.Optional(Type.Unknown({ description: 'Any JSON, up to 1 MiB.' })),
+  data: Type.Optional(Type.String({ contentEncoding: 'base64', description: 'Raw bytes instead of a payload, up to 1 MiB.' })),
+  content_type: Type.Optional(Type.String({ description: 'Media type of `data`.' })),
+  vector: Type.Optional(Type.Array(Type.Number(), { maxItems: 65_536, description: 'Stored as float32.' })),
+}
+
+export const RecordInput = Type.Object(contentMembers, closed)
+export const BulkRecord = Type.Object({ key: Type.Optional(Type.String()), ...contentMembers }, closed)
+
+export const StoredRecord = Type.Object({
+  key: Type.String(),
+  ...contentMembers,
+  version: Version,
+  conflicts: Type.Optional(Type.Array(Type.Object({ ...contentMembers, version: Version }))),
+})
+
+export const Written = Type.Object({ key: Type.String(), version: Version })
+
+export const BulkResult = Type.Object({
+  accepted: Type.Integer(),
+  rejected: Type.Array(Type.Object({ line: Type.Integer(), code: Type.String(), detail: Type.String() }), { maxItems: 100 }),
+  rejected_count: Type.Integer(),
+})
+
+const Flag = Type.Enum(['true', 'false', '1', '0'])
+
+export const ListingQuery = Type.Object(
+  {
+    prefix: Type.Optional(Type.String()),
+    from: Type.Optional(Type.String({ description: 'Inclusive.' })),
+    to: Type.Optional(Type.String({ description: 'Exclusive.' })),
+    limit: Type.Optional(Type.String({ pattern: '^[0-9]{1,9}$', description: 'From 1 to 1000; 100 if not given.' })),
+    cursor: Type.Optional(Type.String()),
+    reverse: Type.Optional(Flag),
+  },
+  closed,
+)
+
+export const RecordPage = Type.Object({
+  records: Type.Array(StoredRecord),
+  cursor: Type.Union([Type.String(), Type.Null()]),
+})
+
+export const SyncRows = Type.Array(
+  Type.Object({
+    peer: Type.String(),
+    collection: Type.String(),
+    state: Type.Enum(['idle', 'syncing', 'failed']),
+    in_sync: Type.Boolean(),
+    entries_sent: Type.Integer(),
+    entries_received: Type.Integer(),
+    bytes_sent: Type.Integer(),
+    bytes_received: Type.Integer(),
+    last_sync_at: Type.Union([Type.Integer({ description: 'Unix milliseconds.' }), Type.Null()]),
+    error: Type.Optional(Type.String()),
+  }),
+)
+
+export const SyncStarted = Type.Object({ peers: Type.Integer({ description: 'With how many peers a session was started.' }) })
+export const NoQuery = Type.Object({}, closed)
+
+/** A body or answer that is handled as bytes: described, and not validated or typed by the framework. */
+export function asBytes(
+  schemaByType: Readonly<Record<string, TSchema>>,
+  description = 'Default Response',
+): { description: string; content: Record<string, { schema: unknown }> } {
+  return { description, content: Object.fromEntries(Object.entries(schemaByType).map(([type, schema]) => [type, { schema }])) }
+}
+
+export type ClusterStatusJson = Static<typeof ClusterStatus>
+export type SwarmPeersJson = Static<typeof SwarmPeers>
+export type CollectionJson = Static<typeof Collection>
+export type CollectionDigestJson = Static<typeof CollectionDigest>
+export type SyncRowsJson = Static<typeof SyncRows>

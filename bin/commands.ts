@@ -1,0 +1,41 @@
+/** All commands, in the order of the help. */
+import { collections } from './commands/collections.ts'
+import { config } from './commands/config.ts'
+import { del } from './commands/delete.ts'
+import { exportRecords } from './commands/export.ts'
+import { get } from './commands/get.ts'
+import { importRecords } from './commands/import.ts'
+import { list } from './commands/list.ts'
+import { peers } from './commands/peers.ts'
+import { put } from './commands/put.ts'
+import { run } from './commands/run.ts'
+import { status } from './commands/status.ts'
+import { sync } from './commands/sync.ts'
+import { showVersion } from './commands/version.ts'
+import { defineCommand } from './command.ts'
+import type { Command } from './command.ts'
+
+/** Here for the list alone: the command line itself answers it. */
+const help = defineCommand({
+  summary: 'Prints help, about one command when it is named',
+  positionals: ['[command]'],
+  examples: ['hs-agent help import'],
+  run: async () => {},
+})
+
+export const commands: Readonly<Record<string, Command>> = {
+  run,
+  status,
+  peers,
+  collections,
+  get,
+  put,
+  delete: del,
+  list,
+  import: importRecords,
+  export: exportRecords,
+  sync,
+  config,
+  version: showVersion,
+  help,
+}

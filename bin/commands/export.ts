@@ -1,0 +1,92 @@
+import { open, rename, stat, unlink } from 'node:fs/promises'
+import { unlinkSync } from 'node:fs'
+import { collectionPath, formatQuery } from '../api-client.ts'
+import { defineCommand } from '../command.ts'
+import { wrapFileError } from '../file-error.ts'
+import { startProgress } from '../progress.ts'
+import { rangeOptions } from '../range.ts'
+import { print, printable, printJson } from '../terminal.ts'
+import { formatBytes, formatCount, formatDuration } from '../words.ts'
+
+interface ExportCount {
+  records: number
+  bytes: number
+}
+
+const lineFeed = 10
+
+async function* counted(chunks: AsyncIterable<Uint8Array>, count: ExportCount): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    count.bytes += chunk.length
+    for (let at = chunk.indexOf(lineFeed); at !== -1; at = chunk.indexOf(lineFeed, at + 1)) count.records += 1
+    yield chunk
+  }
+}
+
+async function writeToOutput(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const chunk of chunks) {
+    if (!process.stdout.write(chunk)) await new Promise(resolve => process.stdout.once('drain', resolve))
+  }
+}
+
+/** Writes beside the file and takes its name at the end: the file is the old one or the whole new one, whatever happens between. */
+async function writeToFile(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  // A pipe or a device has no old content to keep.
+  const isReplaced = found === undefined || found.isFile()
+  const target = isReplaced ? `${path}.part-${process.pid}` : path
+  const removeOnSignal = (): void => {
+    if (isReplaced) unlinkSync(target)
+    process.exit(130)
+  }
+  const file = await open(target, 'w')
+  try {
+    process.once('SIGINT', removeOnSignal)
+    process.once('SIGTERM', removeOnSignal)
+    for await (const chunk of chunks) await file.writeFile(chunk)
+    if (!isReplaced) return
+    await file.sync()
+    await rename(target, path)
+  } catch (error) {
+    if (isReplaced) await unlink(target).catch(() => undefined)
+    throw error
+  } finally {
+    await file.close()
+    process.off('SIGINT', removeOnSignal)
+    process.off('SIGTERM', removeOnSignal)
+  }
+}
+
+export const exportRecords = defineCommand({
+  summary: 'Writes all records of a collection to a file or standard output',
+  details: 'One record a line (NDJSON), in the order of the keys, as import takes them. A file is replaced only once the export is whole.',
+  positionals: ['collection', '[file]'],
+  options: rangeOptions,
+  examples: ['hs-agent export odometry odometry.ndjson', 'hs-agent export odometry --prefix robot1/ | gzip > robot1.ndjson.gz'],
+  run: async ({ args, options, json, connect }) => {
+    const { prefix, from, to } = options
+    const path = collectionPath(args.collection, 'records') + formatQuery({ prefix, from, to })
+    const answer = await (await connect()).stream('GET', path)
+    const count: ExportCount = { records: 0, bytes: 0 }
+    const chunks = counted(answer, count)
+    const isToFile = args.file !== undefined && args.file !== '-'
+    // Lines on the terminal and a changing line among them would garble one another.
+    const progress = isToFile || !process.stdout.isTTY ? startProgress(process.stderr, () => count, undefined) : undefined
+    try {
+      if (args.file === undefined || args.file === '-') await writeToOutput(chunks)
+      else await writeToFile(args.file, chunks)
+    } catch (error) {
+      throw wrapFileError(args.file ?? '-', error)
+    } finally {
+      progress?.stop()
+    }
+    if (!isToFile) return
+    if (json) printJson(count)
+    else
+      print(
+        printable(
+          `exported ${formatCount(count.records)} records to ${args.file} (${formatBytes(count.bytes)} in ${formatDuration(progress?.elapsedMs())})`,
+        ),
+      )
+  },
+})

@@ -1,0 +1,51 @@
+import { constants } from 'node:os'
+import { EXIT } from '../../agent/errors.ts'
+import { defineCommand } from '../command.ts'
+import { print, printError, printJson } from '../terminal.ts'
+import { version } from '../version.ts'
+
+/** Closing flushes what is under way; a disk that hangs must not keep the process up for ever. */
+const closeMsMax = 20_000
+
+/** Resolves at the first SIGINT or SIGTERM; at the second the process exits at once, as the signal would have it. */
+const firstSignal = (): Promise<void> =>
+  new Promise(resolve => {
+    let isTold = false
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        if (isTold) process.exit(128 + constants.signals[signal])
+        isTold = true
+        resolve()
+      })
+    }
+  })
+
+/** An error that nobody caught is a bug: one line in the log, and systemd starts us again. */
+function exitOnUncaught(error: unknown): void {
+  const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined }
+  print(JSON.stringify({ level: 60, time: Date.now(), msg: 'uncaught error', err: { message, stack } }))
+  process.exit(EXIT.failed)
+}
+
+export const run = defineCommand({
+  summary: 'Runs an agent until it is told to stop',
+  details: 'Prints one line that says where it listens, then its log. SIGTERM and SIGINT stop it cleanly, a second one at once.',
+  examples: ['hs-agent run', 'HS_HTTP_PORT=50051 HS_DATA_DIR=./data-2 HS_GOSSIP_PORT=7947 hs-agent run'],
+  run: async ({ json, config }) => {
+    const settings = await config()
+    process.on('uncaughtException', exitOnUncaught)
+    const told = firstSignal()
+    // Only this command needs the store, the sockets and the server: the others start faster without them.
+    const { startAgent } = await import('../../agent/agent.ts')
+    const agent = await startAgent(settings, { version })
+    if (json) printJson({ node_id: agent.nodeId, http_url: agent.httpUrl, banner: agent.banner })
+    else print(agent.banner)
+    await told
+    const overdue = setTimeout(() => {
+      printError(`hs-agent: closing took longer than ${closeMsMax / 1000} s; what was acknowledged is safe`)
+      process.exit(EXIT.failed)
+    }, closeMsMax)
+    await agent.close()
+    clearTimeout(overdue)
+  },
+})

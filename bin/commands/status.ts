@@ -1,0 +1,32 @@
+import { defineCommand } from '../command.ts'
+import { paint, print, printable, printJson } from '../terminal.ts'
+import { formatCount, formatDuration, formatText, formatYesNo } from '../words.ts'
+
+type Status = Readonly<Record<string, unknown>>
+
+/** What the table shows, in its order: labels and where their values come from. */
+const lines: readonly (readonly [string, (status: Status) => string])[] = [
+  ['node', status => `${formatText(status['node_name'])} (${formatText(status['node_id'])})`],
+  ['role', status => formatText(status['role'])],
+  ['version', status => formatText(status['version'])],
+  ['up for', status => formatDuration(typeof status['uptime_secs'] === 'number' ? status['uptime_secs'] * 1000 : undefined)],
+  ['clock', status => formatCount(status['logical_clock'])],
+  ['epoch', status => formatCount(status['epoch'])],
+  ['secured', status => formatYesNo(status['secured'])],
+  ['upstream', status => formatText(status['upstream_peer'])],
+  [
+    'downstream',
+    status => (Array.isArray(status['downstream_peers']) ? status['downstream_peers'].map(formatText).join(', ') || 'none' : '-'),
+  ],
+]
+
+export const status = defineCommand({
+  summary: 'Shows the agent: name, role, clock, uptime',
+  examples: ['hs-agent status', 'hs-agent status --url http://rover-2:50050 --json'],
+  run: async ({ json, connect }) => {
+    const status = await (await connect()).getObject('/api/cluster/status')
+    if (json) return printJson(status)
+    const width = Math.max(...lines.map(([label]) => label.length))
+    for (const [label, show] of lines) print(`${paint('dim', label.padEnd(width))}  ${printable(show(status))}`)
+  },
+})

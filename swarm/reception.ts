@@ -1,0 +1,207 @@
+/** What a packet does to this node: who it is from, what it says, and what is answered. */
+import { isUnicast } from './address.ts'
+import type { Address } from './address.ts'
+import { compareDigests, wantDigests } from './comparison.ts'
+import type { UpdateReason } from './events.ts'
+import type { BootId } from './identity.ts'
+import { createMember, describeMember, observeAddress, viewMember } from './member.ts'
+import type { Member } from './member.ts'
+import { encodePing } from './messages.ts'
+import type { Heartbeat, Rumour, SwarmMessage } from './messages.ts'
+import type { PacketHeader } from './packet.ts'
+import { dropMember, greetStranger, reject, sendGreeting, sendHeartbeat, sendMessages } from './state.ts'
+import type { SwarmState } from './state.ts'
+import { judgeTrust } from './trust.ts'
+
+/** Reports of a double of this node are at least this far apart. */
+const DOUBLE_REPORT_MS = 60_000
+/** A proven address is kept for this many periods after its last packet. */
+const ADDRESS_HOLD_PERIODS = 3
+
+export interface Reception {
+  /** `onGroupSocket`: it came in on the multicast group's socket. */
+  packet(bytes: Uint8Array, from: Address, onGroupSocket: boolean): void
+  /** The seeds are new: members may stand among them. */
+  nameSeeds(): void
+}
+
+interface Arrival {
+  readonly header: PacketHeader
+  readonly from: Address
+  readonly unicast: boolean
+}
+
+export function createReception(state: SwarmState): Reception {
+  const { options, ports, own, membership, seeds, exchanges } = state
+  const { timings, limits } = options
+  let doubleReportedMs = -Infinity
+
+  function apply(arrival: Arrival, messages: readonly SwarmMessage[]): void {
+    const { header, from } = arrival
+    const known = membership.get(header.nodeId)
+    const current = known?.bootId === header.bootId ? known : undefined
+    const heartbeat = messages.find(message => message.kind === 'heartbeat')
+    if (messages.some(message => message.kind === 'leave')) {
+      if (current === undefined) return reject(state, 'unknown-sender', from)
+      current.window.mark(header.counter)
+      return dropMember(state, current, 'left')
+    }
+    const member = current ?? (heartbeat && createMember(header, addressOf(arrival, heartbeat), state.nowMs))
+    if (member === undefined) return reject(state, 'unknown-sender', from)
+    if (current === undefined) {
+      if (!membership.add(member)) return reject(state, 'members-full', from)
+      exchanges.forget(member.nodeId)
+      state.contacts.forget(member.nodeId)
+    }
+
+    const trustBefore = judgeTrust(options, member)
+    const changes = new Set<UpdateReason>(current === undefined ? ['restarted'] : [])
+    if (observe(member, arrival, heartbeat)) changes.add('address')
+    if (heartbeat !== undefined && applyHeartbeat(member, heartbeat, arrival)) changes.add('described')
+    for (const message of messages) applyMessage(member, message, arrival)
+    const ping = arrival.unicast ? messages.find(message => message.kind === 'ping') : undefined
+    const echoes = ping === undefined ? [] : [encodePing('pong', ping.token, ports.codec)]
+    if (heartbeat !== undefined && (current === undefined || heartbeat.answerMe) && state.answers.take(state.nowMs)) {
+      // To where it spoke from: that address works, whatever is believed of it. Only a beacon's source is not its sender's socket.
+      const to = arrival.unicast ? from : member.address
+      sendHeartbeat(state, member, { answerMe: false, rumours: true, before: echoes }, to)
+    } else if (echoes.length > 0) {
+      sendMessages(state, from, echoes)
+    }
+    if (trustBefore !== judgeTrust(options, member)) changes.add('trust')
+    report(member, known === undefined, changes)
+    if (exchanges.want(member, state.nowMs)) compareDigests(state, member)
+  }
+
+  /** Any packet of a member is evidence of its life, and of where it is. True when its address changed. */
+  function observe(member: Member, arrival: Arrival, heartbeat: Heartbeat | undefined): boolean {
+    member.window.mark(arrival.header.counter)
+    member.evidenceMs = state.nowMs
+    if (!arrival.unicast) member.multicastMs = state.nowMs
+    const address = addressOf(arrival, heartbeat ?? { gossipPort: member.address.port })
+    const moved = observeAddress(member, address, arrival.unicast, state.nowMs, ADDRESS_HOLD_PERIODS * timings.periodMs)
+    if (seeds.answered(member.nodeId, member.address)) member.namedByUs = true
+    return moved
+  }
+
+  function applyHeartbeat(member: Member, heartbeat: Heartbeat, { header, from, unicast }: Arrival): boolean {
+    if (header.counter > member.summaryBy) {
+      member.summary = heartbeat.summary
+      member.summaryBy = header.counter
+    }
+    if (heartbeat.named && unicast) member.namesUs = true
+    const aheadBy = heartbeat.logicalClock - own.logicalClock
+    // Far ahead is no clock that anybody reached by counting: to follow it would use up the numbers of the whole swarm.
+    if (aheadBy > limits.logicalClockAheadMax) reject(state, 'clock-ahead', from)
+    else if (aheadBy > 0) {
+      own.logicalClock = heartbeat.logicalClock
+      state.effects.push({ type: 'observe-clock', logicalClock: own.logicalClock })
+    }
+    return describeMember(member, heartbeat, header.counter, ports.wallMs())
+  }
+
+  /** What needs no answer along with the heartbeat. */
+  function applyMessage(member: Member, message: SwarmMessage, { header, from }: Arrival): void {
+    switch (message.kind) {
+      case 'heartbeat':
+      case 'leave':
+      case 'ping':
+        return
+      case 'pong':
+        if (!member.trip.echoed(message.token, state.nowMs) && seeds.answered(member.nodeId, message.token)) member.namedByUs = true
+        return
+      case 'rumours':
+        for (const rumour of message.rumours) applyRumour(rumour, from)
+        return
+      case 'digest-request':
+        exchanges.serve(message, from, state.nowMs)
+        return
+      case 'digest-page': {
+        const outcome = exchanges.take(member, message, header.counter, state.nowMs)
+        if (outcome === 'complete') {
+          compareDigests(state, member)
+          // There is room for the next one.
+          wantDigests(state)
+        } else if (outcome !== 'taken') reject(state, outcome, from)
+        return
+      }
+    }
+  }
+
+  function applyRumour(rumour: Rumour, from: Address): void {
+    if (rumour.ageMs >= timings.memberTimeoutMs) return
+    const member = membership.get(rumour.nodeId)
+    if (rumour.nodeId === options.nodeId) {
+      if (rumour.bootId <= own.bootId) return
+      reportDouble(rumour.bootId, from)
+    } else if (member !== undefined && rumour.bootId === member.bootId) {
+      if (rumour.heartbeatCounter <= member.heartbeatCounter) return
+      member.heartbeatCounter = rumour.heartbeatCounter
+      member.evidenceMs = Math.max(member.evidenceMs, state.nowMs - rumour.ageMs)
+      return
+    } else if (member === undefined ? !membership.isNews(rumour) : rumour.bootId < member.bootId) return
+    // A stranger, a new boot of a member, or our double, who should hear of us too.
+    if (!isUnicast(rumour.address.host) || !state.contacts.shouldGreet(rumour.nodeId, rumour.address, state.nowMs)) return
+    greetStranger(state, rumour.address)
+  }
+
+  function report(member: Member, joined: boolean, changes: Set<UpdateReason>): void {
+    const view = viewMember(member, options, state.nowMs)
+    if (joined) {
+      state.effects.push({ type: 'member-joined', view })
+      return
+    }
+    // A restart says it all.
+    const told: UpdateReason[] = changes.has('restarted') ? ['restarted'] : [...changes]
+    for (const reason of told) state.effects.push({ type: 'member-updated', view, reason })
+    // Whoever waits for the permission to sync needs the difference again.
+    if (changes.has('trust')) compareDigests(state, member)
+  }
+
+  /** The sender runs an older boot of a node that is listed in a newer one: a double, which should know. */
+  function tellOfNewerBoot(header: PacketHeader, to: Address): void {
+    const newer = membership.get(header.nodeId)
+    const rumour = newer && state.outbound.rumour(newer, to, state.nowMs)
+    if (rumour !== undefined && state.answers.take(state.nowMs)) sendGreeting(state, to, { answerMe: false, before: [rumour] })
+  }
+
+  function reportDouble(bootId: BootId, from: Address): void {
+    if (state.nowMs - doubleReportedMs < DOUBLE_REPORT_MS) return
+    doubleReportedMs = state.nowMs
+    state.effects.push({ type: 'duplicate-identity', nodeId: options.nodeId, bootId, from })
+  }
+
+  return {
+    packet(bytes, from, onGroupSocket) {
+      const opened = state.inbound.open(bytes, from, state.nowMs)
+      switch (opened.verdict) {
+        case 'own':
+          return
+        case 'double':
+          reportDouble(opened.header.bootId, from)
+          return
+        case 'rejected':
+          reject(state, opened.reason, from)
+          if (opened.reason === 'stale-boot' && opened.header !== undefined) tellOfNewerBoot(opened.header, from)
+          return
+        case 'accepted':
+          if (opened.unknown > 0) reject(state, 'unknown-message', from)
+          apply({ header: opened.header, from, unicast: !onGroupSocket && !opened.header.multicast }, opened.messages)
+          return
+      }
+    },
+    nameSeeds() {
+      for (const member of membership.all()) {
+        if (member.namedByUs || !seeds.answered(member.nodeId, member.address)) continue
+        const before = judgeTrust(options, member)
+        member.namedByUs = true
+        report(member, false, new Set(before === judgeTrust(options, member) ? [] : ['trust']))
+      }
+    },
+  }
+}
+
+/** A unicast packet comes from its sender's socket; a beacon from some socket of the sender's host, and it says the port. */
+function addressOf(arrival: Arrival, claimed: { readonly gossipPort: number }): Address {
+  return arrival.unicast ? arrival.from : { host: arrival.from.host, port: claimed.gossipPort }
+}

@@ -1,0 +1,35 @@
+/**
+ * With whom data may be exchanged when there is no swarm key (interfaces.md, HS_SWARM_OPEN). Everybody heard is listed; whoever
+ * was met by multicast alone under the default swarm name is not synced with.
+ */
+import { DEFAULT_SWARM_NAME } from './options.ts'
+
+export type TrustReason =
+  /** HS_SWARM_OPEN is set here. */
+  | 'open'
+  /** Both carry the same swarm name, and it is not the default one. */
+  | 'swarm-name'
+  /** Its address stands in our HS_GOSSIP_PEERS. */
+  | 'named-by-us'
+  /** It told us, by unicast, that our address stands in its HS_GOSSIP_PEERS. */
+  | 'named-by-peer'
+  /** None of these: listed, not synced. */
+  | 'not-named'
+
+export interface TrustRule {
+  readonly open: boolean
+  readonly swarmName: string
+}
+
+/** `named…` as observed; that the swarm names are the same was a condition for reading the packet at all. */
+export function judgeTrust(rule: TrustRule, peer: { readonly namedByUs: boolean; readonly namesUs: boolean }): TrustReason {
+  if (rule.open) return 'open'
+  if (rule.swarmName !== DEFAULT_SWARM_NAME) return 'swarm-name'
+  if (peer.namedByUs) return 'named-by-us'
+  if (peer.namesUs) return 'named-by-peer'
+  return 'not-named'
+}
+
+export function mayExchange(reason: TrustReason): boolean {
+  return reason !== 'not-named'
+}
