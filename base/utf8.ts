@@ -2,9 +2,22 @@
  * UTF-8 (RFC 3629) for the cores, which have no TextEncoder. Strict: overlong forms, surrogates, code points above
  * U+10FFFF and truncated sequences are invalid, never replaced.
  */
+import { allocateBytes, type Allocate } from './byte-arena.ts'
 
 /** Encodes a string; undefined when it holds a lone surrogate. */
-export function encodeUtf8(text: string): Uint8Array | undefined {
+export function encodeUtf8(text: string, allocate: Allocate = allocateBytes): Uint8Array | undefined {
+  // Most text is ASCII: one byte a character, no bytes to spare.
+  const ascii = allocate(text.length)
+  let length = 0
+  while (length < text.length) {
+    const code = text.charCodeAt(length)
+    if (code >= 0x80) return encodeWide(text)
+    ascii[length++] = code
+  }
+  return ascii
+}
+
+function encodeWide(text: string): Uint8Array | undefined {
   const bytes = new Uint8Array(text.length * 3)
   let at = 0
   for (let i = 0; i < text.length; i++) {

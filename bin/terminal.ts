@@ -27,5 +27,11 @@ export const paint = (colour: Colour, text: string): string => styleText(colour,
 
 export const isTerminal = (stream: NodeJS.WriteStream): boolean => stream.isTTY
 
-/** Columns of the terminal on standard output; undefined when it is none. */
-export const terminalWidth = (): number | undefined => (process.stdout.isTTY ? process.stdout.columns : undefined)
+/** Narrower than this, a terminal has not said its width (0), or a cut table would be of no use. */
+const terminalWidthMin = 40
+
+/** Columns of the terminal on standard output; undefined when there is none that limits a line. */
+export function terminalWidth(): number | undefined {
+  const { isTTY, columns } = process.stdout
+  return isTTY && columns >= terminalWidthMin ? columns : undefined
+}

@@ -12,7 +12,7 @@
  *   D2 adding and removing an item leaves no trace;
  *   D3 children fold to their parent.
  */
-import { concatBytes, EMPTY, readU32, u64Bytes } from '../base/bytes.ts'
+import { concatBytes, readU32, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import { KEY_HASH_BYTES } from './rows.ts'
 import { DOT_BYTES, writeDot, writeStamp, type Version } from './version.ts'
@@ -46,34 +46,40 @@ export interface ItemHasher {
 /** `salt`: 16 bytes, the same in the whole swarm, never rotated; all zero when none is set. */
 export function createItemHasher(hash: Hash, salt: Uint8Array): ItemHasher {
   const keyHead = concatBytes(LABEL_KEY, salt)
-  const contentHead = concatBytes(LABEL_CONTENT, salt, EMPTY)
+  const contentHead = concatBytes(LABEL_CONTENT, salt)
   const itemHead = concatBytes(LABEL_ITEM, salt)
+  // Hash inputs are built in one place that is used again and again; hashing copies nothing out of it.
+  let scratch = new Uint8Array(4096)
+  const begin = (head: Uint8Array, length: number): number => {
+    if (length > scratch.length) scratch = new Uint8Array(length * 2)
+    scratch.set(head)
+    return head.length
+  }
   return {
     keyHash(key) {
-      const input = new Uint8Array(keyHead.length + key.length)
-      input.set(keyHead)
-      input.set(key, keyHead.length)
-      return hash.sha256(input).subarray(0, KEY_HASH_BYTES)
+      const length = keyHead.length + key.length
+      const keyAt = begin(keyHead, length)
+      scratch.set(key, keyAt)
+      return hash.sha256(scratch.subarray(0, length)).subarray(0, KEY_HASH_BYTES)
     },
     itemHash(key, version) {
-      const content = new Uint8Array(contentHead.length + version.body.length)
-      content.set(contentHead)
-      content.set(version.body, contentHead.length)
-      const contentHash = hash.sha256(content)
-      const input = new Uint8Array(itemHead.length + 2 + key.length + DOT_BYTES + 8 + 1 + 32)
-      input.set(itemHead)
-      let at = itemHead.length
-      input[at++] = key.length >>> 8
-      input[at++] = key.length
-      input.set(key, at)
+      const contentLength = contentHead.length + version.body.length
+      const bodyAt = begin(contentHead, contentLength)
+      scratch.set(version.body, bodyAt)
+      const contentHash = hash.sha256(scratch.subarray(0, contentLength))
+      const length = itemHead.length + 2 + key.length + DOT_BYTES + 8 + 1 + contentHash.length
+      let at = begin(itemHead, length)
+      scratch[at++] = key.length >>> 8
+      scratch[at++] = key.length
+      scratch.set(key, at)
       at += key.length
-      writeDot(input, at, version)
+      writeDot(scratch, at, version)
       at += DOT_BYTES
-      writeStamp(input, at, version.stamp)
+      writeStamp(scratch, at, version.stamp)
       at += 8
-      input[at++] = version.flags
-      input.set(contentHash, at)
-      return hash.sha256(input).subarray(0, ITEM_HASH_BYTES)
+      scratch[at++] = version.flags
+      scratch.set(contentHash, at)
+      return hash.sha256(scratch.subarray(0, length)).subarray(0, ITEM_HASH_BYTES)
     },
     saltId: hash.sha256(concatBytes(LABEL_SALT, salt)).subarray(0, 8),
   }

@@ -7,11 +7,12 @@
  *   E3 `lww` leaves one version, the greatest in the total order; the winner is never altered by what it beat;
  *   E4 `siblings` and `append` keep every version that no other one has seen.
  */
+import { allocateBytes, type Allocate } from '../base/byte-arena.ts'
+import { equalBytes, readU32 } from '../base/bytes.ts'
 import type { Dot } from './dot.ts'
 import { compareStamps, nextStamp, type Stamp } from './hlc.ts'
 import type { ConflictPolicy } from './replica.ts'
 import { compareVersions, decodeVersion, isOpaque, isTombstone, supersedes, type Version, versionLength, writeVersion } from './version.ts'
-import { equalBytes, readU32 } from '../base/bytes.ts'
 
 /** Greatest version first; never empty. */
 export type Entry = readonly Version[]
@@ -91,10 +92,10 @@ export function findVersionBytes(bytes: Uint8Array, start: number, dot: Uint8Arr
 }
 
 /** Layout: u16 count, then per version u32 length and the version. `prefixBytes` are left free in front. */
-export function encodeEntry(entry: Entry, prefixBytes = 0): Uint8Array {
+export function encodeEntry(entry: Entry, prefixBytes = 0, allocate: Allocate = allocateBytes): Uint8Array {
   let length = prefixBytes + 2
   for (const version of entry) length += 4 + versionLength(version)
-  const bytes = new Uint8Array(length)
+  const bytes = allocate(length)
   let at = prefixBytes
   bytes[at++] = entry.length >>> 8
   bytes[at++] = entry.length

@@ -17,10 +17,11 @@
  *
  * `cid` is a local number (4 bytes) that never leaves this store.
  */
+import { allocateBytes, type Allocate } from '../base/byte-arena.ts'
 import { concatBytes, prefixEnd, u64Bytes } from '../base/bytes.ts'
 import type { Dot, Origin } from './dot.ts'
 import type { RowRange } from './store.ts'
-import { DOT_BYTES, originBytes, writeDot } from './version.ts'
+import { DOT_BYTES, originBytes, writeCounter, writeDot } from './version.ts'
 
 export const FORMAT = 1
 
@@ -62,24 +63,24 @@ export const metaRow = (name: 'format' | 'identity' | 'clock'): Uint8Array =>
 
 export const collectionRow = (cid: number): Uint8Array => rowOf(LETTER.collection, cid)
 
-export function recordRow(cid: number, key: Uint8Array): Uint8Array {
-  const row = head(new Uint8Array(HEAD_BYTES + key.length), LETTER.record, cid)
+export function recordRow(cid: number, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
+  const row = head(allocate(HEAD_BYTES + key.length), LETTER.record, cid)
   row.set(key, HEAD_BYTES)
   return row
 }
 
 export const keyOfRecordRow = (row: Uint8Array): Uint8Array => row.subarray(HEAD_BYTES)
 
-export function logRow(cid: number, dot: Dot): Uint8Array {
-  const row = head(new Uint8Array(HEAD_BYTES + DOT_BYTES), LETTER.log, cid)
+export function logRow(cid: number, dot: Dot, allocate: Allocate = allocateBytes): Uint8Array {
+  const row = head(allocate(HEAD_BYTES + DOT_BYTES), LETTER.log, cid)
   writeDot(row, HEAD_BYTES, dot)
   return row
 }
 
 export const dotAtOfLogRow = HEAD_BYTES
 
-export function itemRow(cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array): Uint8Array {
-  const row = head(new Uint8Array(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), LETTER.item, cid)
+export function itemRow(cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
+  const row = head(allocate(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), LETTER.item, cid)
   row.set(keyHash, HEAD_BYTES)
   writeDot(row, HEAD_BYTES + KEY_HASH_BYTES, dot)
   row.set(key, HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES)
@@ -100,7 +101,24 @@ export const originAtOfVectorRow = HEAD_BYTES
 
 export const runRow = (cid: number, first: Dot): Uint8Array => rowOf(LETTER.run, cid, originBytes(first.origin), u64Bytes(first.counter))
 
-export const feedRow = (sequence: number): Uint8Array => concatBytes(Uint8Array.of(LETTER.feed), u64Bytes(sequence))
+export function feedRow(sequence: number, allocate: Allocate = allocateBytes): Uint8Array {
+  const row = allocate(9)
+  row[0] = LETTER.feed
+  writeCounter(row, 1, sequence)
+  return row
+}
+
+/** The value of a feed row. `kind`: FEED_PUT or FEED_DELETE. */
+export function feedValue(cid: number, kind: number, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
+  const value = allocate(CID_BYTES + 1 + key.length)
+  value[0] = cid >>> 24
+  value[1] = cid >>> 16
+  value[2] = cid >>> 8
+  value[3] = cid
+  value[4] = kind
+  value.set(key, CID_BYTES + 1)
+  return value
+}
 
 /** `store`: 16 bytes, the id of the sender's store. */
 export const cursorRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(LETTER.cursor, cid, store)

@@ -87,7 +87,8 @@ export function readOrigin(bytes: Uint8Array, at: number): Origin {
   return toHex(bytes.subarray(at, at + ORIGIN_BYTES))
 }
 
-function writeU64(target: Uint8Array, at: number, value: number): void {
+/** Writes an integer below 2^53 as 8 bytes. */
+export function writeCounter(target: Uint8Array, at: number, value: number): void {
   let high = Math.floor(value / 2 ** 32)
   let low = value >>> 0
   for (let i = 3; i >= 0; i--) {
@@ -100,7 +101,7 @@ function writeU64(target: Uint8Array, at: number, value: number): void {
 
 export function writeDot(target: Uint8Array, at: number, dot: Dot): void {
   target.set(originBytes(dot.origin), at)
-  writeU64(target, at + ORIGIN_BYTES, dot.counter)
+  writeCounter(target, at + ORIGIN_BYTES, dot.counter)
 }
 
 export function readDot(bytes: Uint8Array, at: number): Dot {

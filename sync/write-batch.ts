@@ -7,16 +7,16 @@
  * Groups are built ahead: while one is being written, the next one collects. Entries that are not in the store yet are read from
  * the groups' overlays.
  */
-import { concatBytes, u64Bytes } from '../base/bytes.ts'
+import { allocateBytes, createByteArena, type Allocate } from '../base/byte-arena.ts'
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
 import type { VectorEntry, CollectionState } from './collection-state.ts'
 import { encodeCollectionRow, encodeVectorEntry } from './collection-state.ts'
 import { addItem, BUCKET_LEVEL, createDigestSum, decodeSum, encodeSum, nodeIndex, removeItem, type ItemHasher } from './digest.ts'
 import type { Origin } from './dot.ts'
 import { decodeEntry, encodeEntry, shownVersion, type Entry } from './entry.ts'
-import { bucketRow, collectionRow, feedRow, itemRow, logRow, recordRow, vectorRow } from './rows.ts'
+import { bucketRow, collectionRow, feedRow, feedValue, itemRow, logRow, recordRow, vectorRow } from './rows.ts'
 import type { StoreChange, StoreReader } from './store.ts'
-import { FLAG_VECTOR, writeStamp, type Version } from './version.ts'
+import { FLAG_VECTOR, writeCounter, writeStamp, type Version } from './version.ts'
 
 /** Length of the feed sequence in front of a record row's entry. */
 export const SEQUENCE_BYTES = 8
@@ -73,8 +73,8 @@ export function readSequence(value: Uint8Array): number {
   return sequence
 }
 
-export function keyBytes(key: string): Uint8Array {
-  const bytes = encodeUtf8(key)
+export function keyBytes(key: string, allocate: Allocate = allocateBytes): Uint8Array {
+  const bytes = encodeUtf8(key, allocate)
   if (bytes === undefined) throw new Error('broken invariant: keys are checked before they are written')
   return bytes
 }
@@ -86,6 +86,7 @@ export function keyText(bytes: Uint8Array): string {
 
 export function createWriteBatch(context: WriteBatchContext): WriteBatch {
   const { reader, hasher } = context
+  const allocate = createByteArena()
   const changes: StoreChange[] = []
   const overlay = new Map<number, Map<string, StoredEntry | null>>()
   const touched = new Set<CollectionState>()
@@ -120,20 +121,20 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     const itemHash = hasher.itemHash(key, version)
     addItem(bucketOf(collection, keyHash), itemHash)
     addItem(collection.total, itemHash)
-    const item = new Uint8Array(itemHash.length + 9)
+    const item = allocate(itemHash.length + 9)
     item.set(itemHash)
     writeStamp(item, itemHash.length, version.stamp)
     item[itemHash.length + 8] = version.flags
-    put(itemRow(collection.cid, keyHash, version, key), item)
-    put(logRow(collection.cid, version), key)
+    put(itemRow(collection.cid, keyHash, version, key, allocate), item)
+    put(logRow(collection.cid, version, allocate), key)
   }
 
   const removeVersion = (collection: CollectionState, key: Uint8Array, keyHash: Uint8Array, version: Version): void => {
     const itemHash = hasher.itemHash(key, version)
     removeItem(bucketOf(collection, keyHash), itemHash)
     removeItem(collection.total, itemHash)
-    del(itemRow(collection.cid, keyHash, version, key))
-    del(logRow(collection.cid, version))
+    del(itemRow(collection.cid, keyHash, version, key, allocate))
+    del(logRow(collection.cid, version, allocate))
   }
 
   const count = (collection: CollectionState, entry: Entry | undefined, by: 1 | -1): void => {
@@ -154,11 +155,11 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
       let pending = overlay.get(collection.cid)?.get(key)
       if (pending === undefined) pending = context.inFlight()?.get(collection.cid)?.get(key)
       if (pending !== undefined) return pending ?? undefined
-      const value = reader.get(recordRow(collection.cid, keyBytes(key)))
+      const value = reader.get(recordRow(collection.cid, keyBytes(key, allocate), allocate))
       return value === undefined ? undefined : decodeStoredEntry(value)
     },
     replace(collection, key, before, after) {
-      const rowKey = keyBytes(key)
+      const rowKey = keyBytes(key, allocate)
       const keyHash = hasher.keyHash(rowKey)
       const old = before?.entry ?? []
       for (const version of old) if (after?.includes(version) !== true) removeVersion(collection, rowKey, keyHash, version)
@@ -166,18 +167,17 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
       count(collection, before?.entry, -1)
       count(collection, after, 1)
 
-      if (before !== undefined) del(feedRow(before.sequence))
+      if (before !== undefined) del(feedRow(before.sequence, allocate))
       let stored: StoredEntry | null = null
       if (after === undefined) {
-        del(recordRow(collection.cid, rowKey))
+        del(recordRow(collection.cid, rowKey, allocate))
       } else {
         const sequence = context.nextSequence()
-        const value = encodeEntry(after, SEQUENCE_BYTES)
-        value.set(u64Bytes(sequence))
-        put(recordRow(collection.cid, rowKey), value)
+        const value = encodeEntry(after, SEQUENCE_BYTES, allocate)
+        writeCounter(value, 0, sequence)
+        put(recordRow(collection.cid, rowKey, allocate), value)
         const kind = shownVersion(after) === undefined ? FEED_DELETE : FEED_PUT
-        const { cid } = collection
-        put(feedRow(sequence), concatBytes(Uint8Array.of(cid >>> 24, cid >>> 16, cid >>> 8, cid, kind), rowKey))
+        put(feedRow(sequence, allocate), feedValue(collection.cid, kind, rowKey, allocate))
         stored = { sequence, entry: after }
       }
       let entries = overlay.get(collection.cid)

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
 import { AgentError, type ErrorCode } from '../errors.ts'
 import { splitJsonArray } from '../json-text.ts'
 import { mediaTypeOf, NDJSON_TYPE, readChunks } from './body.ts'
@@ -16,7 +17,6 @@ import { isFault, parseRecord } from './record-body.ts'
 import { toVersionJson } from './record-json.ts'
 import { accepts, type App, type RouteContext } from './route.ts'
 import { asBytes, BulkRecord, BulkResult, CollectionParams } from './schemas.ts'
-import { Type } from 'typebox'
 
 interface Rejection {
   readonly line: number

@@ -1,4 +1,5 @@
 /** Collections: list, create, look at, delete, and their digests. */
+import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { readU32, toHex } from '../../base/bytes.ts'
 import type { CollectionSettings, CollectionView } from '../../sync/replica.ts'
@@ -14,7 +15,6 @@ import {
   type CollectionDigestJson,
   type CollectionJson,
 } from './schemas.ts'
-import { Type } from 'typebox'
 
 /** Settings that the contract names and this version does not have. */
 const LATER_SETTINGS = ['retention', 'sync']

@@ -21,7 +21,7 @@ export const DEFAULT_LIMITS = {
   headerBytesMax: 16 * 1024,
 
   /** Lines of a bulk write in one write group, and the bytes of their content. */
-  groupRecordsMax: 500,
+  groupRecordsMax: 1000,
   groupBytesMax: MIB,
   /** Write groups of one bulk request under way. Beyond: the socket is not read. */
   groupsInFlightMax: 2,

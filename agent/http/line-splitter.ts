@@ -88,4 +88,5 @@ export function createLineSplitter(lineBytesMax: number): LineSplitter {
   }
 }
 
-const isBlank = (text: string): boolean => text.length < 8 && text.trim() === ''
+/** Most lines are told by their first character. */
+const isBlank = (text: string): boolean => !(text.charCodeAt(0) > 0x20) && /^[ \t\r]*$/.test(text)

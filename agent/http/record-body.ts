@@ -85,8 +85,8 @@ function decodeBase64(text: string): Buffer | undefined {
   return bytes.toString('base64') === text ? bytes : undefined
 }
 
+const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 /** RFC 9110, section 8.3.1: type/subtype and parameters. */
-function isMediaType(text: string): boolean {
-  const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-  return text.length <= CONTENT_TYPE_BYTES_MAX && new RegExp(`^${token}/${token}( *; *${token}=(${token}|"[ !#-\\[\\]-~]*"))*$`).test(text)
-}
+const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}( *; *${TOKEN}=(${TOKEN}|"[ !#-\\[\\]-~]*"))*$`)
+
+const isMediaType = (text: string): boolean => text.length <= CONTENT_TYPE_BYTES_MAX && MEDIA_TYPE.test(text)

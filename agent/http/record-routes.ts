@@ -1,6 +1,6 @@
 /** One record: put, get, delete, with conditions. */
 import { Type } from 'typebox'
-import type { WriteDone } from '../../sync/replica.ts'
+import type { LocalWrite, WriteDone } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
 import { isCurrent, writeConditions } from './conditions.ts'
 import { checkName, keyOfUrl } from './path-key.ts'
@@ -8,7 +8,6 @@ import { isFault, parseRecord } from './record-body.ts'
 import { createJsonWriter, toVersionJson } from './record-json.ts'
 import type { App, RouteContext } from './route.ts'
 import { asBytes, RecordInput, RecordParams, StoredRecord, Written } from './schemas.ts'
-import type { LocalWrite } from '../../sync/replica.ts'
 
 /** A wildcard, so that a key's slashes need not be escaped. */
 export const RECORD_ROUTE = '/api/collections/:name/records/*'

@@ -248,6 +248,18 @@ describe('failing', () => {
     expect(asked).toEqual([])
   })
 
+  it('--env-file is read by the program, not by Node.js, which would keep quiet about what it cannot read', async () => {
+    await writeFile(join(folder, 'robot.env'), 'HS_ROLE=boss\nnonsense\n')
+    const { status, stderr } = await cli(['config', '--env-file', 'robot.env'])
+    expect({ status, lines: stderr.split('\n').slice(1, 3) }).toEqual({
+      status: 78,
+      lines: [
+        '  robot.env line 2: must be NAME=value, a comment or blank',
+        '  HS_ROLE=boss: must be one of `edge`, `leader` (robot.env line 1)',
+      ],
+    })
+  })
+
   it('help, version and config need no agent', async () => {
     const nobody = { HS_URL: 'http://127.0.0.1:1' }
     expect((await cli(['--help'], nobody)).stdout).toContain('Usage: hs-agent COMMAND')
@@ -275,7 +287,7 @@ describe('importing', () => {
     expect(asked[0]).toMatchObject({ method: 'POST', url: '/api/collections/a/records', body: lines })
     expect(asked[0]?.headers).toMatchObject({ 'content-type': 'application/x-ndjson', accept: 'application/x-ndjson' })
     expect({ status, stderr }).toEqual({ status: 1, stderr: 'line 2: HS_INVALID_KEY: the key is empty\n' })
-    expect(stdout).toMatch(/^accepted 2, rejected 1 \(36 B in /)
+    expect(stdout).toMatch(/^accepted 2, rejected 1 \(35 B in /)
     expect(await readFile(join(folder, 'bad.ndjson'), 'utf8')).toBe('{"line":2,"code":"HS_INVALID_KEY","detail":"the key is empty"}\n')
   })
 

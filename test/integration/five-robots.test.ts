@@ -120,8 +120,12 @@ async function flyFirst(logOf: (robot: number, kind: Log['kind']) => Promise<str
       return answer.peers.every(({ collections }) => collections.length === 3 && collections.every(({ in_sync }) => in_sync)) ? undefined : JSON.stringify(answer)
     })
   }
+  const received = await Promise.all(agents.filter((_, i) => i !== victim).map(async agent => {
+    const rows = (await ask(agent, '/api/sync')) as { entries_received: number }[]
+    return rows.reduce((sum, { entries_received }) => sum + entries_received, 0)
+  }))
   const rss = await Promise.all(agents.map(async ({ pid }) => /VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]))
-  const report = `${total} records: imported after ${importedAfter} s, agreed after ${agreedAfter} s, resident ${rss.map(kb => `${Math.round(Number(kb) / 1024)} MB`).join(' ')}`
+  const report = `${total} records: imported after ${importedAfter} s, agreed after ${agreedAfter} s, received ${received.join(' ')}, resident ${rss.map(kb => `${Math.round(Number(kb) / 1024)} MB`).join(' ')}`
   await writeFile(join(folders[0]!, 'report.txt'), report)
   process.stdout.write(`five robots: ${report}\n`)
 }
