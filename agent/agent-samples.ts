@@ -41,7 +41,12 @@ export function addAgentSamples(metrics: Metrics, { replica, gossip, synchronise
         yield { ...counter('gossip_bytes_total', 'Bytes of gossip, without headers of UDP and IP.', stats[direction][cast].bytes), labels }
       }
     }
-    yield { name: 'gossip_multicast_interfaces', help: 'Interfaces that have joined the discovery group.', type: 'gauge', value: stats.joinedInterfaces.length }
+    yield {
+      name: 'gossip_multicast_interfaces',
+      help: 'Interfaces that have joined the discovery group.',
+      type: 'gauge',
+      value: stats.joinedInterfaces.length,
+    }
   })
 }
 

@@ -99,7 +99,8 @@ async function build(config: Config, version: string, closers: (() => Promise<vo
     sync: {
       rows: () => swarm.synchroniser?.rows() ?? [],
       start() {
-        if (swarm.synchroniser === undefined) throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
+        if (swarm.synchroniser === undefined)
+          throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
         return swarm.synchroniser.startAll()
       },
     },
@@ -134,14 +135,19 @@ async function build(config: Config, version: string, closers: (() => Promise<vo
     gossipPort = port
     replica.onChange(() => gossip.localStateChanged())
     if (config.swarmName === 'default' && !config.swarmOpen) {
-      log.info('the swarm is open and unnamed: peers met by multicast alone are listed, not synced with (HS_SWARM_NAME, HS_GOSSIP_PEERS, HS_SWARM_OPEN)')
+      log.info(
+        'the swarm is open and unnamed: peers met by multicast alone are listed, not synced with (HS_SWARM_NAME, HS_GOSSIP_PEERS, HS_SWARM_OPEN)',
+      )
     }
   }
   addAgentSamples(metrics, { replica, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
 
   const gossipText = gossipPort === undefined ? 'gossip off' : `gossip port ${gossipPort}`
   const banner = `hs-agent ${version}: node ${nodeId} (${nodeName}), role ${config.role}, ${http.url}, ${gossipText}, data in ${config.dataDir}`
-  log.info({ node_id: nodeId, role: config.role, http_url: http.url, gossip_port: gossipPort ?? null, data_dir: config.dataDir, version }, 'started')
+  log.info(
+    { node_id: nodeId, role: config.role, http_url: http.url, gossip_port: gossipPort ?? null, data_dir: config.dataDir, version },
+    'started',
+  )
   return { banner, nodeId, httpUrl: http.url, close }
 }
 
@@ -163,22 +169,24 @@ async function openReplicaOrExplain(options: ReplicaOptions): Promise<OpenReplic
 }
 
 interface DigestView {
-  localState(): LocalState
+  readonly localState: () => LocalState
   /** Names of the collections in which this member differs from what is durable here. */
-  differing(member: MemberView | undefined): readonly string[]
+  readonly differing: (member: MemberView | undefined) => readonly string[]
 }
 
 /** What gossip tells of the replica: durable digests, the system collection's included. */
 function createDigestView(replica: OpenReplica): DigestView {
   const collections = (): CollectionDigest[] => {
     const system = replica.systemCollection()
-    return [...(system === undefined ? [] : [system]), ...replica.collections()].map(({ name, generation, digest, recordCount, vectorCount }) => ({
-      name,
-      generation,
-      digest,
-      recordCount,
-      vectorCount,
-    }))
+    return [...(system === undefined ? [] : [system]), ...replica.collections()].map(
+      ({ name, generation, digest, recordCount, vectorCount }) => ({
+        name,
+        generation,
+        digest,
+        recordCount,
+        vectorCount,
+      }),
+    )
   }
   return {
     localState: () => ({ logicalClock: replica.logicalClock(), collections: collections() }),
@@ -190,7 +198,10 @@ function createDigestView(replica: OpenReplica): DigestView {
 }
 
 interface SwarmParts {
-  readonly options: Omit<GossipOptions, 'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'on'>
+  readonly options: Omit<
+    GossipOptions,
+    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'on'
+  >
   readonly replica: OpenReplica
   readonly digests: DigestView
 }
@@ -220,7 +231,11 @@ async function startSwarm(config: Config, port: number, closers: (() => Promise<
         secured: false,
         on: {
           digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
-          joined: view => log.info({ peer: view.nodeId, name: view.nodeName, host: view.host, port: view.gossipPort, trust: view.trust }, 'a peer joined'),
+          joined: view =>
+            log.info(
+              { peer: view.nodeId, name: view.nodeName, host: view.host, port: view.gossipPort, trust: view.trust },
+              'a peer joined',
+            ),
           updated(view, reason) {
             log.debug({ peer: view.nodeId, reason }, 'a peer changed')
             if (reason === 'trust') swarm.synchroniser?.digestsChanged(view.nodeId, digests.differing(view))
@@ -231,7 +246,10 @@ async function startSwarm(config: Config, port: number, closers: (() => Promise<
           },
           observeClock: value => replica.observeLogicalClock(value),
           duplicateIdentity: from =>
-            log.error({ node_id: options.nodeId, from: formatHostPort(from) }, 'another agent uses the node id of this one: one of the two runs on a copied data directory'),
+            log.error(
+              { node_id: options.nodeId, from: formatHostPort(from) },
+              'another agent uses the node id of this one: one of the two runs on a copied data directory',
+            ),
         },
       })
       return { listener, gossip }

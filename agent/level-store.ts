@@ -93,7 +93,9 @@ function isErrnoException(error: unknown): error is NodeJS.ErrnoException {
 function openFailure(folder: string, error: unknown): AgentError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   if (isErrnoException(cause) && cause.code === 'LEVEL_LOCKED') {
-    return new AgentError('HS_STORE_LOCKED', `the database in ${folder} is open in another process; one agent runs on one data directory`, { cause })
+    return new AgentError('HS_STORE_LOCKED', `the database in ${folder} is open in another process; one agent runs on one data directory`, {
+      cause,
+    })
   }
   const reason = cause instanceof Error ? cause.message : String(cause)
   return new AgentError('HS_STORE_OPEN_FAILED', `the database in ${folder} cannot be opened: ${reason}`, { cause })

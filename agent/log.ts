@@ -2,5 +2,10 @@
 import { pino, type Logger } from 'pino'
 
 export function createLog(level: string, nodeName: string): Logger {
-  return pino({ level, base: { node: nodeName }, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } })
+  return pino({
+    level,
+    base: { node: nodeName },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: label => ({ level: label }) },
+  })
 }

@@ -7,14 +7,15 @@
  *   message    -    CBOR, see sync/messages.ts
  *
  * Bounds: a message's length is checked before anything is allocated, strictly until the peer has said who it is (P16); a peer that
- * says nothing for `silenceMs` is gone, whatever TCP believes (P4); reading stops while messages wait to be taken.
+ * says nothing for `silenceMs` is gone, whatever TCP believes (P4); one that only pings while no message moves is as good as gone after
+ * `stallMs`; reading stops while messages wait to be taken.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Link } from '../sync/channel.ts'
 import { AgentError } from './errors.ts'
+import { createFrameReader, HEAD_BYTES, PREAMBLE, type FrameFault } from './frame-reader.ts'
 
-const PREAMBLE = Buffer.from('HSL1')
-const HEAD_BYTES = 5
+const PING = Buffer.alloc(HEAD_BYTES)
 
 export const LINK_LIMITS = {
   /** Before the peer's first message has been taken. */
@@ -29,10 +30,14 @@ export const LINK_LIMITS = {
   firstMessageMs: 10_000,
   pingMs: 5_000,
   silenceMs: 20_000,
+  /** Without a whole message, taken or let go, in either direction. 2 MiB in this time are 17 KB/s: slower links do not sync. */
+  stallMs: 120_000,
+  /** A closed link's last words have this long to leave; then the socket goes, whatever the peer does. */
+  lingerMs: 10_000,
   connectMs: 5_000,
 } as const
 
-export type LinkFault = 'not-a-link' | 'too-large' | 'silent' | 'slow-start'
+export type LinkFault = FrameFault | 'silent' | 'slow-start' | 'stalled'
 
 export interface PeerLink extends Link {
   readonly remote: { readonly host: string; readonly port: number }
@@ -45,17 +50,18 @@ export type LinkLimits = { readonly [Name in keyof typeof LINK_LIMITS]: number }
 /** Speaks the link's framing over a connected socket. */
 export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
   const remote = { host: (socket.remoteAddress ?? '').replace(/^::ffff:/, ''), port: socket.remotePort ?? 0 }
+  const reader = createFrameReader()
   let fault: LinkFault | undefined
   let isClosed = false
   let hasFirst = false
-  let received: Buffer = Buffer.alloc(0)
-  let hasPreamble = false
   const waiting: Uint8Array[] = []
   let waitingBytes = 0
   let taker: ((message: Uint8Array | undefined) => void) | undefined
   let drained: (() => void)[] = []
   let heardMs = performance.now()
   let saidMs = heardMs
+  let movedMs = heardMs
+  let watchedMs = heardMs
 
   const close = (reason?: LinkFault): void => {
     if (isClosed) return
@@ -63,10 +69,16 @@ export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
     fault = reason
     clearInterval(watch)
     clearTimeout(firstTimer)
-    // What was sent goes out; a peer that does not read is cut off with the socket's own timeout.
-    if (reason === undefined) socket.end()
-    else socket.destroy()
-    socket.setTimeout(limits.pingMs, () => socket.destroy())
+    if (reason === undefined) {
+      // What was sent goes out; what still comes is thrown away: left unread, it would make the system reset the connection.
+      socket.end()
+      socket.resume()
+      const linger = setTimeout(() => socket.destroy(), limits.lingerMs)
+      linger.unref()
+      socket.once('close', () => clearTimeout(linger))
+    } else {
+      socket.destroy()
+    }
     taker?.(undefined)
     taker = undefined
     for (const wake of drained.splice(0)) wake()
@@ -74,32 +86,31 @@ export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
 
   const watch = setInterval(() => {
     const nowMs = performance.now()
-    // A paused socket says nothing about the peer.
+    // Time in which this process stood still says nothing about the peer: its words are still to be read.
+    const stoodStillMs = Math.max(0, nowMs - watchedMs - limits.pingMs)
+    watchedMs = nowMs
+    heardMs += stoodStillMs
+    movedMs += stoodStillMs
+    // Nor does a paused socket.
     if (socket.isPaused()) heardMs = nowMs
     if (nowMs - heardMs > limits.silenceMs) return close('silent')
-    if (nowMs - saidMs >= limits.pingMs) write(Buffer.alloc(HEAD_BYTES))
+    if (nowMs - movedMs > limits.stallMs) return close('stalled')
+    // What waits to go out is a sign of life too, as soon as it can leave.
+    if (nowMs - saidMs >= limits.pingMs && socket.writableLength === 0) write(PING)
   }, limits.pingMs / 2)
   watch.unref()
   const firstTimer = setTimeout(() => close('slow-start'), limits.firstMessageMs)
   firstTimer.unref()
+
+  const moved = (): void => {
+    movedMs = performance.now()
+  }
 
   const write = (bytes: Uint8Array): boolean => {
     saidMs = performance.now()
     return socket.write(bytes)
   }
 
-  const deliver = (message: Uint8Array): void => {
-    if (taker !== undefined) {
-      const take = taker
-      taker = undefined
-      first()
-      take(message)
-      return
-    }
-    waiting.push(message)
-    waitingBytes += message.length
-    if (isFull()) socket.pause()
-  }
   const first = (): void => {
     hasFirst = true
     clearTimeout(firstTimer)
@@ -107,43 +118,39 @@ export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
   // Until somebody has looked at the first message, nothing more is read.
   const isFull = (): boolean => waitingBytes > limits.waitingBytesMax || (!hasFirst && waiting.length > 0)
 
-  const parse = (): void => {
-    if (!hasPreamble) {
-      const length = Math.min(received.length, PREAMBLE.length)
-      if (!received.subarray(0, length).equals(PREAMBLE.subarray(0, length))) return close('not-a-link')
-      if (received.length < PREAMBLE.length) return
-      hasPreamble = true
-      received = received.subarray(PREAMBLE.length)
+  const deliver = (message: Uint8Array): void => {
+    moved()
+    if (taker === undefined) {
+      waiting.push(message)
+      waitingBytes += message.length
+      return
     }
-    while (!isClosed && !isFull() && received.length >= HEAD_BYTES) {
-      const length = received.readUInt32BE(0)
-      const max = hasFirst ? limits.messageBytesMax : limits.firstMessageBytesMax
-      if (length > max) return close('too-large')
-      if (received[4] !== 0) return close('not-a-link')
-      if (received.length < HEAD_BYTES + length) return
-      // A copy: the message must not keep a whole chunk of the socket alive.
-      if (length > 0) deliver(Uint8Array.prototype.slice.call(received, HEAD_BYTES, HEAD_BYTES + length))
-      received = received.subarray(HEAD_BYTES + length)
-    }
+    const take = taker
+    taker = undefined
+    first()
+    take(message)
   }
 
-  // Chunks of one large message are joined once, when all of it is here.
-  let parts: Buffer[] = []
-  let partBytes = 0
-  let wantedBytes = 0
+  /** Delivers what has come, as far as there is room for it. */
+  const pump = (): void => {
+    if (isClosed) return
+    while (!isFull()) {
+      const message = reader.next(hasFirst ? limits.messageBytesMax : limits.firstMessageBytesMax)
+      if (message === undefined) return
+      if (typeof message === 'string') return close(message)
+      deliver(message)
+    }
+    socket.pause()
+  }
+
   socket.on('data', (chunk: Buffer) => {
     heardMs = performance.now()
     if (isClosed) return
-    parts.push(chunk)
-    partBytes += chunk.length
-    if (partBytes < wantedBytes) return
-    received = Buffer.concat([received, ...parts])
-    parts = []
-    partBytes = 0
-    parse()
-    wantedBytes = hasPreamble && !isFull() && received.length >= HEAD_BYTES ? HEAD_BYTES + received.readUInt32BE(0) - received.length : 0
+    reader.push(chunk)
+    pump()
   })
   socket.on('drain', () => {
+    moved()
     for (const wake of drained.splice(0)) wake()
   })
   socket.on('error', () => close())
@@ -159,22 +166,27 @@ export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
     },
     async send(bytes) {
       if (isClosed) return
+      if (bytes.length > limits.messageBytesMax) {
+        throw new RangeError(`a message of ${bytes.length} bytes is longer than a peer takes (${limits.messageBytesMax})`)
+      }
       const head = Buffer.alloc(HEAD_BYTES)
       head.writeUInt32BE(bytes.length, 0)
       socket.cork()
       write(head)
       const hasRoom = write(bytes)
       socket.uncork()
-      if (!hasRoom) await new Promise<void>(resolve => void drained.push(resolve))
+      if (hasRoom) moved()
+      else await new Promise<void>(resolve => void drained.push(resolve))
     },
     async receive() {
       const message = waiting.shift()
       if (message !== undefined) {
+        moved()
         first()
         waitingBytes -= message.length
-        if (socket.isPaused() && !isFull()) {
+        if (!isClosed && socket.isPaused() && !isFull()) {
           socket.resume()
-          parse()
+          pump()
         }
         return message
       }
@@ -190,7 +202,12 @@ export interface PeerListener {
 }
 
 /** Listens for peers. Throws AgentError HS_BIND_FAILED. */
-export async function listenForPeers(host: string, port: number, onLink: (link: PeerLink) => void, limits: LinkLimits = LINK_LIMITS): Promise<PeerListener> {
+export async function listenForPeers(
+  host: string,
+  port: number,
+  onLink: (link: PeerLink) => void,
+  limits: LinkLimits = LINK_LIMITS,
+): Promise<PeerListener> {
   const sockets = new Set<Socket>()
   const server: Server = createServer(socket => {
     if (sockets.size >= limits.inboundLinksMax) {
@@ -240,6 +257,7 @@ export async function dialPeer(host: string, port: number, limits: LinkLimits = 
     socket.once('error', fail)
     socket.once('connect', () => {
       socket.setTimeout(0)
+      socket.off('timeout', fail)
       socket.off('error', fail)
       resolve(createPeerLink(socket, limits))
     })

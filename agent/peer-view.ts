@@ -6,7 +6,8 @@ import { formatHostPort } from './config-address.ts'
 import type { PeerView } from './http/port.ts'
 
 export function viewPeer(member: MemberView, clock: Clock): PeerView {
-  const { nodeId, nodeName, httpPort, httpReachable, role, logicalClock, status, incarnation, rttMs, clockSkewMs, host, gossipPort } = member
+  const { nodeId, nodeName, httpPort, httpReachable, role, logicalClock, status, incarnation, rttMs, clockSkewMs, host, gossipPort } =
+    member
   return {
     nodeId,
     nodeName,

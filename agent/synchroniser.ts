@@ -173,7 +173,9 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     const nodeId = nodeIdOf(hello)
     if (nodeId === options.nodeId) return 'this agent has the same node id: one of the two is a copy'
     const isTrusted = options.isOpen || hello.isNamed || options.peer(nodeId)?.mayExchange === true
-    return isTrusted ? undefined : 'this agent does not sync with peers that neither side names (HS_GOSSIP_PEERS, HS_SWARM_NAME, HS_SWARM_OPEN)'
+    return isTrusted
+      ? undefined
+      : 'this agent does not sync with peers that neither side names (HS_GOSSIP_PEERS, HS_SWARM_NAME, HS_SWARM_OPEN)'
   }
 
   const record = (progress: CollectionProgress): void => {
@@ -184,7 +186,10 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     if (progress.isRepaired) totals.repairs += 1
     if (progress.isForked) {
       totals.forks += 1
-      log.error({ peer: nodeId, collection: progress.name }, 'this store is behind what it has shipped before (a restored backup?): it took a new origin')
+      log.error(
+        { peer: nodeId, collection: progress.name },
+        'this store is behind what it has shipped before (a restored backup?): it took a new origin',
+      )
     }
   }
 
@@ -195,7 +200,10 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     else ledger.ended(state.nodeId, fault)
     for (const name of result?.diverged ?? []) {
       totals.diverged += 1
-      log.error({ peer: state.nodeId, collection: name }, 'two replicas know the same and hold different things, and repair did not mend it')
+      log.error(
+        { peer: state.nodeId, collection: name },
+        'two replicas know the same and hold different things, and repair did not mend it',
+      )
     }
     if (fault !== undefined && !isAborted) {
       totals.failures += 1

@@ -29,7 +29,10 @@ export function createOrCompare(context: WriteContext, batch: WriteBatch, name: 
     const isUnset = effective[field] === DEFAULT_SETTINGS[field] && !state.model.isExplicit(name, generation, field)
     const maySet = isUnset && (field !== 'conflict' || existing.total.count === 0)
     if (settings[field] !== effective[field] && !maySet) {
-      return refuse('HS_COLLECTION_EXISTS', `"${name}" exists with ${field} ${JSON.stringify(effective[field] ?? null)}, not ${JSON.stringify(settings[field])}`)
+      return refuse(
+        'HS_COLLECTION_EXISTS',
+        `"${name}" exists with ${field} ${JSON.stringify(effective[field] ?? null)}, not ${JSON.stringify(settings[field])}`,
+      )
     }
   }
   for (const field of given) {

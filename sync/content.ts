@@ -71,8 +71,3 @@ export function decodeContent(version: Pick<Version, 'flags' | 'body'>): Content
   if (flags & FLAG_PAYLOAD) return { ...withVector, payload: body.subarray(at) }
   return at === body.length ? withVector : undefined
 }
-
-/** Length of a version's vector in numbers, 0 without one. */
-export function vectorDimension(version: Pick<Version, 'flags' | 'body'>): number {
-  return version.flags & FLAG_VECTOR && version.body.length >= 4 ? readU32(version.body, 0) / 4 : 0
-}

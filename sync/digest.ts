@@ -12,8 +12,9 @@
  *   D2 adding and removing an item leaves no trace;
  *   D3 children fold to their parent.
  */
-import { concatBytes, readU32, u64Bytes } from '../base/bytes.ts'
+import { concatBytes, EMPTY, readU32, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
+import { encodeUtf8 } from '../base/utf8.ts'
 import { KEY_HASH_BYTES } from './rows.ts'
 import { DOT_BYTES, writeDot, writeStamp, type Version } from './version.ts'
 
@@ -24,11 +25,10 @@ export const SALT_BYTES = 16
 export const FANOUT = 16
 /** The level that is kept in rows: 16^2 = 256 buckets. Finer levels are summed from the items on demand. */
 export const BUCKET_LEVEL = 2
-export const BUCKETS = FANOUT ** BUCKET_LEVEL
 /** The finest level of the tree: 16^4 = 65,536 nodes. */
 export const LEVEL_MAX = 4
 
-const label = (text: string): Uint8Array => Uint8Array.from([...text].map(character => character.charCodeAt(0)))
+const label = (text: string): Uint8Array => encodeUtf8(text) ?? EMPTY
 const LABEL_KEY = label('hs key 1\0')
 const LABEL_ITEM = label('hs item 1\0')
 const LABEL_CONTENT = label('hs content 1\0')

@@ -10,7 +10,8 @@ const fault = (text: string): FloatVector => ({ ok: false, fault: text })
 /** Checks and encodes a vector. `dimension` is the collection's, undefined when it has none yet. */
 export function encodeFloatVector(numbers: readonly number[], metric: Metric, dimension: number | undefined): FloatVector {
   if (numbers.length === 0) return fault('a vector has at least one number')
-  if (numbers.length > VECTOR_DIMENSION_MAX) return fault(`a vector has at most ${VECTOR_DIMENSION_MAX} numbers, this one has ${numbers.length}`)
+  if (numbers.length > VECTOR_DIMENSION_MAX)
+    return fault(`a vector has at most ${VECTOR_DIMENSION_MAX} numbers, this one has ${numbers.length}`)
   if (dimension !== undefined && numbers.length !== dimension) {
     return fault(`the collection's vectors have ${dimension} numbers, this one has ${numbers.length}`)
   }

@@ -10,7 +10,8 @@ export function keyFault(key: string): string | undefined {
   if (key === '.' || key === '..') return '"." and ".." are not keys: URL handling removes them from paths'
   for (let i = 0; i < key.length; i++) {
     const code = key.charCodeAt(i)
-    if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return `a key has no control characters (U+${code.toString(16).padStart(4, '0')} at ${i})`
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f))
+      return `a key has no control characters (U+${code.toString(16).padStart(4, '0')} at ${i})`
   }
   // Three bytes a character are the most: short keys need not be encoded to be measured.
   if (key.length * 3 <= KEY_BYTES_MAX && key.isWellFormed()) return undefined

@@ -80,8 +80,10 @@ function checkContent(content: WriteContent, metric: 'cosine' | 'l2' | 'dot', di
   const bytes = payload?.length ?? data?.length ?? 0
   if (payload !== undefined && data !== undefined) return refuse('HS_INVALID_PAYLOAD', 'a record has a payload or data, not both')
   if (bytes > PAYLOAD_BYTES_MAX) return refuse('HS_TOO_LARGE', `a payload has at most ${PAYLOAD_BYTES_MAX} bytes, this one has ${bytes}`)
-  if (data !== undefined && (contentType === undefined || contentType === '')) return refuse('HS_INVALID_PAYLOAD', 'data comes with a content_type')
-  if (contentType !== undefined && !/^[\x20-\x7e]*$/.test(contentType)) return refuse('HS_INVALID_PAYLOAD', 'a content_type is printable ASCII')
+  if (data !== undefined && (contentType === undefined || contentType === ''))
+    return refuse('HS_INVALID_PAYLOAD', 'data comes with a content_type')
+  if (contentType !== undefined && !/^[\x20-\x7e]*$/.test(contentType))
+    return refuse('HS_INVALID_PAYLOAD', 'a content_type is printable ASCII')
   if (contentType !== undefined && contentType.length > CONTENT_TYPE_BYTES_MAX) {
     return refuse('HS_TOO_LARGE', `a content_type has at most ${CONTENT_TYPE_BYTES_MAX} bytes`)
   }
@@ -115,7 +117,13 @@ export function putSystemRecord(context: WriteContext, batch: WriteBatch, key: s
 }
 
 /** The write itself: a version over everything that the key holds here. `content` undefined: a tombstone. */
-function putVersion(context: WriteContext, batch: WriteBatch, collection: CollectionState, key: string, content: Content | undefined): Version {
+function putVersion(
+  context: WriteContext,
+  batch: WriteBatch,
+  collection: CollectionState,
+  key: string,
+  content: Content | undefined,
+): Version {
   const { state, clock } = context
   const before = batch.entry(collection, key)
   const counter = (collection.vector.get(state.origin)?.counter ?? 0) + 1

@@ -17,7 +17,15 @@ import { purgeCollection } from './purge.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
-import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection, type AppliedItems, type RemoteItem } from './remote-write.ts'
+import {
+  applyMark,
+  applyRemoteItems,
+  dropItems,
+  reconcileCollections,
+  remoteCollection,
+  type AppliedItems,
+  type RemoteItem,
+} from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
 import { openReplicaSnapshot, type ReplicaSnapshot, type ResumePoint } from './replica-snapshot.ts'
 import { drawRun, encodeClock, loadReplicaState, takeNewOrigin, type ReplicaState } from './replica-state.ts'
@@ -294,7 +302,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         counters.conflicts += result.conflicts
         counters.clocksAhead += result.clocksAhead
         if (result.applied > 0) state.lamport = Math.max(state.lamport, frame.logicalClock) + 1
-        if (frame.resume !== undefined) batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
+        if (frame.resume !== undefined)
+          batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
         if (collection.name === SYSTEM_COLLECTION) reconcile(batch)
         return result
       }),
@@ -319,7 +328,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       const theirs = known.get(state.origin)
       if (collection?.generation !== generation || theirs === undefined) return 'same'
       const own = collection.vector.get(state.origin)?.counter ?? 0
-      if (theirs.counter <= own && (await runOf(store, collection.cid, { origin: state.origin, counter: theirs.counter })) === theirs.run) return 'same'
+      if (theirs.counter <= own && (await runOf(store, collection.cid, { origin: state.origin, counter: theirs.counter })) === theirs.run)
+        return 'same'
       await submitDurable(batch => {
         takeNewOrigin(state, batch, random)
         counters.newOrigins += 1

@@ -20,7 +20,9 @@ export function viewVersion(version: Version): VersionView {
 export function entryEtag(entry: Entry, hash: Hash): string {
   const [only] = entry
   if (entry.length === 1 && only !== undefined) return `${only.origin}:${only.counter}`
-  return toHex(hash.sha256(concatBytes(...entry.flatMap(version => [originBytes(version.origin), u64Bytes(version.counter)]))).subarray(0, 16))
+  return toHex(
+    hash.sha256(concatBytes(...entry.flatMap(version => [originBytes(version.origin), u64Bytes(version.counter)]))).subarray(0, 16),
+  )
 }
 
 /** The record that an entry shows; undefined when it shows none. */

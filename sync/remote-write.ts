@@ -140,4 +140,3 @@ export function reconcileCollections(state: ReplicaState, batch: WriteBatch): Co
   }
   return dropped
 }
-

@@ -99,7 +99,14 @@ async function differingChildren(hash: Hash, mine: CollectionSnapshot, level: nu
 }
 
 /** Compares the items under one node and moves, fetches or drops what differs. */
-async function repairItems(context: RepairContext, mine: CollectionSnapshot, own: Knowledge, theirs: Knowledge, level: number, index: number): Promise<void> {
+async function repairItems(
+  context: RepairContext,
+  mine: CollectionSnapshot,
+  own: Knowledge,
+  theirs: Knowledge,
+  level: number,
+  index: number,
+): Promise<void> {
   const { channel, replica } = context
   const theirItems = await fetchItems(channel, level, index)
   const myItems: ItemClaim[] = []
@@ -242,7 +249,8 @@ export async function serveRepair(context: RepairContext, mine: CollectionSnapsh
 
 async function readNodes(hash: Hash, mine: CollectionSnapshot, request: MessageOf<'get-nodes'>): Promise<NodeChildren[]> {
   const { level, indexes } = request
-  if (level >= LEVEL_MAX || indexes.some(index => index >= FANOUT ** level)) throw new SessionFault('unexpected', 'the peer asked for a node that no tree has')
+  if (level >= LEVEL_MAX || indexes.some(index => index >= FANOUT ** level))
+    throw new SessionFault('unexpected', 'the peer asked for a node that no tree has')
   const nodes: NodeChildren[] = []
   for (const index of indexes) {
     const sums = await mine.children(level, index)
@@ -257,7 +265,8 @@ async function readNodes(hash: Hash, mine: CollectionSnapshot, request: MessageO
 
 async function readItems(mine: CollectionSnapshot, request: MessageOf<'get-items'>): Promise<MessageOf<'items'>> {
   const { level, index, skip } = request
-  if (level > LEVEL_MAX || index >= FANOUT ** level) throw new SessionFault('unexpected', 'the peer asked for items of a node that no tree has')
+  if (level > LEVEL_MAX || index >= FANOUT ** level)
+    throw new SessionFault('unexpected', 'the peer asked for items of a node that no tree has')
   const items: ItemClaim[] = []
   let at = 0
   for await (const item of mine.items(level, index)) {

@@ -1,20 +1,11 @@
 /**
  * A replica at one durable moment, as a sync session reads it: vectors, roots, log tails and tree nodes, all from one snapshot (R6).
  */
-import { concatBytes, u64Bytes } from '../base/bytes.ts'
+import { concatBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
+import { encodeUtf8 } from '../base/utf8.ts'
 import { loadBuckets, loadCollection, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
-import {
-  addItem,
-  addSum,
-  BUCKET_LEVEL,
-  createDigestSum,
-  FANOUT,
-  ITEM_HASH_BYTES,
-  nodeIndex,
-  rootDigest,
-  type DigestSum,
-} from './digest.ts'
+import { addItem, addSum, BUCKET_LEVEL, createDigestSum, FANOUT, ITEM_HASH_BYTES, nodeIndex, rootDigest, type DigestSum } from './digest.ts'
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { findVersionBytes } from './entry.ts'
 import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow } from './rows.ts'
@@ -78,10 +69,16 @@ export interface ReplicaSnapshot {
   close(): Promise<void>
 }
 
-const KNOWLEDGE_LABEL = Uint8Array.from([...'hs knowledge 1\0'].map(character => character.charCodeAt(0)))
+const KNOWLEDGE_LABEL = encodeUtf8('hs knowledge 1\0') ?? EMPTY
 
 /** Generation, vector, collected vector and salt: replicas for which this is equal must have equal roots (R4). */
-export function knowledgeHash(hash: Hash, saltId: Uint8Array, generation: number, vector: VersionVector, collected: VersionVector): Uint8Array {
+export function knowledgeHash(
+  hash: Hash,
+  saltId: Uint8Array,
+  generation: number,
+  vector: VersionVector,
+  collected: VersionVector,
+): Uint8Array {
   const parts = [KNOWLEDGE_LABEL, saltId, u64Bytes(generation)]
   for (const entries of [sortedEntries(vector), sortedEntries(collected)]) {
     parts.push(u64Bytes(entries.length))
@@ -183,4 +180,3 @@ function tailStart(origin: Origin, after: VersionVector, resume: ResumePoint | u
   if (origin === position.origin) return Math.max(covered, position.counter)
   return covered
 }
-

@@ -101,7 +101,9 @@ async function loadIdentity(store: Store, random: Random): Promise<Identity> {
     return identity
   }
   if (format[0] !== FORMAT) {
-    throw new StoreFormatError(`the store has format ${format[0] ?? 'none'}, this version reads format ${FORMAT}: start the version that wrote it, or a newer one`)
+    throw new StoreFormatError(
+      `the store has format ${format[0] ?? 'none'}, this version reads format ${FORMAT}: start the version that wrote it, or a newer one`,
+    )
   }
   const value = store.get(metaRow('identity'))
   if (value?.length !== STORE_ID_BYTES + ORIGIN_BYTES) throw new StoreFormatError("the store's identity row is missing or damaged")
@@ -109,7 +111,10 @@ async function loadIdentity(store: Store, random: Random): Promise<Identity> {
 }
 
 function encodeIdentity(identity: Identity): Uint8Array {
-  return createByteWriter(STORE_ID_BYTES + ORIGIN_BYTES).raw(identity.storeId).raw(identity.origin).finish()
+  return createByteWriter(STORE_ID_BYTES + ORIGIN_BYTES)
+    .raw(identity.storeId)
+    .raw(identity.origin)
+    .finish()
 }
 
 /** Takes a new origin: from the next write on, dots are named by it (R2). */
@@ -137,4 +142,3 @@ function readClock(reader: StoreReader) {
 export function drawRun(random: Random): RunId {
   return toHex(random.bytes(RUN_BYTES))
 }
-

@@ -125,7 +125,8 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot): Promi
   const mine = new Map<string, Offer>()
   for (const name of snapshot.names()) {
     const collection = await snapshot.collection(name)
-    if (collection !== undefined) mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
+    if (collection !== undefined)
+      mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
   }
   const offers = [...mine.values()]
   const sendOffers = async (): Promise<void> => {
@@ -164,7 +165,13 @@ const isSame = (a: HeldState, b: HeldState): boolean => equalBytes(a.root, b.roo
 /** R4: unequal roots say something only where both sides know the same. */
 const isDiverged = (a: HeldState, b: HeldState): boolean => equalBytes(a.knowledge, b.knowledge) && !equalBytes(a.root, b.root)
 
-async function reconcileCollection(options: SessionOptions, channel: Channel, peer: Hello, difference: Difference, diverged: string[]): Promise<void> {
+async function reconcileCollection(
+  options: SessionOptions,
+  channel: Channel,
+  peer: Hello,
+  difference: Difference,
+  diverged: string[],
+): Promise<void> {
   const { replica } = options
   const { name, generation } = difference
   const stats: ExchangeStats = { itemsSent: 0, itemsReceived: 0, malformed: 0 }

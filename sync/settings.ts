@@ -118,7 +118,9 @@ export function createSettingsModel(): SettingsModel {
     liveGeneration(name) {
       const state = stateByName.get(name)
       if (state === undefined) return undefined
-      const live = [...state.generations].filter(([number, { createdAtMs }]) => number > state.deletedGeneration && createdAtMs !== undefined)
+      const live = [...state.generations].filter(
+        ([number, { createdAtMs }]) => number > state.deletedGeneration && createdAtMs !== undefined,
+      )
       return live.length === 0 ? undefined : Math.max(...live.map(([number]) => number))
     },
     createdAtMs: (name, generation) => stateByName.get(name)?.generations.get(generation)?.createdAtMs ?? 0,

@@ -214,4 +214,3 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     },
   }
 }
-

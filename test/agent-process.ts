@@ -52,7 +52,9 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 
 /** The environment of this process without its own HS_* variables. */
 export function cleanEnvironment(): Record<string, string> {
-  const entries = Object.entries(process.env).filter((entry): entry is [string, string] => !entry[0].startsWith('HS_') && entry[1] !== undefined)
+  const entries = Object.entries(process.env).filter(
+    (entry): entry is [string, string] => !entry[0].startsWith('HS_') && entry[1] !== undefined,
+  )
   return Object.fromEntries(entries)
 }
 

@@ -42,7 +42,11 @@ export function openTestReplica(store: Store, seed: number, clock: Clock = creat
 }
 
 export const json = (value: unknown): Uint8Array => encodeUtf8(JSON.stringify(value))!
-export const put = (collection: string, key: string | undefined, value: unknown = 1): LocalWrite => ({ collection, key, content: { payload: json(value) } })
+export const put = (collection: string, key: string | undefined, value: unknown = 1): LocalWrite => ({
+  collection,
+  key,
+  content: { payload: json(value) },
+})
 export const remove = (collection: string, key: string): LocalWrite => ({ collection, key, content: undefined })
 
 /** Live records as `key -> payload text`, read page by page. */
@@ -54,7 +58,8 @@ export async function contentOf(replica: OpenReplica, collection: string): Promi
   return content
 }
 
-export const digestOf = (replica: OpenReplica, collection: string): string => toHex(replica.collection(collection)?.digest ?? new Uint8Array(0))
+export const digestOf = (replica: OpenReplica, collection: string): string =>
+  toHex(replica.collection(collection)?.digest ?? new Uint8Array(0))
 
 export interface TestLink {
   readonly ends: readonly [Link, Link]
@@ -101,7 +106,17 @@ export function createTestLink(cutAfter = Number.POSITIVE_INFINITY, tamper = (by
 
 export function helloOf(replica: OpenReplica): Hello {
   const { storeId, saltId } = replica
-  return { kind: 'hello', protocol: PROTOCOL_VERSION, swarmName: 'test', nodeId: storeId, storeId, saltId, logicalClock: 0, wallMs: 0, isNamed: false }
+  return {
+    kind: 'hello',
+    protocol: PROTOCOL_VERSION,
+    swarmName: 'test',
+    nodeId: storeId,
+    storeId,
+    saltId,
+    logicalClock: 0,
+    wallMs: 0,
+    isNamed: false,
+  }
 }
 
 export async function syncPair(
@@ -111,6 +126,15 @@ export async function syncPair(
   options: Partial<SessionOptions> = {},
 ): Promise<[SessionResult, SessionResult]> {
   const run = (replica: OpenReplica, end: Link, isInitiator: boolean): Promise<SessionResult> =>
-    runSession({ link: end, replica, codec, hash: systemHash, isInitiator, hello: () => helloOf(replica), refusal: () => undefined, ...options })
+    runSession({
+      link: end,
+      replica,
+      codec,
+      hash: systemHash,
+      isInitiator,
+      hello: () => helloOf(replica),
+      refusal: () => undefined,
+      ...options,
+    })
   return Promise.all([run(a, link.ends[0], true), run(b, link.ends[1], false)])
 }

@@ -24,10 +24,12 @@ export const isFault = (value: object): value is RecordFault => 'code' in value
 type Member = 'key' | 'payload' | 'data' | 'content_type' | 'vector'
 const MEMBERS: ReadonlySet<string> = new Set<Member>(['key', 'payload', 'data', 'content_type', 'vector'])
 const isMember = (name: string): name is Member => MEMBERS.has(name)
+/** Exported lines carry it; what is written here gets a version of its own. */
+const PASSED_OVER = 'version'
 
 /**
  * Reads one record, `{key?, payload?, vector?}` or `{key?, data, content_type, vector?}`. `keyIn` says where its key comes from: with
- * `path` the record itself must not name one. The payload's bytes are made here, once; what they hold is what every replica keeps.
+ * `path` the record itself must not name one; a line of a bulk write may be one of an export, whose version is passed over. The payload's bytes are made here, once; what they hold is what every replica keeps.
  */
 export function parseRecord(text: string, keyIn: 'path' | 'record'): RecordInput | RecordFault {
   let value: unknown
@@ -40,7 +42,8 @@ export function parseRecord(text: string, keyIn: 'path' | 'record'): RecordInput
   const record: { [member in Member]?: unknown } = value
   // Object.keys also names a member called __proto__, which JSON.parse keeps as plain data.
   for (const name of Object.keys(value)) {
-    if (!isMember(name)) return fault('HS_INVALID_REQUEST', `a record has no field ${JSON.stringify(name.slice(0, 100))}`)
+    if (!isMember(name) && !(name === PASSED_OVER && keyIn === 'record'))
+      return fault('HS_INVALID_REQUEST', `a record has no field ${JSON.stringify(name.slice(0, 100))}`)
   }
   if (record.key !== undefined && keyIn === 'path') return fault('HS_INVALID_REQUEST', 'the key is in the path, not in the body')
   if (record.key !== undefined && typeof record.key !== 'string') return fault('HS_INVALID_KEY', 'a key is a string')

@@ -15,7 +15,11 @@ import { createMemoryStore } from '../memory-store.ts'
 import { createSeededRandom } from '../seeded-random.ts'
 
 const json = (value: unknown): Uint8Array => encodeUtf8(JSON.stringify(value))!
-const put = (collection: string, key: string | undefined, value: unknown = 1): LocalWrite => ({ collection, key, content: { payload: json(value) } })
+const put = (collection: string, key: string | undefined, value: unknown = 1): LocalWrite => ({
+  collection,
+  key,
+  content: { payload: json(value) },
+})
 const remove = (collection: string, key: string): LocalWrite => ({ collection, key, content: undefined })
 
 let seed = 1
@@ -32,7 +36,15 @@ function createClock(wallMs = 1.7e12): Clock & { wall: number } {
 
 function open(store: Store, clock: Clock = createClock()): Promise<OpenReplica> {
   const random = createSeededRandom(seed++)
-  return openReplica({ store, hash: systemHash, random, clock, digestSalt: new Uint8Array(16), clockDriftMaxMs: 60_000, durability: 'fsync' })
+  return openReplica({
+    store,
+    hash: systemHash,
+    random,
+    clock,
+    digestSalt: new Uint8Array(16),
+    clockDriftMaxMs: 60_000,
+    durability: 'fsync',
+  })
 }
 
 async function writeOne(replica: OpenReplica, write: LocalWrite): Promise<WriteDone> {
@@ -111,7 +123,11 @@ describe.each(Object.entries(makers))('a replica on %s', (_name, makeStore) => {
 
   it('keeps data with its type, and vectors as little-endian float32', async () => {
     const replica = await make()
-    await writeOne(replica, { collection: 'cam', key: 'f', content: { data: Uint8Array.of(0, 255), contentType: 'image/jpeg', vector: [1, -0, 0.1] } })
+    await writeOne(replica, {
+      collection: 'cam',
+      key: 'f',
+      content: { data: Uint8Array.of(0, 255), contentType: 'image/jpeg', vector: [1, -0, 0.1] },
+    })
     const record = replica.get('cam', 'f')
     expect([...(record?.data ?? [])]).toEqual([0, 255])
     expect(record?.contentType).toBe('image/jpeg')
@@ -129,7 +145,8 @@ describe.each(Object.entries(makers))('a replica on %s', (_name, makeStore) => {
     expect(await codeOf(replica, vector([0, -0]))).toBe('HS_INVALID_VECTOR')
     expect(await codeOf(replica, put('_system', 'a'))).toBe('HS_INVALID_NAME')
     expect(await codeOf(replica, put('Upper', 'a'))).toBe('HS_INVALID_NAME')
-    for (const key of ['', '.', '..', 'a\n', 'a\u007f', '\ud800', 'ü'.repeat(257)]) expect(await codeOf(replica, put('v', key))).toBe('HS_INVALID_KEY')
+    for (const key of ['', '.', '..', 'a\n', 'a\u007f', '\ud800', 'ü'.repeat(257)])
+      expect(await codeOf(replica, put('v', key))).toBe('HS_INVALID_KEY')
     const tooLarge: LocalWrite = { collection: 'v', key: 'c', content: { payload: new Uint8Array(1024 * 1024 + 1) } }
     const results = await replica.write([put('v', 'ü'.repeat(256)), tooLarge, put('v', 'd')])
     expect(results.map(result => (result.ok ? result.outcome : result.code))).toEqual(['created', 'HS_TOO_LARGE', 'created'])
@@ -157,7 +174,10 @@ describe.each(Object.entries(makers))('a replica on %s', (_name, makeStore) => {
     expect(await codeOf(replica, { ...put('c', 'a', 2), ifMatch: ['x:1'] })).toBe('HS_PRECONDITION_FAILED')
     expect(await codeOf(replica, { ...put('c', 'a', 2), ifAbsent: true })).toBe('HS_PRECONDITION_FAILED')
     expect(await codeOf(replica, { ...put('c', 'b', 2), ifMatch: ['*'] })).toBe('HS_PRECONDITION_FAILED')
-    const results = await replica.write([{ ...put('c', 'a', 2), ifMatch: [etag!] }, { ...put('c', 'a', 3), ifMatch: [etag!] }])
+    const results = await replica.write([
+      { ...put('c', 'a', 2), ifMatch: [etag!] },
+      { ...put('c', 'a', 3), ifMatch: [etag!] },
+    ])
     expect(results.map(result => result.ok)).toEqual([true, false])
     expect(payloadOf(replica, 'c', 'a')).toBe(2)
   })
@@ -310,7 +330,9 @@ describe('a replica that comes back', () => {
     await replica.close()
     clock.wall = 5
     replica = await open(await openLevelStore(folder), clock)
-    expect({ digest: digestOf(replica, 'c'), clock: replica.logicalClock(), id: replica.storeId, last: replica.get('c', 'c')! }).toEqual(before)
+    expect({ digest: digestOf(replica, 'c'), clock: replica.logicalClock(), id: replica.storeId, last: replica.get('c', 'c')! }).toEqual(
+      before,
+    )
     const { version } = await writeOne(replica, put('c', 'd'))
     expect(version).toMatchObject({ origin: before.last.version.origin, counter: 5 })
     expect(version!.timeMs).toBe(before.last.version.timeMs)
@@ -343,7 +365,7 @@ describe('a replica that comes back', () => {
   })
 
   it('refuses a store of a newer format with a sentence', async () => {
-    const store = createMemoryStore([[Uint8Array.from([...'mformat'].map(c => c.charCodeAt(0))), Uint8Array.of(2)]])
+    const store = createMemoryStore([[encodeUtf8('mformat')!, Uint8Array.of(2)]])
     await expect(open(store)).rejects.toThrow('format 2')
   })
 

@@ -40,14 +40,20 @@ describe.each(Object.entries(makers))('the store contract on %s', (_name, make) 
   it('S1 orders keys by unsigned bytes, a prefix first', async () => {
     const store = await make()
     const keys = [bytes(0xff), bytes(0x7f), bytes(0x80), bytes(0x7f, 0), bytes(0)]
-    await store.write(keys.map(key => put(key, key)), { sync: true })
+    await store.write(
+      keys.map(key => put(key, key)),
+      { sync: true },
+    )
     expect(await read(store, {})).toEqual([[0], [0x7f], [0x7f, 0], [0x80], [0xff]])
     await store.close()
   })
 
   it('reads ranges with every kind of bound, in both directions', async () => {
     const store = await make()
-    await store.write([1, 2, 3, 4, 5].map(n => put(bytes(n), bytes(n))), { sync: false })
+    await store.write(
+      [1, 2, 3, 4, 5].map(n => put(bytes(n), bytes(n))),
+      { sync: false },
+    )
     expect(await read(store, { gte: bytes(2), lt: bytes(4) })).toEqual([[2], [3]])
     expect(await read(store, { gt: bytes(2), lt: bytes(9) })).toEqual([[3], [4], [5]])
     expect(await read(store, { gte: bytes(2), lt: bytes(5), reverse: true })).toEqual([[4], [3], [2]])
@@ -57,7 +63,9 @@ describe.each(Object.entries(makers))('the store contract on %s', (_name, make) 
 
   it('S2 applies a batch in order: the last change of a key wins', async () => {
     const store = await make()
-    await store.write([put(bytes(1), bytes(1)), del(bytes(1)), put(bytes(1), bytes(2)), put(bytes(2), bytes()), del(bytes(2))], { sync: true })
+    await store.write([put(bytes(1), bytes(1)), del(bytes(1)), put(bytes(1), bytes(2)), put(bytes(2), bytes()), del(bytes(2))], {
+      sync: true,
+    })
     expect([...(store.get(bytes(1)) ?? [])]).toEqual([2])
     expect(store.get(bytes(2))).toBeUndefined()
     await store.close()

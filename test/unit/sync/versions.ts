@@ -1,5 +1,5 @@
 /** Generators of versions as honest replicas make them, with clocks that are skewed by years (P6). */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { contextOver, mergeEntries, stampOver, type Entry } from '../../../sync/entry.ts'
 import { createHlc, STAMP_ZERO } from '../../../sync/hlc.ts'
 import type { ConflictPolicy } from '../../../sync/replica.ts'
@@ -8,7 +8,9 @@ import { FLAG_PAYLOAD, FLAG_TOMBSTONE, type Version } from '../../../sync/versio
 const ORIGINS = ['a', 'b', 'c', 'd'].map(letter => letter.repeat(32))
 const YEAR_MS = 365 * 24 * 3600 * 1000
 
-type Step = { readonly kind: 'write'; readonly by: number; readonly isDelete: boolean; readonly wallMs: number } | { readonly kind: 'merge'; readonly to: number; readonly from: number }
+type Step =
+  | { readonly kind: 'write'; readonly by: number; readonly isDelete: boolean; readonly wallMs: number }
+  | { readonly kind: 'merge'; readonly to: number; readonly from: number }
 
 const replica = fc.nat({ max: ORIGINS.length - 1 })
 const step: fc.Arbitrary<Step> = fc.oneof(
