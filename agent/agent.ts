@@ -1,60 +1,69 @@
 /** The composition root: builds an agent from its configuration, in the order in which its parts need one another. */
 import { fromHex } from '../base/bytes.ts'
-import { createDigestList, differingNames, type CollectionDigest } from '../swarm/digest-list.ts'
-import type { LocalState } from '../swarm/events.ts'
-import type { MemberView } from '../swarm/member.ts'
 import { SALT_BYTES } from '../sync/digest.ts'
 import { openReplica, type OpenReplica, type ReplicaOptions } from '../sync/open-replica.ts'
 import { StoreFormatError } from '../sync/replica-state.ts'
 import { addAgentSamples } from './agent-samples.ts'
 import { createCodec } from './codec.ts'
-import { formatHostPort, isLoopback } from './config-address.ts'
+import { isLoopback } from './config-address.ts'
 import type { Config } from './config.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { AgentError } from './errors.ts'
 import { startFlushing } from './flusher.ts'
-import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
+import type { Gossip } from './gossip.ts'
 import { createHttpServer } from './http/server.ts'
 import { defaultNodeName } from './identity.ts'
 import { watchClockTrust } from './kernel-clock.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
 import { viewPeer } from './peer-view.ts'
 import { createSystemClock, systemHash, systemRandom } from './ports.ts'
-import { createSynchroniser, type SyncPeer, type Synchroniser } from './synchroniser.ts'
+import { createDigestView, startPeering } from './peering.ts'
+import type { Synchroniser } from './synchroniser.ts'
 
-export interface Agent {
+export interface StartedAgent {
   /** One line for a person: node id, role, URL, gossip port, data directory. */
   readonly banner: string
   readonly nodeId: string
   readonly httpUrl: string
+}
+
+export interface AgentContext {
+  readonly version: string
+  /** Called once, when everything is up; the log begins behind it. */
+  readonly announce: (started: StartedAgent) => void
+}
+
+export interface Agent extends StartedAgent {
   /** Says farewell, finishes what is under way, and closes the store. */
   close(): Promise<void>
 }
 
-/** Tries with a random gossip port: TCP and UDP need the same number, and UDP's may be taken. */
-const FREE_PORT_TRIES = 10
-
 /** Starts an agent. Throws AgentError with HS_STORE_*, HS_BIND_FAILED; whatever was opened before is closed again. */
-export async function startAgent(config: Config, context: { readonly version: string }): Promise<Agent> {
+export async function startAgent(config: Config, context: AgentContext): Promise<Agent> {
   const closers: (() => Promise<void> | void)[] = []
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
   try {
-    return await build(config, context.version, closers, close)
+    return await build(config, context, closers, close)
   } catch (error) {
     await close()
     throw error
   }
 }
 
-async function build(config: Config, version: string, closers: (() => Promise<void> | void)[], close: () => Promise<void>): Promise<Agent> {
+async function build(
+  config: Config,
+  { version, announce }: AgentContext,
+  closers: (() => Promise<void> | void)[],
+  close: () => Promise<void>,
+): Promise<Agent> {
   const { store, identity } = await openDataDirectory(config.dataDir)
   const { nodeId } = identity
   const nodeName = config.nodeName ?? defaultNodeName(nodeId)
-  const log = createLog(config.logLevel, nodeName)
+  const { log, release } = createLog(config.logLevel, nodeName)
+  closers.push(release)
   const trust = watchClockTrust(config.clockTrusted)
   closers.push(() => trust.close())
   const clock = createSystemClock(() => trust.isTrusted())
@@ -99,9 +108,8 @@ async function build(config: Config, version: string, closers: (() => Promise<vo
     sync: {
       rows: () => swarm.synchroniser?.rows() ?? [],
       start() {
-        if (swarm.synchroniser === undefined)
-          throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
-        return swarm.synchroniser.startAll()
+        if (swarm.synchroniser !== undefined) return swarm.synchroniser.startAll()
+        throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
       },
     },
     readiness: () => (swarm.isStarting ? ['gossip is starting'] : []),
@@ -113,7 +121,7 @@ async function build(config: Config, version: string, closers: (() => Promise<vo
   let gossipPort: number | undefined
   if (config.gossipPort !== undefined) {
     const digests = createDigestView(replica)
-    const { gossip, synchroniser, port } = await startSwarm(config, config.gossipPort, closers, {
+    const { gossip, synchroniser, port } = await startPeering(config, config.gossipPort, closers, {
       options: {
         nodeId,
         nodeName,
@@ -134,21 +142,19 @@ async function build(config: Config, version: string, closers: (() => Promise<vo
     Object.assign(swarm, { gossip, synchroniser, isStarting: false })
     gossipPort = port
     replica.onChange(() => gossip.localStateChanged())
-    if (config.swarmName === 'default' && !config.swarmOpen) {
-      log.info(
-        'the swarm is open and unnamed: peers met by multicast alone are listed, not synced with (HS_SWARM_NAME, HS_GOSSIP_PEERS, HS_SWARM_OPEN)',
-      )
-    }
   }
   addAgentSamples(metrics, { replica, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
 
   const gossipText = gossipPort === undefined ? 'gossip off' : `gossip port ${gossipPort}`
   const banner = `hs-agent ${version}: node ${nodeId} (${nodeName}), role ${config.role}, ${http.url}, ${gossipText}, data in ${config.dataDir}`
+  const started: StartedAgent = { banner, nodeId, httpUrl: http.url }
+  announce(started)
+  release()
   log.info(
     { node_id: nodeId, role: config.role, http_url: http.url, gossip_port: gossipPort ?? null, data_dir: config.dataDir, version },
     'started',
   )
-  return { banner, nodeId, httpUrl: http.url, close }
+  return { ...started, close }
 }
 
 /** Without a salt: zeros. */
@@ -166,139 +172,4 @@ async function openReplicaOrExplain(options: ReplicaOptions): Promise<OpenReplic
     const reason = error instanceof Error ? error.message : String(error)
     throw new AgentError('HS_STORE_OPEN_FAILED', `the store cannot be read: ${reason}`, { cause: error })
   }
-}
-
-interface DigestView {
-  readonly localState: () => LocalState
-  /** Names of the collections in which this member differs from what is durable here. */
-  readonly differing: (member: MemberView | undefined) => readonly string[]
-}
-
-/** What gossip tells of the replica: durable digests, the system collection's included. */
-function createDigestView(replica: OpenReplica): DigestView {
-  const collections = (): CollectionDigest[] => {
-    const system = replica.systemCollection()
-    return [...(system === undefined ? [] : [system]), ...replica.collections()].map(
-      ({ name, generation, digest, recordCount, vectorCount }) => ({
-        name,
-        generation,
-        digest,
-        recordCount,
-        vectorCount,
-      }),
-    )
-  }
-  return {
-    localState: () => ({ logicalClock: replica.logicalClock(), collections: collections() }),
-    differing(member) {
-      if (member?.collections === undefined) return []
-      return differingNames(createDigestList(collections(), systemHash), createDigestList(member.collections, systemHash))
-    },
-  }
-}
-
-interface SwarmParts {
-  readonly options: Omit<
-    GossipOptions,
-    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'on'
-  >
-  readonly replica: OpenReplica
-  readonly digests: DigestView
-}
-
-/** Binds the peer link and then gossip on the same port number, and joins the two by the synchroniser. */
-async function startSwarm(config: Config, port: number, closers: (() => Promise<void> | void)[], parts: SwarmParts) {
-  const { options, replica, digests } = parts
-  const { log } = options
-  // Links and digests may come before both sides of the pair stand.
-  const swarm: { gossip?: Gossip; synchroniser?: Synchroniser } = {}
-  const isNamedPort = port !== 0
-
-  const bind = async (): Promise<{ listener: PeerListener; gossip: Gossip }> => {
-    const onLink = (link: PeerLink): void => (swarm.synchroniser === undefined ? link.close() : swarm.synchroniser.accept(link))
-    const listener = await listenForPeers(config.gossipHost, port, onLink)
-    try {
-      const gossip = await startGossip({
-        ...options,
-        port: listener.port,
-        host: config.gossipHost,
-        multicast: config.gossipMulticast && { group: config.gossipMulticast.host, port: config.gossipMulticast.port },
-        interfaces: config.gossipInterfaces.length === 0 ? undefined : config.gossipInterfaces,
-        seeds: config.gossipPeers,
-        profile: config.gossipProfile,
-        swarmName: config.swarmName,
-        open: config.swarmOpen,
-        secured: false,
-        on: {
-          digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
-          joined: view =>
-            log.info(
-              { peer: view.nodeId, name: view.nodeName, host: view.host, port: view.gossipPort, trust: view.trust },
-              'a peer joined',
-            ),
-          updated(view, reason) {
-            log.debug({ peer: view.nodeId, reason }, 'a peer changed')
-            if (reason === 'trust') swarm.synchroniser?.digestsChanged(view.nodeId, digests.differing(view))
-          },
-          dropped(view, reason) {
-            log.info({ peer: view.nodeId, name: view.nodeName, reason }, 'a peer is gone')
-            swarm.synchroniser?.peerDropped(view.nodeId)
-          },
-          observeClock: value => replica.observeLogicalClock(value),
-          duplicateIdentity: from =>
-            log.error(
-              { node_id: options.nodeId, from: formatHostPort(from) },
-              'another agent uses the node id of this one: one of the two runs on a copied data directory',
-            ),
-        },
-      })
-      return { listener, gossip }
-    } catch (error) {
-      await listener.close()
-      throw error
-    }
-  }
-
-  const bindAny = async (triesLeft: number): Promise<{ listener: PeerListener; gossip: Gossip }> => {
-    try {
-      return await bind()
-    } catch (error) {
-      if (isNamedPort || triesLeft === 0) throw error
-      return bindAny(triesLeft - 1)
-    }
-  }
-
-  const { listener, gossip } = await bindAny(FREE_PORT_TRIES)
-  const peerOf = (member: MemberView): SyncPeer => ({
-    nodeId: member.nodeId,
-    host: member.host,
-    port: member.gossipPort,
-    mayExchange: member.mayExchange,
-    isNamed: member.trust === 'named-by-us',
-  })
-  const synchroniser = createSynchroniser({
-    nodeId: options.nodeId,
-    swarmName: config.swarmName,
-    replica,
-    clock: options.clock,
-    random: options.random,
-    hash: options.hash,
-    codec: options.codec,
-    log,
-    peer(peerId) {
-      const member = gossip.member(peerId)
-      return member && peerOf(member)
-    },
-    peers: () => gossip.members().map(peerOf),
-    differing: peerId => digests.differing(gossip.member(peerId)),
-    isOpen: config.swarmOpen || config.swarmName !== 'default',
-  })
-  closers.push(
-    () => listener.close(),
-    () => synchroniser.close(),
-    () => gossip.close(),
-  )
-  Object.assign(swarm, { gossip, synchroniser })
-  for (const member of gossip.members()) synchroniser.digestsChanged(member.nodeId, digests.differing(member))
-  return { gossip, synchroniser, port: listener.port }
 }

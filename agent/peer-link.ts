@@ -16,13 +16,15 @@ import { AgentError } from './errors.ts'
 import { createFrameReader, HEAD_BYTES, PREAMBLE, type FrameFault } from './frame-reader.ts'
 
 const PING = Buffer.alloc(HEAD_BYTES)
+/** What a message costs in memory besides its bytes: many small ones must not count as nothing. */
+const MESSAGE_OVERHEAD_BYTES = 256
 
 export const LINK_LIMITS = {
   /** Before the peer's first message has been taken. */
   firstMessageBytesMax: 4 * 1024,
   /** A version of 1 MiB with its vector and context travels alone. */
   messageBytesMax: 2 * 1024 * 1024,
-  /** Bytes of messages that wait to be taken; the socket is paused beyond them. */
+  /** Bytes of messages that wait to be taken, 256 more for each; the socket is paused beyond them. */
   waitingBytesMax: 4 * 1024 * 1024,
   /** Links that peers may hold open at once; further ones are closed at once. */
   inboundLinksMax: 64,
@@ -122,7 +124,7 @@ export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
     moved()
     if (taker === undefined) {
       waiting.push(message)
-      waitingBytes += message.length
+      waitingBytes += message.length + MESSAGE_OVERHEAD_BYTES
       return
     }
     const take = taker
@@ -183,7 +185,7 @@ export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
       if (message !== undefined) {
         moved()
         first()
-        waitingBytes -= message.length
+        waitingBytes -= message.length + MESSAGE_OVERHEAD_BYTES
         if (!isClosed && socket.isPaused() && !isFull()) {
           socket.resume()
           pump()

@@ -37,9 +37,13 @@ export const run = defineCommand({
     const told = firstSignal()
     // Only this command needs the store, the sockets and the server: the others start faster without them.
     const { startAgent } = await import('../../agent/agent.ts')
-    const agent = await startAgent(settings, { version })
-    if (json) printJson({ node_id: agent.nodeId, http_url: agent.httpUrl, banner: agent.banner })
-    else print(agent.banner)
+    const agent = await startAgent(settings, {
+      version,
+      announce({ nodeId, httpUrl, banner }) {
+        if (json) printJson({ node_id: nodeId, http_url: httpUrl, banner })
+        else print(banner)
+      },
+    })
     await told
     const overdue = setTimeout(() => {
       printError(`hs-agent: closing took longer than ${closeMsMax / 1000} s; what was acknowledged is safe`)

@@ -152,7 +152,7 @@ async function flyFirst(logOf: (robot: number, kind: Log['kind']) => Promise<str
 }
 
 // The real log is not part of the repository: where it is absent, made-up logs of its shape stand in for it.
-const sources: readonly [name: string, logOf: (robot: number, kind: Log['kind']) => Promise<string>][] = [
+const sources: readonly (readonly [name: string, logOf: (robot: number, kind: Log['kind']) => Promise<string>])[] = [
   ['made-up logs', (robot, kind) => Promise.resolve(makeUpLog(robot, kind))],
   ...(hasReal ? [['real logs', readRealLog] as const] : []),
 ]

@@ -1,0 +1,152 @@
+/** Joins gossip, the peer link and the synchroniser: gossip tells whose digests differ, the synchroniser exchanges what does. */
+import { createDigestList, differingNames, type CollectionDigest } from '../swarm/digest-list.ts'
+import type { LocalState } from '../swarm/events.ts'
+import type { MemberView } from '../swarm/member.ts'
+import type { OpenReplica } from '../sync/open-replica.ts'
+import { formatHostPort } from './config-address.ts'
+import type { Config } from './config.ts'
+import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
+import { listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
+import { systemHash } from './ports.ts'
+import { createSynchroniser, type SyncPeer, type Synchroniser } from './synchroniser.ts'
+
+/** Tries with a random gossip port: TCP and UDP need the same number, and UDP's may be taken. */
+const FREE_PORT_TRIES = 10
+
+export interface DigestView {
+  readonly localState: () => LocalState
+  /** Names of the collections in which this member differs from what is durable here. */
+  readonly differing: (member: MemberView | undefined) => readonly string[]
+}
+
+/** What gossip tells of the replica: durable digests, the system collection's included. */
+export function createDigestView(replica: OpenReplica): DigestView {
+  const collections = (): CollectionDigest[] => {
+    const system = replica.systemCollection()
+    return [...(system === undefined ? [] : [system]), ...replica.collections()].map(
+      ({ name, generation, digest, recordCount, vectorCount }) => ({
+        name,
+        generation,
+        digest,
+        recordCount,
+        vectorCount,
+      }),
+    )
+  }
+  return {
+    localState: () => ({ logicalClock: replica.logicalClock(), collections: collections() }),
+    differing(member) {
+      if (member?.collections === undefined) return []
+      return differingNames(createDigestList(collections(), systemHash), createDigestList(member.collections, systemHash))
+    },
+  }
+}
+
+export interface PeeringParts {
+  readonly options: Omit<
+    GossipOptions,
+    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'on'
+  >
+  readonly replica: OpenReplica
+  readonly digests: DigestView
+}
+
+export interface Peering {
+  readonly gossip: Gossip
+  readonly synchroniser: Synchroniser
+  readonly port: number
+}
+
+/** Binds the peer link and then gossip on the same port number, and joins the two by the synchroniser. */
+export async function startPeering(
+  config: Config,
+  port: number,
+  closers: (() => Promise<void> | void)[],
+  parts: PeeringParts,
+): Promise<Peering> {
+  const { options, replica, digests } = parts
+  const { log } = options
+  // Links and digests may come before both sides of the pair stand.
+  const swarm: { gossip?: Gossip; synchroniser?: Synchroniser } = {}
+  const isNamedPort = port !== 0
+
+  const bind = async (): Promise<{ listener: PeerListener; gossip: Gossip }> => {
+    const onLink = (link: PeerLink): void => (swarm.synchroniser === undefined ? link.close() : swarm.synchroniser.accept(link))
+    const listener = await listenForPeers(config.gossipHost, port, onLink)
+    try {
+      const gossip = await startGossip({
+        ...options,
+        port: listener.port,
+        host: config.gossipHost,
+        multicast: config.gossipMulticast && { group: config.gossipMulticast.host, port: config.gossipMulticast.port },
+        interfaces: config.gossipInterfaces.length === 0 ? undefined : config.gossipInterfaces,
+        seeds: config.gossipPeers,
+        profile: config.gossipProfile,
+        swarmName: config.swarmName,
+        open: config.swarmOpen,
+        secured: false,
+        on: {
+          digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
+          joined: () => {},
+          updated(view, reason) {
+            if (reason === 'trust') swarm.synchroniser?.digestsChanged(view.nodeId, digests.differing(view))
+          },
+          dropped: ({ nodeId }) => swarm.synchroniser?.peerDropped(nodeId),
+          observeClock: value => replica.observeLogicalClock(value),
+          duplicateIdentity: from =>
+            log.error(
+              { node_id: options.nodeId, from: formatHostPort(from) },
+              'another agent uses the node id of this one: one of the two runs on a copied data directory',
+            ),
+        },
+      })
+      return { listener, gossip }
+    } catch (error) {
+      await listener.close()
+      throw error
+    }
+  }
+
+  const bindAny = async (triesLeft: number): Promise<{ listener: PeerListener; gossip: Gossip }> => {
+    try {
+      return await bind()
+    } catch (error) {
+      if (isNamedPort || triesLeft === 0) throw error
+      return bindAny(triesLeft - 1)
+    }
+  }
+
+  const { listener, gossip } = await bindAny(FREE_PORT_TRIES)
+  const peerOf = (member: MemberView): SyncPeer => ({
+    nodeId: member.nodeId,
+    host: member.host,
+    port: member.gossipPort,
+    mayExchange: member.mayExchange,
+    isNamed: member.trust === 'named-by-us',
+  })
+  const synchroniser = createSynchroniser({
+    nodeId: options.nodeId,
+    swarmName: config.swarmName,
+    replica,
+    clock: options.clock,
+    random: options.random,
+    hash: options.hash,
+    codec: options.codec,
+    log,
+    peer(peerId) {
+      const member = gossip.member(peerId)
+      return member && peerOf(member)
+    },
+    peers: () => gossip.members().map(peerOf),
+    differing: peerId => digests.differing(gossip.member(peerId)),
+    isOpen: config.swarmOpen || config.swarmName !== 'default',
+  })
+  closers.push(
+    () => listener.close(),
+    () => synchroniser.close(),
+    () => gossip.close(),
+  )
+  Object.assign(swarm, { gossip, synchroniser })
+  for (const member of gossip.members()) synchroniser.digestsChanged(member.nodeId, digests.differing(member))
+  return { gossip, synchroniser, port: listener.port }
+}
