@@ -4,7 +4,7 @@ import { destination, pino, stdTimeFunctions, type Logger } from 'pino'
 export interface HeldLog {
   readonly log: Logger
   /** Lets the log through; until then its lines wait, few as they are while an agent starts. */
-  release(): void
+  readonly release: () => void
 }
 
 export function createLog(level: string, nodeName: string): HeldLog {

@@ -1,6 +1,9 @@
 import type { Reporter, TestModule } from 'vitest/node'
 
-/** Prints the run's closing line, `N passed, N failed, N skipped`, which continuous integration reads. */
+/**
+ * Prints the run's closing line, `N passed, N failed, N skipped`, which continuous integration reads. There (CI=true) a suite that could
+ * not run is a failure: what was not tried is not known to work.
+ */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     const count = { passed: 0, failed: unhandledErrors.length, skipped: 0 }
@@ -12,6 +15,7 @@ export default class ClosingLine implements Reporter {
         else count.skipped += 1
       }
     }
+    if (process.env['CI'] === 'true' && count.skipped > 0) process.exitCode = 1
     console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`)
   }
 }
