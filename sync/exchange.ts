@@ -90,7 +90,8 @@ export async function exchangeTails(
   } catch (error) {
     credit.fail(error)
     channel.close()
-    // The sender's own failure, if there is one, is the cause of what the receiver saw.
+    // A failure of the store or of the sender is the cause of what the receiver saw: the link that was closed for it.
+    receiver.rethrow()
     await sending
     throw error
   }
@@ -215,6 +216,9 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
         })
         .finally(() => applying.delete(task))
       applying.add(task)
+    },
+    rethrow(): void {
+      if (failure !== undefined) throw failure.error
     },
     async finish(mark: ReadonlyMap<Origin, VectorEntry>): Promise<void> {
       await Promise.all(applying)

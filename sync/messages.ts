@@ -6,7 +6,9 @@ import { fromHex, readU64, toHex, u64Bytes } from '../base/bytes.ts'
 import type { Codec } from '../base/ports.ts'
 import type { RunId, VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
+import { nameFault } from './key.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
+import { SYSTEM_COLLECTION } from './settings.ts'
 
 export const PROTOCOL_VERSION = 1
 /** Origins in one vector. */
@@ -175,6 +177,13 @@ function text(value: unknown, charactersMax: number): string {
   return value
 }
 
+/** A name that a replica may hold: checked before anything is made for it. */
+function collectionName(value: unknown): string {
+  const name = text(value, 64)
+  if (name !== SYSTEM_COLLECTION && nameFault(name) !== undefined) throw new Malformed()
+  return name
+}
+
 function octets(value: unknown, length: number): Uint8Array {
   if (!(value instanceof Uint8Array) || value.length !== length) throw new Malformed()
   return value
@@ -244,7 +253,7 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
     case 'offers': {
       const offers = list(a, OFFERS_PER_MESSAGE_MAX).map(offer => {
         const [name, generation, root, knowledge] = list(offer, 16)
-        return { name: text(name, 64), generation: counter(generation), root: octets(root, 16), knowledge: octets(knowledge, 16) }
+        return { name: collectionName(name), generation: counter(generation), root: octets(root, 16), knowledge: octets(knowledge, 16) }
       })
       return { kind, offers, isLast: flag(b) }
     }
@@ -254,7 +263,7 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         const [origin, count, target] = list(e, 8)
         resume = { position: dot(origin, count), target: counters(target) }
       }
-      return { kind, name: text(a, 64), generation: counter(b), vector: entries(c), collected: counters(d), resume }
+      return { kind, name: collectionName(a), generation: counter(b), vector: entries(c), collected: counters(d), resume }
     }
     case 'frame': {
       const items = list(a, Number.MAX_SAFE_INTEGER).map(item => {

@@ -13,7 +13,7 @@ import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
 import { applyLocalWrite, type WriteContext } from './local-write.ts'
-import { purgeCollection } from './purge.ts'
+import { purgeCollection, type PurgeContext } from './purge.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
@@ -95,9 +95,12 @@ export interface OpenReplica extends Replica, SyncReplica {
   flush(): Promise<void>
 }
 
+/** What others may be told of a collection once a group is durable; without a view it is gone. */
 interface PublishedView {
-  readonly view: CollectionView | undefined
   readonly name: string
+  readonly view: CollectionView | undefined
+  readonly group: number
+  readonly logicalClock: number
 }
 
 export async function openReplica(options: ReplicaOptions): Promise<OpenReplica> {
@@ -119,8 +122,11 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   const publishedByName = new Map<string, CollectionView>()
   let publishedClock = state.lamport
   const listeners: ((collection: string) => void)[] = []
-  /** Views of written groups that are not durable yet (`deferred` only). */
+  /** Views of written groups that are not durable yet (`deferred` only), the latest of each collection. */
   let unpublished = new Map<string, PublishedView>()
+  /** Groups are numbered: a flush that took long must not bring an older view back. */
+  let groupNumber = 0
+  const publishedGroupByName = new Map<string, number>()
   let isClosing = false
 
   const viewOf = (collection: CollectionState): CollectionView => ({
@@ -133,15 +139,22 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     digest: rootDigest(hash, collection.total),
   })
 
-  const publish = (): void => {
-    const views = unpublished
+  const takeUnpublished = (): PublishedView[] => {
+    const views = [...unpublished.values()]
     unpublished = new Map()
-    publishedClock = state.lamport
-    for (const { name, view } of views.values()) {
+    return views
+  }
+
+  /** Tells what is durable now (R3). */
+  const publish = (views: readonly PublishedView[]): void => {
+    for (const { name, view, group, logicalClock } of views) {
+      publishedClock = Math.max(publishedClock, logicalClock)
+      if (group < (publishedGroupByName.get(name) ?? 0)) continue
+      publishedGroupByName.set(name, group)
       if (view === undefined) publishedByName.delete(name)
       else publishedByName.set(name, view)
     }
-    for (const name of views.keys()) for (const listener of listeners) listener(name)
+    for (const { name } of views) for (const listener of listeners) listener(name)
   }
 
   /** Views of what a group changed; a change of settings shows in the collection that they belong to. */
@@ -152,9 +165,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       if (collection.name !== SYSTEM_COLLECTION) continue
       for (const key of batch.overlay.get(collection.cid)?.keys() ?? []) names.add(key.split('/')[1] ?? '')
     }
+    groupNumber += 1
     return [...names].filter(Boolean).map(name => {
       const collection = state.collectionByName.get(name)
-      return { name, view: collection && viewOf(collection) }
+      return { name, view: collection && viewOf(collection), group: groupNumber, logicalClock: state.lamport }
     })
   }
 
@@ -169,7 +183,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     write: (batch, sync) => store.write(batch.changes, { sync }),
     written(views, sync) {
       for (const view of views) unpublished.set(view.name, view)
-      if (sync) publish()
+      if (sync) publish(takeUnpublished())
     },
     async recover() {
       state = await load()
@@ -180,10 +194,17 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   const submitLocal = <T>(job: (batch: WriteBatch) => T): Promise<T> => commit.submit(job, syncLocal)
   const submitDurable = <T>(job: (batch: WriteBatch) => T): Promise<T> => commit.submit(job, true)
 
+  const purgeContext: PurgeContext = {
+    store,
+    get state() {
+      return state
+    },
+    submit: job => commit.submit(job, false),
+  }
   let purging: Promise<void> | undefined
   const purge = async (): Promise<void> => {
     for (const collection of state.dropped) {
-      if (isClosing || !(await purgeCollection({ store, state, submit: job => commit.submit(job, false) }, collection))) return
+      if (isClosing || !(await purgeCollection(purgeContext, collection))) return
       counters.quarantined = state.quarantined
     }
   }
@@ -275,8 +296,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     async flush() {
       await commit.idle()
-      await store.flush()
-      publish()
+      const views = takeUnpublished()
+      try {
+        await store.flush()
+      } catch (error) {
+        for (const view of views) if (!unpublished.has(view.name)) unpublished.set(view.name, view)
+        throw error
+      }
+      publish(views)
     },
 
     async snapshot() {

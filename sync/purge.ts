@@ -28,18 +28,20 @@ export interface PurgeContext {
 
 /** Removes the rows of a dropped collection; false when quarantine is full. */
 export async function purgeCollection(context: PurgeContext, collection: CollectionState): Promise<boolean> {
-  const { store, state, submit } = context
+  const { store, submit } = context
+  const { model } = context.state
   // Only the latest deletion tells what it had seen: of an earlier generation everything goes to quarantine.
-  const isLatest = state.model.deletedGeneration(collection.name) === collection.generation
-  const seen: VersionVector = isLatest ? state.model.deletedVector(collection.name) : new Map()
+  const isLatest = model.deletedGeneration(collection.name) === collection.generation
+  const seen: VersionVector = isLatest ? model.deletedVector(collection.name) : new Map()
   for (;;) {
     const cursor = store.scan(recordsOf(collection.cid))
     const page = await cursor.next(ROWS_PER_STEP)
     await cursor.close()
     if (page.length === 0) break
     const unseen = page.flatMap(([row, value]) => unseenVersions(row, value, seen))
-    if (state.quarantined + unseen.length > QUARANTINE_ROWS_MAX) return false
+    if (context.state.quarantined + unseen.length > QUARANTINE_ROWS_MAX) return false
     await submit(batch => {
+      const { state } = context
       for (const { key, version } of unseen) {
         state.quarantineSequence += 1
         state.quarantined += 1
@@ -63,7 +65,7 @@ export async function purgeCollection(context: PurgeContext, collection: Collect
   }
   await submit(batch => {
     batch.del(collectionRow(collection.cid))
-    state.dropped.delete(collection)
+    context.state.dropped.delete(collection)
   })
   return true
 }
