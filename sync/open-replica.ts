@@ -9,11 +9,13 @@ import type { Clock, Hash, Random } from '../base/ports.ts'
 import { rowsOf, type CollectionState, type RunId, type VectorEntry } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
 import type { Dot, Origin } from './dot.ts'
+import { readChanges } from './feed.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
 import { applyLocalWrite, type WriteContext } from './local-write.ts'
 import { purgeCollection, type PurgeContext } from './purge.ts'
+import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
@@ -28,7 +30,7 @@ import {
 } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
 import { openReplicaSnapshot, type ReplicaSnapshot, type ResumePoint } from './replica-snapshot.ts'
-import { drawRun, encodeClock, loadReplicaState, takeNewOrigin, type ReplicaState } from './replica-state.ts'
+import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, takeNewOrigin, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { cursorRow, dotAtOfLogRow, metaRow, recordRow, runsOf } from './rows.ts'
 import { isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
@@ -95,14 +97,6 @@ export interface OpenReplica extends Replica, SyncReplica {
   flush(): Promise<void>
 }
 
-/** What others may be told of a collection once a group is durable; without a view it is gone. */
-interface PublishedView {
-  readonly name: string
-  readonly view: CollectionView | undefined
-  readonly group: number
-  readonly logicalClock: number
-}
-
 export async function openReplica(options: ReplicaOptions): Promise<OpenReplica> {
   const { store, hash, random, clock } = options
   const hasher = createItemHasher(hash, options.digestSalt)
@@ -119,14 +113,6 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     hash,
   }
 
-  const publishedByName = new Map<string, CollectionView>()
-  let publishedClock = state.lamport
-  const listeners: ((collection: string) => void)[] = []
-  /** Views of written groups that are not durable yet (`deferred` only), the latest of each collection. */
-  let unpublished = new Map<string, PublishedView>()
-  /** Groups are numbered: a flush that took long must not bring an older view back. */
-  let groupNumber = 0
-  const publishedGroupByName = new Map<string, number>()
   let isClosing = false
 
   const viewOf = (collection: CollectionState): CollectionView => ({
@@ -139,52 +125,39 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     digest: rootDigest(hash, collection.total),
   })
 
-  const takeUnpublished = (): PublishedView[] => {
-    const views = [...unpublished.values()]
-    unpublished = new Map()
-    return views
-  }
+  const publisher = createPublisher({
+    logicalClock: state.lamport,
+    sequence: state.sequence,
+    viewByName: new Map([...state.collectionByName].map(([name, collection]) => [name, viewOf(collection)])),
+  })
 
-  /** Tells what is durable now (R3). */
-  const publish = (views: readonly PublishedView[]): void => {
-    for (const { name, view, group, logicalClock } of views) {
-      publishedClock = Math.max(publishedClock, logicalClock)
-      if (group < (publishedGroupByName.get(name) ?? 0)) continue
-      publishedGroupByName.set(name, group)
-      if (view === undefined) publishedByName.delete(name)
-      else publishedByName.set(name, view)
-    }
-    for (const { name } of views) for (const listener of listeners) listener(name)
-  }
-
-  /** Views of what a group changed; a change of settings shows in the collection that they belong to. */
-  const capture = (batch: WriteBatch): PublishedView[] => {
+  /** What a group changed; a change of settings shows in the collection that they belong to. */
+  const factsOf = (batch: WriteBatch): GroupFacts => {
     const names = new Set<string>()
     for (const collection of batch.touched) {
       names.add(collection.name)
       if (collection.name !== SYSTEM_COLLECTION) continue
       for (const key of batch.overlay.get(collection.cid)?.keys() ?? []) names.add(key.split('/')[1] ?? '')
     }
-    groupNumber += 1
-    return [...names].filter(Boolean).map(name => {
+    names.delete('')
+    const viewByName = new Map<string, CollectionView | undefined>()
+    for (const name of names) {
       const collection = state.collectionByName.get(name)
-      return { name, view: collection && viewOf(collection), group: groupNumber, logicalClock: state.lamport }
-    })
+      viewByName.set(name, collection && viewOf(collection))
+    }
+    return { logicalClock: state.lamport, sequence: state.sequence, viewByName }
   }
 
-  const commit: GroupCommit = createGroupCommit<PublishedView[]>({
+  const commit: GroupCommit = createGroupCommit<GroupFacts>({
     createBatch: () =>
       createWriteBatch({ reader: store, hasher, inFlight: () => commit.inFlight()?.overlay, nextSequence: () => (state.sequence += 1) }),
     seal(batch) {
       batch.seal()
       batch.put(metaRow('clock'), encodeClock(state))
-      return capture(batch)
+      return factsOf(batch)
     },
     write: (batch, sync) => store.write(batch.changes, { sync }),
-    written(views, sync) {
-      for (const view of views) unpublished.set(view.name, view)
-      if (sync) publish(takeUnpublished())
-    },
+    written: (facts, sync) => publisher.written(facts, sync),
     async recover() {
       state = await load()
     },
@@ -215,7 +188,6 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       .finally(() => (purging = undefined))
   }
 
-  for (const collection of state.collectionByName.values()) publishedByName.set(collection.name, viewOf(collection))
   if (state.dropped.size > 0) startPurge()
 
   const reconcile = (batch: WriteBatch): void => {
@@ -233,15 +205,15 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
     saltId: hasher.saltId,
     counters,
-    logicalClock: () => publishedClock,
+    logicalClock: () => publisher.logicalClock(),
     observeLogicalClock(value) {
       state.lamport = Math.max(state.lamport, value)
-      publishedClock = Math.max(publishedClock, value)
+      publisher.observeLogicalClock(value)
     },
     collections: () =>
-      [...publishedByName.values()].filter(({ name }) => name !== SYSTEM_COLLECTION).sort((a, b) => (a.name < b.name ? -1 : 1)),
-    collection: name => (name === SYSTEM_COLLECTION ? undefined : publishedByName.get(name)),
-    systemCollection: () => publishedByName.get(SYSTEM_COLLECTION),
+      [...publisher.viewByName.values()].filter(({ name }) => name !== SYSTEM_COLLECTION).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    collection: name => (name === SYSTEM_COLLECTION ? undefined : publisher.viewByName.get(name)),
+    systemCollection: () => publisher.viewByName.get(SYSTEM_COLLECTION),
 
     async createCollection(name, settings) {
       const fault = nameFault(name)
@@ -292,18 +264,19 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       if (collection !== undefined) yield* scanRecords(store, collection, range, hash)
     },
 
-    onChange: listener => void listeners.push(listener),
+    feedEnd: () => publisher.sequence(),
+
+    changes(after, limit) {
+      const byCid = new Map([...state.collectionByName.values()].map(collection => [collection.cid, collection]))
+      byCid.delete(SYSTEM_CID)
+      return readChanges({ reader: store, hash, collection: cid => byCid.get(cid) }, after, publisher.sequence(), limit)
+    },
+
+    onChange: listener => publisher.onChange(listener),
 
     async flush() {
       await commit.idle()
-      const views = takeUnpublished()
-      try {
-        await store.flush()
-      } catch (error) {
-        for (const view of views) if (!unpublished.has(view.name)) unpublished.set(view.name, view)
-        throw error
-      }
-      publish(views)
+      await publisher.flush(() => store.flush())
     },
 
     async snapshot() {

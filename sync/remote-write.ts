@@ -3,12 +3,14 @@ import type { Clock, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
 import type { Dot, Origin } from './dot.ts'
 import { mergeEntries } from './entry.ts'
+import { CONFLICTS_MAX, encodeConflict } from './feed.ts'
 import { COLLECTIONS_MAX } from './local-write.ts'
 import type { ReplicaState } from './replica-state.ts'
 import { takeNewOrigin } from './replica-state.ts'
+import { conflictRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
-import type { Version } from './version.ts'
-import type { WriteBatch } from './write-batch.ts'
+import { compareVersions, supersedes, type Version } from './version.ts'
+import { keyBytes, type WriteBatch } from './write-batch.ts'
 
 export interface RemoteItem {
   readonly key: string
@@ -64,7 +66,11 @@ export function applyRemoteItems(
     const before = batch.entry(collection, key)
     const after = mergeEntries(before?.entry, [version], policy)
     if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1
-    if (before !== undefined && policy === 'lww' && isConflict(before.entry[0], version)) conflicts += 1
+    const mine = before?.entry[0]
+    if (mine !== undefined && policy === 'lww' && isConflict(mine, version)) {
+      conflicts += 1
+      recordConflict(state, batch, collection, key, after === before?.entry ? version : mine)
+    }
     if (after === before?.entry) continue
     batch.replace(collection, key, before, after)
     applied += 1
@@ -73,10 +79,19 @@ export function applyRemoteItems(
   return { applied, clocksAhead, conflicts }
 }
 
-function isConflict(mine: Version | undefined, theirs: Version): boolean {
-  if (mine === undefined || (mine.origin === theirs.origin && mine.counter === theirs.counter)) return false
-  const saw = (a: Version, b: Version): boolean => a.context.some(dot => dot.origin === b.origin && dot.counter >= b.counter)
-  return !saw(mine, theirs) && !saw(theirs, mine)
+const isConflict = (mine: Version, theirs: Version): boolean =>
+  compareVersions(mine, theirs) !== 0 && !supersedes(mine, theirs) && !supersedes(theirs, mine)
+
+/** Keeps the version that lww dropped for the feed, in the place of the oldest one when there are too many. */
+function recordConflict(state: ReplicaState, batch: WriteBatch, collection: CollectionState, key: string, loser: Version): void {
+  const { conflictSequences } = state
+  if (conflictSequences.length >= CONFLICTS_MAX) {
+    const oldest = conflictSequences.shift()
+    if (oldest !== undefined) batch.del(conflictRow(oldest))
+  }
+  state.sequence += 1
+  conflictSequences.push(state.sequence)
+  batch.put(conflictRow(state.sequence), encodeConflict(collection.cid, keyBytes(key), loser))
 }
 
 /**

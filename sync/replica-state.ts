@@ -4,7 +4,7 @@ import type { Random } from '../base/ports.ts'
 import { loadCollections, createCollectionState, rowsOf, type CollectionState, type RunId } from './collection-state.ts'
 import type { Origin } from './dot.ts'
 import { createHlc, STAMP_ZERO, type Hlc } from './hlc.ts'
-import { allQuarantined, FORMAT, keyOfRecordRow, metaRow, recordsOf } from './rows.ts'
+import { allConflicts, allQuarantined, FORMAT, keyOfRecordRow, metaRow, recordsOf } from './rows.ts'
 import { createSettingsModel, SYSTEM_COLLECTION, SYSTEM_GENERATION, type SettingsModel } from './settings.ts'
 import type { Store, StoreReader } from './store.ts'
 import { ORIGIN_BYTES, readStamp, writeStamp } from './version.ts'
@@ -26,6 +26,8 @@ export interface ReplicaState {
   /** Rows in quarantine, and the sequence of the next. */
   quarantined: number
   quarantineSequence: number
+  /** Sequences of the conflicts kept, oldest first. */
+  readonly conflictSequences: number[]
   readonly model: SettingsModel
   readonly collectionByName: Map<string, CollectionState>
   /** Deleted collections whose rows are not all gone yet. */
@@ -70,6 +72,8 @@ export async function loadReplicaState(store: Store, random: Random, run: RunId,
     quarantined += 1
     quarantineSequence = readSequence(row.subarray(1))
   }
+  const conflictSequences: number[] = []
+  for await (const [row] of rowsOf(store, allConflicts)) conflictSequences.push(readSequence(row.subarray(1)))
   return {
     storeId: toHex(identity.storeId),
     origin: toHex(identity.origin),
@@ -80,6 +84,7 @@ export async function loadReplicaState(store: Store, random: Random, run: RunId,
     nextCid,
     quarantined,
     quarantineSequence,
+    conflictSequences,
     model,
     collectionByName,
     dropped,

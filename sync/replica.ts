@@ -92,6 +92,16 @@ export interface RecordRange {
   readonly after?: string
 }
 
+/** One change of the feed. */
+export interface Change {
+  readonly sequence: number
+  /** `conflict`: `lww` met a concurrent version and dropped it; `record` is that one, absent when it was a delete. */
+  readonly kind: 'put' | 'delete' | 'conflict'
+  readonly collection: string
+  readonly key: string
+  readonly record?: RecordView
+}
+
 export interface Replica {
   /** Drawn when the store was made: names this feed and this store. Lower-case hex, 32 digits. */
   readonly storeId: string
@@ -114,6 +124,13 @@ export interface Replica {
   list(collection: string, range: RecordRange, limit: number): Promise<{ readonly records: readonly RecordView[]; readonly more: boolean }>
   /** All live records of a range from one snapshot, in pages bounded in rows and bytes. */
   scan(collection: string, range: RecordRange): AsyncIterable<readonly RecordView[]>
+  /** The feed's last durable sequence. Sequences belong to `storeId`: another store starts anew. */
+  feedEnd(): number
+  /**
+   * At most `limit` changes behind sequence `after`, oldest first, and the sequence to go on from. There may be more unless `next` is the
+   * feed's end. A key that changed several times is told once, as it is now.
+   */
+  changes(after: number, limit: number): Promise<{ readonly changes: readonly Change[]; readonly next: number }>
   /** Calls back after every durable change of a collection's digest. */
   onChange(listener: (collection: string) => void): void
   close(): Promise<void>

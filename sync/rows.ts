@@ -11,6 +11,7 @@
  *   g cid origin                      -> counter(8)             collected vector G
  *   n cid origin first-counter        -> run(8)                 own runs
  *   s seq                             -> cid, kind(1), key      change feed
+ *   x seq                             -> cid, key, version      conflicts: what lww dropped, in the feed's sequence
  *   p cid store                       -> resume cursor of what is being received from that store (R5)
  *   q seq                             -> quarantine
  *   t                                 reserved: stamp index of collections with a ttl
@@ -37,6 +38,7 @@ const LETTER = {
   collected: letter('g'),
   run: letter('n'),
   feed: letter('s'),
+  conflict: letter('x'),
   cursor: letter('p'),
   quarantine: letter('q'),
 } as const
@@ -101,12 +103,15 @@ export const originAtOfVectorRow = HEAD_BYTES
 
 export const runRow = (cid: number, first: Dot): Uint8Array => rowOf(LETTER.run, cid, originBytes(first.origin), u64Bytes(first.counter))
 
-export function feedRow(sequence: number, allocate: Allocate = allocateBytes): Uint8Array {
+function sequenceRow(kind: number, sequence: number, allocate: Allocate): Uint8Array {
   const row = allocate(9)
-  row[0] = LETTER.feed
+  row[0] = kind
   writeCounter(row, 1, sequence)
   return row
 }
+
+export const feedRow = (sequence: number, allocate: Allocate = allocateBytes): Uint8Array => sequenceRow(LETTER.feed, sequence, allocate)
+export const conflictRow = (sequence: number): Uint8Array => sequenceRow(LETTER.conflict, sequence, allocateBytes)
 
 /** The value of a feed row. `kind`: FEED_PUT or FEED_DELETE. */
 export function feedValue(cid: number, kind: number, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
@@ -123,13 +128,17 @@ export function feedValue(cid: number, kind: number, key: Uint8Array, allocate: 
 /** `store`: 16 bytes, the id of the sender's store. */
 export const cursorRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(LETTER.cursor, cid, store)
 
-export const quarantineRow = (sequence: number): Uint8Array => concatBytes(Uint8Array.of(LETTER.quarantine), u64Bytes(sequence))
+export const quarantineRow = (sequence: number): Uint8Array => sequenceRow(LETTER.quarantine, sequence, allocateBytes)
 
 function rangeOf(prefix: Uint8Array): RowRange & { readonly gte: Uint8Array; readonly lt: Uint8Array } {
   return { gte: prefix, lt: prefixEnd(prefix)! }
 }
 
 export const allCollections = rangeOf(Uint8Array.of(LETTER.collection))
+export const allConflicts = rangeOf(Uint8Array.of(LETTER.conflict))
+/** Rows of the feed, and conflicts, with sequences in (after, upTo]. */
+export const feedAfter = (after: number, upTo: number): RowRange => ({ gt: feedRow(after), lt: feedRow(upTo + 1) })
+export const conflictsAfter = (after: number, upTo: number): RowRange => ({ gt: conflictRow(after), lt: conflictRow(upTo + 1) })
 export const allQuarantined = rangeOf(Uint8Array.of(LETTER.quarantine))
 export const recordsOf = (cid: number): { readonly gte: Uint8Array; readonly lt: Uint8Array } => rangeOf(rowOf(LETTER.record, cid))
 export const bucketsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.bucket, cid))

@@ -252,6 +252,55 @@ describe.each(Object.entries(makers))('a replica on %s', (_name, makeStore) => {
     expect((await writeOne(b, put('c', 'k'))).version?.timeMs).toBe(1.7e12 + 3.2e10)
   })
 
+  it('tells every change once, in order, as it is now, whoever wrote it', async () => {
+    const [a, b] = [await make(), await make()]
+    await replicasWrite(a, ['x', 'y'])
+    await writeOne(a, put('c', 'x', 'again'))
+    await writeOne(a, remove('c', 'y'))
+    const told = async (replica: OpenReplica, after = 0) =>
+      (await replica.changes(after, 100)).changes.map(
+        ({ kind, key, record }) => `${kind} ${key} ${record?.payload === undefined ? '' : decodeUtf8(record.payload)}`,
+      )
+    expect(await told(a)).toEqual(['put x "again"', 'delete y '])
+    await ship(a, b)
+    expect(await told(b)).toEqual(['put x "again"', 'delete y '])
+    const { next } = await a.changes(0, 100)
+    expect(next).toBe(a.feedEnd())
+    await writeOne(a, put('c', 'z', 3))
+    expect(await told(a, next)).toEqual(['put z 3'])
+    expect((await a.changes(next, 100)).next).toBe(a.feedEnd())
+  })
+
+  it('tells of changes in pages of any size', async () => {
+    const replica = await make()
+    await replica.write(Array.from({ length: 25 }, (_, i) => put('c', `k${i}`)))
+    for (const limit of [1, 7, 25, 100]) {
+      const keys: string[] = []
+      for (let after = 0; after < replica.feedEnd();) {
+        const page = await replica.changes(after, limit)
+        keys.push(...page.changes.map(({ key }) => key))
+        expect(page.next).toBeGreaterThan(after)
+        after = page.next
+      }
+      expect(keys).toEqual(Array.from({ length: 25 }, (_, i) => `k${i}`))
+    }
+  })
+
+  it('tells of a conflict with what lww dropped, on the side where both met', async () => {
+    const [a, b] = [await make(createClock(1.7e12)), await make(createClock(1.7e12 + 5))]
+    await writeOne(a, put('c', 'k', 'loses'))
+    await writeOne(b, put('c', 'k', 'wins'))
+    await ship(b, a)
+    await ship(a, b)
+    const { changes } = await a.changes(0, 10)
+    const conflict = changes.find(({ kind }) => kind === 'conflict')
+    expect(conflict?.key).toBe('k')
+    expect(decodeUtf8(conflict!.record!.payload!)).toBe('"loses"')
+    expect(a.counters.conflicts).toBe(1)
+    // What was dropped there does not travel on.
+    expect((await b.changes(0, 10)).changes.map(({ kind }) => kind)).toEqual(['put'])
+  })
+
   it('siblings keeps concurrent writes until one that saw them all', async () => {
     const [a, b] = [await make(), await make()]
     await a.createCollection('s', { conflict: 'siblings' })
