@@ -21,8 +21,12 @@ import { decodeVersion, ORIGIN_BYTES } from './version.ts'
 import { keyText } from './write-batch.ts'
 
 /** A frame is sent when it holds this much. One larger version travels alone. */
-export const FRAME_BYTES_MAX = 256 * 1024
-export const FRAME_ITEMS_MAX = 1_000
+export interface FrameLimits {
+  readonly bytesMax: number
+  readonly itemsMax: number
+}
+
+export const FRAME_LIMITS: FrameLimits = { bytesMax: 256 * 1024, itemsMax: 1_000 }
 /** Credit: frames sent and not yet acknowledged. Acknowledgements and marks need none. */
 export const FRAMES_IN_FLIGHT_MAX = 4
 
@@ -39,6 +43,7 @@ export interface ExchangeContext {
   /** The peer's store, 32 hexadecimal digits. */
   readonly peerStoreId: string
   readonly stats: ExchangeStats
+  readonly frames: FrameLimits
   readonly onProgress: () => void
 }
 
@@ -118,7 +123,7 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
   if (mine !== undefined) {
     for await (const item of mine.logTail(countersOf(theirs.vector), theirs.resume)) {
       const size = item.key.length + item.version.length
-      if (bytes + size > FRAME_BYTES_MAX || frame.length >= FRAME_ITEMS_MAX) await flush()
+      if (bytes + size > context.frames.bytesMax || frame.length >= context.frames.itemsMax) await flush()
       frame.push({ key: keyText(item.key), version: item.version })
       bytes += size
       position = item.dot

@@ -20,6 +20,20 @@ export function keyFault(key: string): string | undefined {
   return bytes.length > KEY_BYTES_MAX ? `a key has at most ${KEY_BYTES_MAX} bytes of UTF-8, this one has ${bytes.length}` : undefined
 }
 
+/** The order of keys: that of their UTF-8 bytes, which differs from JavaScript's where surrogates meet what lies above them. */
+export function compareKeys(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    if (x !== y) return rankOf(x) < rankOf(y) ? -1 : 1
+  }
+  return Math.sign(a.length - b.length)
+}
+
+/** Surrogates stand for code points above U+FFFF. */
+const rankOf = (code: number): number => (code >= 0xd800 && code <= 0xdfff ? code + 0x10000 : code)
+
 export function nameFault(name: string): string | undefined {
   if (name.startsWith('_')) return 'names that begin with "_" belong to the agent'
   return /^[a-z0-9][a-z0-9_.-]{0,63}$/.test(name) ? undefined : 'a collection name matches [a-z0-9][a-z0-9_.-]{0,63}'

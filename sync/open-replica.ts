@@ -22,11 +22,13 @@ import { refuse, type Refusal } from './refusal.ts'
 import {
   applyMark,
   applyRemoteItems,
+  collectItems,
   dropItems,
   reconcileCollections,
   remoteCollection,
   type AppliedItems,
   type RemoteItem,
+  type StableTombstone,
 } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
 import { openReplicaSnapshot, type ReplicaSnapshot, type ResumePoint } from './replica-snapshot.ts'
@@ -36,6 +38,7 @@ import { cursorRow, dotAtOfLogRow, metaRow, recordRow, runsOf } from './rows.ts'
 import { isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
 import type { Store } from './store.ts'
 import { ORIGIN_BYTES, readCounter } from './version.ts'
+import { createVectorSearch } from './vector-search.ts'
 import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
 
 export interface ReplicaOptions {
@@ -48,6 +51,8 @@ export interface ReplicaOptions {
   /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
   readonly clockDriftMaxMs: number
   readonly durability: 'fsync' | 'deferred'
+  /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
+  readonly searchBytesMax?: number
 }
 
 /** What a session tells and asks of its replica. */
@@ -62,6 +67,8 @@ export interface SyncReplica {
   /** Applies one frame, durable when it resolves; undefined when this replica has no such generation. */
   applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
   applyMark(collection: string, generation: number, mark: ReadonlyMap<Origin, VectorEntry>, senderStore: Uint8Array): Promise<boolean>
+  /** Collects tombstones that every enrolled replica has acknowledged (R7: the caller knows). */
+  collectTombstones(collection: string, generation: number, tombstones: readonly StableTombstone[]): Promise<number>
   dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
   /**
    * Compares what a peer knows of the own origin with the own history (R2, P15). When the peer knows more, or another run, this replica
@@ -199,6 +206,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     return name === SYSTEM_COLLECTION ? undefined : collection
   }
 
+  const vectors = createVectorSearch({
+    store,
+    hash,
+    collection: openCollection,
+    settings: ({ name, generation }) => state.model.settings(name, generation),
+    ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
+  })
+
   return {
     get storeId() {
       return state.storeId
@@ -264,6 +279,9 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       if (collection !== undefined) yield* scanRecords(store, collection, range, hash)
     },
 
+    search: (name, query, nextTurn) => vectors.search(name, query, nextTurn),
+    forgetVectors: () => vectors.forget(),
+
     feedEnd: () => publisher.sequence(),
 
     changes(after, limit) {
@@ -315,6 +333,12 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         batch.del(cursorRow(collection.cid, senderStore))
         if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
         return true
+      }),
+
+    collectTombstones: (name, generation, tombstones) =>
+      submitDurable(batch => {
+        const collection = remoteCollection(state, batch, name, generation)
+        return collection === undefined ? 0 : collectItems(batch, collection, tombstones)
       }),
 
     dropItems: (name, generation, items) =>

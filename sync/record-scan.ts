@@ -11,7 +11,7 @@ import { decodeStoredEntry, keyBytes, keyText } from './write-batch.ts'
 const ROWS_PER_PAGE = 128
 
 /** The rows of a range; undefined when it is empty from the start. */
-function rowRange(cid: number, range: RecordRange): RowRange | undefined {
+export function recordRows(cid: number, range: RecordRange): RowRange | undefined {
   const all = recordsOf(cid)
   let low = all.gte
   let high = all.lt
@@ -42,7 +42,7 @@ export async function* scanRecords(
   range: RecordRange,
   hash: Hash,
 ): AsyncGenerator<readonly RecordView[]> {
-  const rows = rowRange(collection.cid, range)
+  const rows = recordRows(collection.cid, range)
   if (rows === undefined) return
   const cursor = reader.scan(rows)
   try {

@@ -4,12 +4,13 @@ import { createCollectionState, type CollectionState, type VectorEntry } from '.
 import type { Dot, Origin } from './dot.ts'
 import { mergeEntries } from './entry.ts'
 import { CONFLICTS_MAX, encodeConflict } from './feed.ts'
+import { laterStamp, type Stamp } from './hlc.ts'
 import { COLLECTIONS_MAX } from './local-write.ts'
 import type { ReplicaState } from './replica-state.ts'
 import { takeNewOrigin } from './replica-state.ts'
 import { conflictRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
-import { compareVersions, supersedes, type Version } from './version.ts'
+import { compareVersions, isTombstone, supersedes, type Version } from './version.ts'
 import { keyBytes, type WriteBatch } from './write-batch.ts'
 
 export interface RemoteItem {
@@ -133,6 +134,33 @@ export function dropItems(
     dropped += 1
   }
   return dropped
+}
+
+/** A tombstone that every enrolled replica has acknowledged. */
+export interface StableTombstone {
+  readonly key: string
+  readonly dot: Dot
+  readonly stamp: Stamp
+}
+
+/**
+ * Collects tombstones: they go where they are held, G says that they are collected, and later writes of such keys stay above them (R1).
+ * That every enrolled replica has acknowledged them is for the caller to know (R7); what the own vector does not cover is passed over.
+ */
+export function collectItems(batch: WriteBatch, collection: CollectionState, tombstones: readonly StableTombstone[]): number {
+  let collected = 0
+  for (const { key, dot, stamp } of tombstones) {
+    if ((collection.vector.get(dot.origin)?.counter ?? 0) < dot.counter) continue
+    const before = batch.entry(collection, key)
+    const held = before?.entry.length === 1 ? before.entry[0] : undefined
+    if (held !== undefined && isTombstone(held) && held.origin === dot.origin && held.counter === dot.counter) {
+      batch.replace(collection, key, before, undefined)
+      collected += 1
+    }
+    collection.collectedStampMax = laterStamp(collection.collectedStampMax, stamp)
+    if ((collection.collected.get(dot.origin) ?? 0) < dot.counter) batch.setCollected(collection, dot.origin, dot.counter)
+  }
+  return collected
 }
 
 /**

@@ -13,8 +13,8 @@ import { equalBytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import { SessionFault, type Channel, type MessageOf } from './channel.ts'
 import { FANOUT, LEVEL_MAX, nodeDigest, type DigestSum } from './digest.ts'
-import { coversDot, coversVector, type VersionVector } from './dot.ts'
-import { FRAME_BYTES_MAX, type ExchangeStats } from './exchange.ts'
+import { FRAME_LIMITS, type ExchangeStats } from './exchange.ts'
+import { judgeAbsent, type Knowledge } from './floor.ts'
 import { keyFault } from './key.ts'
 import {
   ITEMS_PER_MESSAGE_MAX,
@@ -38,17 +38,6 @@ export interface RepairContext {
   readonly replica: SyncReplica
   readonly hash: Hash
   readonly stats: ExchangeStats
-}
-
-/** Vector and G of one side's snapshot. */
-interface Knowledge {
-  readonly vector: VersionVector
-  readonly collected: VersionVector
-}
-
-/** Who must act on an item that one side holds and whose key the other side lacks (R6). */
-export function judgeAbsent(holder: Knowledge, other: Knowledge, dot: ItemName['dot']): 'drop' | 'send' {
-  return !coversVector(holder.vector, other.collected) && coversDot(other.vector, dot) ? 'drop' : 'send'
 }
 
 async function exchangeKnowledge(channel: Channel, mine: CollectionSnapshot): Promise<Knowledge> {
@@ -186,7 +175,7 @@ async function* frames(context: RepairContext, mine: CollectionSnapshot, names: 
     if (keyFault(key) !== undefined) continue
     const item = mine.item(keyBytes(key), dot)
     if (item === undefined) continue
-    if (items.length > 0 && bytes + item.version.length > FRAME_BYTES_MAX) {
+    if (items.length > 0 && bytes + item.version.length > FRAME_LIMITS.bytesMax) {
       yield frame()
       items = []
       bytes = 0

@@ -92,6 +92,29 @@ export interface RecordRange {
   readonly after?: string
 }
 
+export interface VectorQuery {
+  /** Held to the same rules as a stored vector of the collection. */
+  readonly vector: readonly number[]
+  /** How many neighbours: an integer of at least 1, which the caller bounds. */
+  readonly k: number
+  /** Only keys that begin with it. */
+  readonly prefix?: string
+  /** What the payloads and data that are found may have together, in bytes. Beyond: HS_TOO_LARGE. */
+  readonly bytesMax: number
+}
+
+export interface FoundRecord {
+  readonly record: RecordView
+  /** By the collection's metric: 1 - cos, Euclidean, or -dot. */
+  readonly distance: number
+}
+
+/** The k nearest records, nearest first, equal distances by key. Records with a vector of another dimension are not among them. */
+export interface SearchAnswer {
+  readonly ok: true
+  readonly results: readonly FoundRecord[]
+}
+
 /** One change of the feed. */
 export interface Change {
   readonly sequence: number
@@ -124,6 +147,13 @@ export interface Replica {
   list(collection: string, range: RecordRange, limit: number): Promise<{ readonly records: readonly RecordView[]; readonly more: boolean }>
   /** All live records of a range from one snapshot, in pages bounded in rows and bytes. */
   scan(collection: string, range: RecordRange): AsyncIterable<readonly RecordView[]>
+  /**
+   * Exact nearest neighbours as of one moment. Refuses an unknown collection and a vector that the collection could not hold. Works in
+   * slices: before each it awaits `nextTurn`, and ends when that throws.
+   */
+  search(collection: string, query: VectorQuery, nextTurn: () => Promise<void>): Promise<SearchAnswer | Refusal>
+  /** Gives the memory back that searches keep to be fast; the next one is slower. */
+  forgetVectors(): void
   /** The feed's last durable sequence. Sequences belong to `storeId`: another store starts anew. */
   feedEnd(): number
   /**

@@ -13,8 +13,8 @@ import { equalBytes, fromHex } from '../base/bytes.ts'
 import type { Codec, Hash } from '../base/ports.ts'
 import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
 import { countersOf, type ReplicaSnapshot } from './replica-snapshot.ts'
-import { coversVector } from './dot.ts'
-import { exchangeTails, readState, type ExchangeStats, type HeldState } from './exchange.ts'
+import { exchangeTails, FRAME_LIMITS, readState, type ExchangeStats, type FrameLimits, type HeldState } from './exchange.ts'
+import { isBehindFloor } from './floor.ts'
 import { OFFERS_PER_MESSAGE_MAX, PROTOCOL_VERSION, type Hello, type Offer, type Open } from './messages.ts'
 import type { SyncReplica } from './open-replica.ts'
 import { driveRepair, serveRepair } from './repair.ts'
@@ -33,6 +33,7 @@ export interface SessionOptions {
   readonly hello: (peer: Hello | undefined) => Hello
   /** Why this replica does not exchange with that peer; undefined when it does. */
   readonly refusal: (peer: Hello) => string | undefined
+  readonly frames?: FrameLimits
   /** Called as a collection begins, moves and ends. */
   readonly onProgress?: (progress: CollectionProgress) => void
 }
@@ -201,12 +202,21 @@ async function reconcileCollection(
   try {
     isForked = (await replica.checkHistory(name, generation, theirs.vector)) === 'forked'
     // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
-    const isBehindFloor =
-      mine !== undefined &&
+    const theirKnowledge = { vector: countersOf(theirs.vector), collected: theirs.collected }
+    const ownKnowledge = mine && { vector: mine.counters, collected: mine.collected }
+    const isFloorBetween =
+      ownKnowledge !== undefined &&
       theirs.generation === generation &&
-      (!coversVector(mine.counters, theirs.collected) || !coversVector(countersOf(theirs.vector), mine.collected))
-    if (isBehindFloor) await repair()
-    const context = { channel, replica, peerStoreId: peer.storeId, stats, onProgress: () => report('syncing', false) }
+      (isBehindFloor(ownKnowledge, theirKnowledge) || isBehindFloor(theirKnowledge, ownKnowledge))
+    if (isFloorBetween) await repair()
+    const context = {
+      channel,
+      replica,
+      peerStoreId: peer.storeId,
+      stats,
+      frames: options.frames ?? FRAME_LIMITS,
+      onProgress: () => report('syncing', false),
+    }
     let held = await exchangeTails(context, mine, theirs, generation)
     if (isDiverged(held.mine, held.theirs)) {
       await repair()

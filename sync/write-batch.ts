@@ -8,13 +8,14 @@
  * the groups' overlays.
  */
 import { allocateBytes, createByteArena, type Allocate } from '../base/byte-arena.ts'
+import { u64Bytes } from '../base/bytes.ts'
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
 import type { VectorEntry, CollectionState } from './collection-state.ts'
 import { encodeCollectionRow, encodeVectorEntry } from './collection-state.ts'
 import { addItem, BUCKET_LEVEL, createDigestSum, decodeSum, encodeSum, nodeIndex, removeItem, type ItemHasher } from './digest.ts'
 import type { Origin } from './dot.ts'
 import { decodeEntry, encodeEntry, shownVersion, type Entry } from './entry.ts'
-import { bucketRow, collectionRow, feedRow, feedValue, itemRow, logRow, recordRow, vectorRow } from './rows.ts'
+import { bucketRow, collectedRow, collectionRow, feedRow, feedValue, itemRow, logRow, recordRow, vectorRow } from './rows.ts'
 import type { StoreChange, StoreReader } from './store.ts'
 import { FLAG_VECTOR, writeCounter, writeStamp, type Version } from './version.ts'
 
@@ -44,6 +45,8 @@ export interface WriteBatch {
   /** Puts `after` in the place of `before` (what `entry` gave); undefined: the key goes without a trace. */
   replace(collection: CollectionState, key: string, before: StoredEntry | undefined, after: Entry | undefined): void
   setVector(collection: CollectionState, origin: Origin, entry: VectorEntry): void
+  /** Raises G, the vector of collected tombstones. */
+  setCollected(collection: CollectionState, origin: Origin, counter: number): void
   /** Marks a collection as changed, so that its row is written. */
   touch(collection: CollectionState): void
   put(row: Uint8Array, value: Uint8Array): void
@@ -190,6 +193,11 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
       let origins = touchedOrigins.get(collection)
       if (origins === undefined) touchedOrigins.set(collection, (origins = new Set()))
       origins.add(origin)
+      touched.add(collection)
+    },
+    setCollected(collection, origin, counter) {
+      collection.collected.set(origin, counter)
+      put(collectedRow(collection.cid, origin), u64Bytes(counter))
       touched.add(collection)
     },
     touch: collection => void touched.add(collection),

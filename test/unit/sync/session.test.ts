@@ -5,9 +5,8 @@ import { encodeMessage, type Message } from '../../../sync/messages.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
 import type { CollectionProgress } from '../../../sync/session.ts'
 import { runSession } from '../../../sync/session.ts'
-import { judgeAbsent } from '../../../sync/repair.ts'
-import { collectedRow, recordRow } from '../../../sync/rows.ts'
-import { u64Bytes } from '../../../base/bytes.ts'
+import { judgeAbsent } from '../../../sync/floor.ts'
+import { recordRow } from '../../../sync/rows.ts'
 import { keyBytes } from '../../../sync/write-batch.ts'
 import { createMemoryStore, type MemoryStore } from '../../memory-store.ts'
 import { codec, contentOf, createTestLink, digestOf, helloOf, openTestReplica, put, remove, syncPair } from '../../replica-pair.ts'
@@ -311,9 +310,13 @@ describe('repair (L2)', () => {
     const tombstones = []
     for await (const item of collection.items(0, 0)) if (item.key === 'gone') tombstones.push(item)
     await snapshot.close()
-    await b.dropItems('c', 1, tombstones)
-    const { origin, counter } = tombstones[0]!.dot
-    await storeB.write([{ type: 'put', key: collectedRow(2, origin), value: u64Bytes(counter) }], { sync: true })
+    expect(
+      await b.collectTombstones(
+        'c',
+        1,
+        tombstones.map(item => ({ ...item, stamp: { ms: 1.7e12, tick: 9 } })),
+      ),
+    ).toBe(1)
 
     const [result] = await syncPair(a, b)
     expect(result.fault).toBeUndefined()

@@ -1,0 +1,17 @@
+/** R6 switched off: an absent key always means "dropped", whoever is behind whose floor. The simulator must notice. */
+import { expect, it, vi } from 'vitest'
+import { coversDot } from '../../sync/dot.ts'
+import type * as floor from '../../sync/floor.ts'
+import { makeScenario } from './scenario.ts'
+import { runSeeds } from './seeds.ts'
+
+vi.mock('../../sync/floor.ts', async original => {
+  const real = await original<typeof floor>()
+  const judgeAbsent: typeof real.judgeAbsent = (_holder, other, dot) => (coversDot(other.vector, dot) ? 'drop' : 'send')
+  return { ...real, judgeAbsent }
+})
+
+it('R6 without it, one damaged replica takes the record from all: caught', async () => {
+  const { failures } = await runSeeds({ from: 1, count: 600, make: seed => makeScenario(seed), isShortened: false })
+  expect(failures).toHaveLength(1)
+})

@@ -1,0 +1,241 @@
+/** One simulated robot: the real swarm core, the real replica and the real sessions, on a virtual clock, disk and network. */
+import { systemHash } from '../../agent/ports.ts'
+import type { Clock, Random } from '../../base/ports.ts'
+import { createDigestList, differingNames, type CollectionDigest } from '../../swarm/digest-list.ts'
+import { LIMITS, PROFILES } from '../../swarm/options.ts'
+import { createSwarm, type Swarm } from '../../swarm/swarm.ts'
+import type { SwarmEvent } from '../../swarm/events.ts'
+import type { Link } from '../../sync/channel.ts'
+import { PROTOCOL_VERSION, type Hello } from '../../sync/messages.ts'
+import type { FrameLimits } from '../../sync/exchange.ts'
+import { openReplica, type OpenReplica } from '../../sync/open-replica.ts'
+import { runSession } from '../../sync/session.ts'
+import { codec } from '../replica-pair.ts'
+import { createSeededRandom } from '../seeded-random.ts'
+import { createDisk, type Disk } from './disk.ts'
+import type { Network } from './network.ts'
+import type { World } from './world.ts'
+
+/** How wrong a robot's wall clock is; nothing of it may matter. */
+export interface ClockFault {
+  offsetMs: number
+  /** Milliseconds gained per millisecond. */
+  driftRate: number
+}
+
+export interface Robot {
+  readonly index: number
+  readonly host: string
+  readonly nodeId: string
+  readonly clock: ClockFault
+  readonly disk: Disk
+  /** Undefined while it is off. */
+  readonly replica: OpenReplica | undefined
+  readonly swarm: Swarm | undefined
+  start(): void
+  /** Cuts its power. */
+  crash(): void
+}
+
+const PORT = 7946
+const WALL_START_MS = 1.7e12
+const RETRY_MS = 1_000
+
+/** A rule of the design that is switched off, to show that the checkers notice. */
+export type Mutation = 'none' | 'vector-by-frames'
+
+export function createRobot(world: World, network: Network, index: number, frames: FrameLimits, mutation: Mutation): Robot {
+  const host = `10.0.0.${index + 1}`
+  const nodeId = `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`
+  const disk = createDisk(world)
+  const clockFault: ClockFault = { offsetMs: 0, driftRate: 0 }
+  let boots = 0
+  let replica: OpenReplica | undefined
+  let swarm: Swarm | undefined
+  let cancelTick = (): void => {}
+  /** Peers with a session under way, in this boot. */
+  let busy = new Set<string>()
+  let isTelling = false
+
+  const clock: Clock = {
+    monotonicMs: () => world.nowMs(),
+    wallMs: () => Math.max(0, WALL_START_MS + clockFault.offsetMs + world.nowMs() * (1 + clockFault.driftRate)),
+    trusted: () => clockFault.offsetMs === 0,
+  }
+
+  const collections = (): CollectionDigest[] => {
+    if (replica === undefined) return []
+    const system = replica.systemCollection()
+    return [...(system === undefined ? [] : [system]), ...replica.collections()]
+  }
+
+  const give = (event: SwarmEvent): void => {
+    if (swarm === undefined) return
+    const boot = boots
+    for (const effect of swarm.step(event, world.nowMs())) {
+      if (effect.type === 'send') network.send(host, effect.to === 'multicast' ? 'multicast' : effect.to.host, effect.bytes)
+      else if (effect.type === 'observe-clock') replica?.observeLogicalClock(effect.logicalClock)
+      else if (effect.type === 'digests' && effect.differing.length > 0) {
+        const delayMs = 50 + world.random.fraction() * 50 + (nodeId < effect.nodeId ? 0 : 200)
+        world.after(delayMs, () => void (boot === boots && dial(effect.nodeId)))
+      }
+    }
+    cancelTick()
+    const dueMs = swarm.deadline()
+    if (Number.isFinite(dueMs)) cancelTick = world.after(dueMs - world.nowMs(), () => boot === boots && give({ type: 'tick' }))
+  }
+
+  /** As the agent does: changes of one moment are told together, and only what is durable. */
+  const tell = (boot: number): void => {
+    if (isTelling) return
+    isTelling = true
+    world.after(20, () => {
+      isTelling = false
+      if (boot === boots && replica !== undefined) {
+        give({ type: 'local-state', state: { logicalClock: replica.logicalClock(), collections: collections() } })
+      }
+    })
+  }
+
+  const differs = (peer: string): boolean => {
+    const theirs = swarm?.member(peer, world.nowMs())?.collections
+    if (theirs === undefined) return false
+    return differingNames(createDigestList(collections(), systemHash), createDigestList(theirs, systemHash)).length > 0
+  }
+
+  const dial = async (peer: string): Promise<void> => {
+    const boot = boots
+    const member = swarm?.member(peer, world.nowMs())
+    if (member === undefined || busy.has(peer) || !differs(peer)) return
+    const own = busy
+    own.add(peer)
+    const link = await network.dial(host, member.host)
+    if (link !== undefined && boot === boots) await converse(link, true)
+    own.delete(peer)
+    if (boot === boots) world.after(RETRY_MS, () => void (boot === boots && dial(peer)))
+  }
+
+  const converse = async (link: Link, isInitiator: boolean): Promise<void> => {
+    if (replica === undefined) return link.close()
+    const own = replica
+    let taken: string | undefined
+    const hello = (): Hello => ({
+      kind: 'hello',
+      protocol: PROTOCOL_VERSION,
+      swarmName: 'sim',
+      nodeId: nodeId.replaceAll('-', ''),
+      storeId: own.storeId,
+      saltId: own.saltId,
+      logicalClock: own.logicalClock(),
+      wallMs: Math.floor(clock.wallMs()),
+      isNamed: false,
+    })
+    const sessions = busy
+    await runSession({
+      link,
+      replica: mutation === 'vector-by-frames' ? advanceByFrames(own) : own,
+      frames,
+      codec,
+      hash: systemHash,
+      isInitiator,
+      hello,
+      refusal(peer) {
+        if (isInitiator) return undefined
+        const id = peer.nodeId.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+        // Of two sessions at once the one that the lower node id started stays; the other side gives way by itself.
+        if (sessions.has(id)) return 'a session with this peer is under way'
+        taken = id
+        sessions.add(id)
+        return undefined
+      },
+    })
+    if (taken !== undefined) sessions.delete(taken)
+  }
+
+  const begin = async (boot: number, random: Random): Promise<void> => {
+    const opened = await openReplica({
+      store: disk.mount(),
+      hash: systemHash,
+      random,
+      clock,
+      digestSalt: new Uint8Array(16),
+      clockDriftMaxMs: 60_000,
+      durability: 'fsync',
+    })
+    if (boot !== boots) return
+    replica = opened
+    opened.onChange(() => tell(boot))
+    swarm = createSwarm(
+      {
+        nodeId,
+        nodeName: `robot-${index}`,
+        bootCounter: boot,
+        role: 'edge',
+        httpPort: () => 50_050,
+        httpReachable: false,
+        gossipPort: PORT,
+        multicast: true,
+        swarmName: 'sim',
+        open: false,
+        secured: false,
+        timings: PROFILES.lan,
+        limits: LIMITS,
+      },
+      { hash: systemHash, codec, random, wallMs: () => clock.wallMs() },
+    )
+    network.attach(host, {
+      datagram: (bytes, from, isMulticast) => give({ type: 'packet', bytes, from: { host: from, port: PORT }, multicast: isMulticast }),
+      accept: link => void converse(link, false),
+    })
+    give({ type: 'start' })
+    tell(boot)
+  }
+
+  const stop = (): void => {
+    boots += 1
+    cancelTick()
+    network.detach(host)
+    replica = undefined
+    swarm = undefined
+    isTelling = false
+    busy = new Set()
+  }
+
+  return {
+    index,
+    host,
+    nodeId,
+    clock: clockFault,
+    disk,
+    get replica() {
+      return replica
+    },
+    get swarm() {
+      return swarm
+    },
+    start() {
+      stop()
+      void begin(boots, createSeededRandom(Math.floor(world.random.fraction() * 2 ** 32)))
+    },
+    crash() {
+      stop()
+      disk.crash()
+    },
+  }
+}
+
+/** R5 switched off: the sender's vector is taken over with the first frame instead of with the mark. */
+function advanceByFrames(replica: OpenReplica): OpenReplica {
+  return {
+    ...replica,
+    storeId: replica.storeId,
+    async applyItems(frame) {
+      if (frame.resume !== undefined) {
+        const { senderStore, point } = frame.resume
+        const mark = new Map([...point.target].map(([origin, counter]) => [origin, { counter, run: '00'.repeat(8) }]))
+        await replica.applyMark(frame.collection, frame.generation, mark, senderStore)
+      }
+      return replica.applyItems({ ...frame, skipCovered: false })
+    },
+  }
+}
