@@ -16,7 +16,7 @@ import { sendProblem, toAgentError } from './problem.ts'
 import { isFault, parseRecord } from './record-body.ts'
 import { toVersionJson } from './record-json.ts'
 import { accepts, type App, type RouteContext } from './route.ts'
-import { asBytes, BulkRecord, BulkResult, CollectionParams } from './schemas.ts'
+import { asBytes, BulkAcknowledgement, BulkRecord, BulkResult, CollectionParams } from './schemas.ts'
 
 interface Rejection {
   readonly line: number
@@ -38,6 +38,7 @@ export function addBulkRoutes(app: App, context: RouteContext): void {
     RECORDS_ROUTE,
     {
       schema: {
+        operationId: 'putRecords',
         summary: 'Writes many records.',
         description:
           'A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. ' +
@@ -45,7 +46,7 @@ export function addBulkRoutes(app: App, context: RouteContext): void {
         tags: ['records'],
         params: CollectionParams,
         body: asBytes({ 'application/json': Type.Array(BulkRecord), [NDJSON_TYPE]: BulkRecord }),
-        response: { 200: asBytes({ 'application/json': BulkResult }) },
+        response: { 200: asBytes({ 'application/json': BulkResult, [NDJSON_TYPE]: BulkAcknowledgement }) },
       },
     },
     async (request, reply) => {

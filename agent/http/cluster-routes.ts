@@ -19,13 +19,15 @@ const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as c
 export function addClusterRoutes(app: App, context: RouteContext): void {
   const { replica, node, peers, sync } = context
 
-  app.get('/api/cluster/status', { schema: { summary: 'This node.', tags: ['cluster'], response: { 200: ClusterStatus } } }, () =>
-    toStatusJson(node(), replica.logicalClock()),
+  app.get(
+    '/api/cluster/status',
+    { schema: { operationId: 'getStatus', summary: 'This node.', tags: ['cluster'], response: { 200: ClusterStatus } } },
+    () => toStatusJson(node(), replica.logicalClock()),
   )
 
   app.get(
     '/api/swarm/peers',
-    { schema: { summary: 'The other members of the swarm.', tags: ['cluster'], response: { 200: SwarmPeers } } },
+    { schema: { operationId: 'listPeers', summary: 'The other members of the swarm.', tags: ['cluster'], response: { 200: SwarmPeers } } },
     () => {
       const view = peers()
       const isInSync = (name: string, digest: Uint8Array): boolean => {
@@ -41,13 +43,17 @@ export function addClusterRoutes(app: App, context: RouteContext): void {
     },
   )
 
-  app.get('/api/sync', { schema: { summary: 'Syncing, by peer and collection.', tags: ['sync'], response: { 200: SyncRows } } }, () =>
-    sync.rows().map(toSyncRowJson),
+  app.get(
+    '/api/sync',
+    { schema: { operationId: 'listSyncs', summary: 'Syncing, by peer and collection.', tags: ['sync'], response: { 200: SyncRows } } },
+    () => sync.rows().map(toSyncRowJson),
   )
 
   app.post(
     '/api/sync',
-    { schema: { summary: 'Syncs with every reachable peer now.', tags: ['sync'], response: { 202: SyncStarted } } },
+    {
+      schema: { operationId: 'startSync', summary: 'Syncs with every reachable peer now.', tags: ['sync'], response: { 202: SyncStarted } },
+    },
     async (_request, reply) => reply.code(202).send({ peers: sync.start() }),
   )
 }

@@ -23,14 +23,17 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
   const { replica, bodies, limits } = context
   const tags = ['collections']
 
-  app.get('/api/collections', { schema: { summary: 'All collections.', tags, response: { 200: Type.Array(Collection) } } }, () =>
-    replica.collections().map(toCollectionJson),
+  app.get(
+    '/api/collections',
+    { schema: { operationId: 'listCollections', summary: 'All collections.', tags, response: { 200: Type.Array(Collection) } } },
+    () => replica.collections().map(toCollectionJson),
   )
 
   app.post(
     '/api/collections',
     {
       schema: {
+        operationId: 'createCollection',
         summary: 'Creates a collection.',
         description: '201 when it is new, 200 when it exists with the same settings, 409 when it exists with others.',
         tags,
@@ -51,13 +54,21 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
 
   app.get(
     '/api/collections/:name',
-    { schema: { summary: 'One collection.', tags, params: CollectionParams, response: { 200: Collection } } },
+    { schema: { operationId: 'getCollection', summary: 'One collection.', tags, params: CollectionParams, response: { 200: Collection } } },
     request => toCollectionJson(findCollection(context, request.params.name)),
   )
 
   app.delete(
     '/api/collections/:name',
-    { schema: { summary: 'Deletes a collection on every replica.', tags, params: CollectionParams, response: { 204: Type.Null() } } },
+    {
+      schema: {
+        operationId: 'deleteCollection',
+        summary: 'Deletes a collection on every replica.',
+        tags,
+        params: CollectionParams,
+        response: { 204: Type.Null() },
+      },
+    },
     async (request, reply) => {
       const name = checkName(request.params.name)
       const done = await replica.deleteCollection(name)
@@ -71,6 +82,7 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
     '/api/collections/:name/digest',
     {
       schema: {
+        operationId: 'getDigest',
         summary: 'The digest of a collection: equal on replicas with the same content.',
         tags,
         params: CollectionParams,

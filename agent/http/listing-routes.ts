@@ -19,6 +19,7 @@ export function addListingRoutes(app: App, context: RouteContext): void {
     RECORDS_ROUTE,
     {
       schema: {
+        operationId: 'listRecords',
         summary: 'Lists a range of records in the order of their keys.',
         description: `A page and a cursor, null at the end; with "Accept: ${NDJSON_TYPE}" the whole range, one record a line.`,
         tags: ['records'],

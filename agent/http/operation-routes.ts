@@ -14,7 +14,14 @@ export function addOperationRoutes(app: App, context: RouteContext): void {
 
   app.get(
     '/healthz',
-    { schema: { summary: 'The process is up.', tags, response: { 200: Type.Object({ status: Type.Literal('ok') }) } } },
+    {
+      schema: {
+        operationId: 'getHealth',
+        summary: 'The process is up.',
+        tags,
+        response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+      },
+    },
     () => ({
       status: 'ok' as const,
     }),
@@ -24,6 +31,7 @@ export function addOperationRoutes(app: App, context: RouteContext): void {
     '/readyz',
     {
       schema: {
+        operationId: 'getReadiness',
         summary: 'The agent serves; 503 with reasons when it does not.',
         tags,
         response: { 200: asBytes({ 'application/json': Ready }) },
@@ -36,15 +44,35 @@ export function addOperationRoutes(app: App, context: RouteContext): void {
     },
   )
 
-  app.get('/metrics', { schema: { summary: 'Metrics for Prometheus.', tags, produces: ['text/plain'] } }, async (_request, reply) =>
-    reply.type(metrics.contentType).send(await metrics.text()),
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        operationId: 'getMetrics',
+        summary: 'Metrics for Prometheus.',
+        tags,
+        response: { 200: asBytes({ 'text/plain': Type.String() }) },
+      },
+    },
+    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()),
   )
 
   let description: string | undefined
-  app.get('/api/openapi.json', { schema: { summary: 'This description.', tags } }, (_request, reply) => {
-    description ??= JSON.stringify(app.swagger())
-    return reply.type('application/json; charset=utf-8').send(description)
-  })
+  app.get(
+    '/api/openapi.json',
+    {
+      schema: {
+        operationId: 'getDescription',
+        summary: 'This description.',
+        tags,
+        response: { 200: asBytes({ 'application/json': Type.Object({}) }) },
+      },
+    },
+    (_request, reply) => {
+      description ??= JSON.stringify(app.swagger())
+      return reply.type('application/json; charset=utf-8').send(description)
+    },
+  )
 
   app.get('/', { schema: { hide: true } }, (_request, reply) =>
     reply.type('text/html; charset=utf-8').header('content-security-policy', HOME_PAGE_POLICY).send(HOME_PAGE),

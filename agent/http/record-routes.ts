@@ -7,7 +7,7 @@ import { checkName, keyOfUrl } from './path-key.ts'
 import { isFault, parseRecord } from './record-body.ts'
 import { createJsonWriter, toVersionJson } from './record-json.ts'
 import type { App, RouteContext } from './route.ts'
-import { asBytes, RecordInput, RecordParams, StoredRecord, Written } from './schemas.ts'
+import { asBytes, ReadCondition, RecordInput, RecordParams, StoredRecord, withEtag, WriteConditions, Written } from './schemas.ts'
 
 /** A wildcard, so that a key's slashes need not be escaped. */
 export const RECORD_ROUTE = '/api/collections/:name/records/*'
@@ -28,12 +28,14 @@ export function addRecordRoutes(app: App, context: RouteContext): void {
     RECORD_ROUTE,
     {
       schema: {
+        operationId: 'putRecord',
         summary: 'Writes a record.',
         description: '201 when the key was free, 200 when a record was replaced. If-Match and If-None-Match: * make it conditional.',
         tags,
         params,
+        headers: WriteConditions,
         body: asBytes({ 'application/json': RecordInput }),
-        response: { 200: Written, 201: Written },
+        response: { 200: withEtag(Written), 201: withEtag(Written) },
       },
     },
     async (request, reply) => {
@@ -59,10 +61,12 @@ export function addRecordRoutes(app: App, context: RouteContext): void {
     RECORD_ROUTE,
     {
       schema: {
+        operationId: 'getRecord',
         summary: 'Reads a record.',
         tags,
         params,
-        response: { 200: asBytes({ 'application/json': StoredRecord }), 304: Type.Null() },
+        headers: ReadCondition,
+        response: { 200: withEtag(asBytes({ 'application/json': StoredRecord })), 304: Type.Null() },
       },
     },
     async (request, reply) => {
@@ -82,10 +86,12 @@ export function addRecordRoutes(app: App, context: RouteContext): void {
     RECORD_ROUTE,
     {
       schema: {
+        operationId: 'deleteRecord',
         summary: 'Deletes a record; 204 also when there is none.',
         description: 'If-Match makes it conditional.',
         tags,
         params,
+        headers: WriteConditions,
         response: { 204: Type.Null() },
       },
     },

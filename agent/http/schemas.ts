@@ -18,82 +18,103 @@ const StateHash = Type.Integer({ description: 'The leading 53 bits of the digest
 const Digest = Type.String({ description: 'Digest of the content, 16 bytes in lower-case hexadecimal.' })
 const Role = Type.Enum(['Leader', 'Follower', 'Edge'])
 
-export const Problem = Type.Object({
-  type: Type.String(),
-  title: Type.String(),
-  status: Type.Integer(),
-  detail: Type.String(),
-  code: Type.String({ description: 'From the closed table of codes.' }),
-  instance: Type.Optional(Type.String()),
-})
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String({ description: 'From the closed table of codes.' }),
+    instance: Type.Optional(Type.String()),
+  },
+  { title: 'Problem' },
+)
 
-export const ClusterStatus = Type.Object({
-  node_id: Type.String(),
-  node_name: Type.String(),
-  role: Role,
-  upstream_peer: Type.Union([Type.String(), Type.Null()]),
-  downstream_peers: Type.Array(Type.String()),
-  logical_clock: Type.Integer(),
-  epoch: Type.Integer(),
-  version: Type.String(),
-  uptime_secs: Type.Number(),
-  secured: Type.Boolean(),
-})
+export const ClusterStatus = Type.Object(
+  {
+    node_id: Type.String(),
+    node_name: Type.String(),
+    role: Role,
+    upstream_peer: Type.Union([Type.String(), Type.Null()]),
+    downstream_peers: Type.Array(Type.String()),
+    logical_clock: Type.Integer(),
+    epoch: Type.Integer(),
+    version: Type.String(),
+    uptime_secs: Type.Number(),
+    secured: Type.Boolean(),
+  },
+  { title: 'ClusterStatus' },
+)
 
-const PeerCollection = Type.Object({
-  name: Type.String(),
-  state_hash: StateHash,
-  digest: Digest,
-  record_count: Type.Integer(),
-  vector_count: Type.Integer(),
-  in_sync: Type.Boolean({ description: "This node's digest equals that peer's." }),
-})
+const PeerCollection = Type.Object(
+  {
+    name: Type.String(),
+    state_hash: StateHash,
+    digest: Digest,
+    record_count: Type.Integer(),
+    vector_count: Type.Integer(),
+    in_sync: Type.Boolean({ description: "This node's digest equals that peer's." }),
+  },
+  { title: 'PeerCollection' },
+)
 
-export const SwarmPeers = Type.Object({
-  gossip_enabled: Type.Boolean(),
-  peer_count: Type.Integer(),
-  peers: Type.Array(
-    Type.Object({
-      node_id: Type.String(),
-      node_name: Type.String(),
-      addr: Type.String(),
-      http_port: Type.Integer(),
-      http_reachable: Type.Optional(Type.Boolean()),
-      role: Role,
-      logical_clock: Type.Integer(),
-      collections: Type.Array(PeerCollection),
-      last_seen_secs: Type.Integer({ description: 'Unix seconds, by the clock of the node that answers.' }),
-      last_seen_ago_ms: Type.Integer(),
-      healthy: Type.Boolean(),
-      status: Type.Enum(['alive', 'suspect', 'dead', 'left']),
-      incarnation: Type.Integer(),
-      gossip_addr: Type.String(),
-      rtt_ms: Type.Union([Type.Number(), Type.Null()]),
-      clock_skew_ms: Type.Union([Type.Number(), Type.Null()]),
-    }),
-  ),
-})
+export const SwarmPeers = Type.Object(
+  {
+    gossip_enabled: Type.Boolean(),
+    peer_count: Type.Integer(),
+    peers: Type.Array(
+      Type.Object(
+        {
+          node_id: Type.String(),
+          node_name: Type.String(),
+          addr: Type.String(),
+          http_port: Type.Integer(),
+          http_reachable: Type.Optional(Type.Boolean()),
+          role: Role,
+          logical_clock: Type.Integer(),
+          collections: Type.Array(PeerCollection),
+          last_seen_secs: Type.Integer({ description: 'Unix seconds, by the clock of the node that answers.' }),
+          last_seen_ago_ms: Type.Integer(),
+          healthy: Type.Boolean(),
+          status: Type.Enum(['alive', 'suspect', 'dead', 'left']),
+          incarnation: Type.Integer(),
+          gossip_addr: Type.String(),
+          rtt_ms: Type.Union([Type.Number(), Type.Null()]),
+          clock_skew_ms: Type.Union([Type.Number(), Type.Null()]),
+        },
+        { title: 'Peer' },
+      ),
+    ),
+  },
+  { title: 'SwarmPeers' },
+)
 
-export const Collection = Type.Object({
-  name: Type.String(),
-  record_count: Type.Integer(),
-  vector_count: Type.Integer(),
-  dimension: Type.Union([Type.Integer(), Type.Null()]),
-  metric: Metric,
-  conflict: Conflict,
-  state_hash: StateHash,
-  digest: Digest,
-  created_at: Type.Integer({ description: 'Unix milliseconds.' }),
-})
+export const Collection = Type.Object(
+  {
+    name: Type.String(),
+    record_count: Type.Integer(),
+    vector_count: Type.Integer(),
+    dimension: Type.Union([Type.Integer(), Type.Null()]),
+    metric: Metric,
+    conflict: Conflict,
+    state_hash: StateHash,
+    digest: Digest,
+    created_at: Type.Integer({ description: 'Unix milliseconds.' }),
+  },
+  { title: 'Collection' },
+)
 
-export const CollectionDigest = Type.Object({
-  collection_name: Type.String(),
-  logical_clock: Type.Integer(),
-  vector_count: Type.Integer(),
-  record_count: Type.Integer(),
-  state_hash: StateHash,
-  digest: Digest,
-})
+export const CollectionDigest = Type.Object(
+  {
+    collection_name: Type.String(),
+    logical_clock: Type.Integer(),
+    vector_count: Type.Integer(),
+    record_count: Type.Integer(),
+    state_hash: StateHash,
+    digest: Digest,
+  },
+  { title: 'CollectionDigest' },
+)
 
 export const CollectionInput = Type.Object(
   {
@@ -102,16 +123,19 @@ export const CollectionInput = Type.Object(
     metric: Type.Optional(Metric),
     conflict: Type.Optional(Conflict),
   },
-  closed,
+  { ...closed, title: 'CollectionInput' },
 )
 
-const Version = Type.Object({
-  origin: Type.String(),
-  counter: Type.Integer(),
-  time: Type.Integer({ description: 'Unix milliseconds by the writer’s clock, raised above what it had seen.' }),
-  tick: Type.Integer(),
-  trusted_time: Type.Boolean(),
-})
+const Version = Type.Object(
+  {
+    origin: Type.String(),
+    counter: Type.Integer(),
+    time: Type.Integer({ description: 'Unix milliseconds by the writer’s clock, raised above what it had seen.' }),
+    tick: Type.Integer(),
+    trusted_time: Type.Boolean(),
+  },
+  { title: 'Version' },
+)
 
 const contentMembers = {
   payload: Type.Optional(Type.Unknown({ description: 'Any JSON, up to 1 MiB.' })),
@@ -120,23 +144,44 @@ const contentMembers = {
   vector: Type.Optional(Type.Array(Type.Number(), { maxItems: 65_536, description: 'Stored as float32.' })),
 }
 
-export const RecordInput = Type.Object(contentMembers, closed)
-export const BulkRecord = Type.Object({ key: Type.Optional(Type.String()), ...contentMembers }, closed)
+export const RecordInput = Type.Object(contentMembers, { ...closed, title: 'RecordInput' })
+export const BulkRecord = Type.Object({ key: Type.Optional(Type.String()), ...contentMembers }, { ...closed, title: 'BulkRecord' })
 
-export const StoredRecord = Type.Object({
-  key: Type.String(),
-  ...contentMembers,
-  version: Version,
-  conflicts: Type.Optional(Type.Array(Type.Object({ ...contentMembers, version: Version }))),
-})
+export const StoredRecord = Type.Object(
+  {
+    key: Type.String(),
+    ...contentMembers,
+    version: Version,
+    conflicts: Type.Optional(Type.Array(Type.Object({ ...contentMembers, version: Version }))),
+  },
+  { title: 'StoredRecord' },
+)
 
-export const Written = Type.Object({ key: Type.String(), version: Version })
+export const Written = Type.Object({ key: Type.String(), version: Version }, { title: 'Written' })
 
-export const BulkResult = Type.Object({
-  accepted: Type.Integer(),
-  rejected: Type.Array(Type.Object({ line: Type.Integer(), code: Type.String(), detail: Type.String() }), { maxItems: 100 }),
-  rejected_count: Type.Integer(),
-})
+/** One line of a bulk write's streamed answer: what became of a record, and at the end the sum. */
+export const BulkAcknowledgement = Type.Union(
+  [
+    Type.Object({ line: Type.Integer(), key: Type.String(), version: Version }),
+    Type.Object({ line: Type.Integer(), code: Type.String(), detail: Type.String() }),
+    Type.Object({
+      accepted: Type.Integer(),
+      rejected_count: Type.Integer(),
+      code: Type.Optional(Type.String()),
+      detail: Type.Optional(Type.String()),
+    }),
+  ],
+  { title: 'BulkAcknowledgement' },
+)
+
+export const BulkResult = Type.Object(
+  {
+    accepted: Type.Integer(),
+    rejected: Type.Array(Type.Object({ line: Type.Integer(), code: Type.String(), detail: Type.String() }), { maxItems: 100 }),
+    rejected_count: Type.Integer(),
+  },
+  { title: 'BulkResult' },
+)
 
 const Flag = Type.Enum(['true', 'false', '1', '0'])
 
@@ -152,35 +197,62 @@ export const ListingQuery = Type.Object(
   closed,
 )
 
-export const RecordPage = Type.Object({
-  records: Type.Array(StoredRecord),
-  cursor: Type.Union([Type.String(), Type.Null()]),
-})
-
-export const SyncRows = Type.Array(
-  Type.Object({
-    peer: Type.String(),
-    collection: Type.String(),
-    state: Type.Enum(['idle', 'syncing', 'failed']),
-    in_sync: Type.Boolean(),
-    entries_sent: Type.Integer(),
-    entries_received: Type.Integer(),
-    bytes_sent: Type.Integer(),
-    bytes_received: Type.Integer(),
-    last_sync_at: Type.Union([Type.Integer({ description: 'Unix milliseconds.' }), Type.Null()]),
-    error: Type.Optional(Type.String()),
-  }),
+export const RecordPage = Type.Object(
+  {
+    records: Type.Array(StoredRecord),
+    cursor: Type.Union([Type.String(), Type.Null()]),
+  },
+  { title: 'RecordPage' },
 )
 
-export const SyncStarted = Type.Object({ peers: Type.Integer({ description: 'With how many peers a session was started.' }) })
+export const SyncRows = Type.Array(
+  Type.Object(
+    {
+      peer: Type.String(),
+      collection: Type.String(),
+      state: Type.Enum(['idle', 'syncing', 'failed']),
+      in_sync: Type.Boolean(),
+      entries_sent: Type.Integer(),
+      entries_received: Type.Integer(),
+      bytes_sent: Type.Integer(),
+      bytes_received: Type.Integer(),
+      last_sync_at: Type.Union([Type.Integer({ description: 'Unix milliseconds.' }), Type.Null()]),
+      error: Type.Optional(Type.String()),
+    },
+    { title: 'SyncRow' },
+  ),
+)
+
+export const SyncStarted = Type.Object(
+  { peers: Type.Integer({ description: 'With how many peers a session was started.' }) },
+  { title: 'SyncStarted' },
+)
 export const NoQuery = Type.Object({}, closed)
+
+/** Conditional requests (RFC 9110, section 13): described here, read by conditions.ts. */
+export const WriteConditions = Type.Object({
+  'if-match': Type.Optional(Type.String({ description: 'Writes only over a version of these entity tags; `*` means any. Otherwise 412.' })),
+  'if-none-match': Type.Optional(Type.String({ description: '`*`: writes only where nothing is. Otherwise 412.' })),
+})
+
+export const ReadCondition = Type.Object({
+  'if-none-match': Type.Optional(Type.String({ description: 'Entity tags; 304 when the record still has one of them.' })),
+})
+
+/** An answer that carries the entity tag of a record. */
+export function withEtag<Schema extends object>(schema: Schema): Schema {
+  return { ...schema, headers: { etag: { type: 'string', description: 'Entity tag of the record, for If-Match and If-None-Match.' } } }
+}
 
 /** A body or answer that is handled as bytes: described, and not validated or typed by the framework. */
 export function asBytes(
   schemaByType: Readonly<Record<string, TSchema>>,
-  description = 'Default Response',
-): { description: string; content: Record<string, { schema: unknown }> } {
-  return { description, content: Object.fromEntries(Object.entries(schemaByType).map(([type, schema]) => [type, { schema }])) }
+  description?: string,
+): { description?: string; content: Record<string, { schema: unknown }> } {
+  return {
+    ...(description === undefined ? {} : { description }),
+    content: Object.fromEntries(Object.entries(schemaByType).map(([type, schema]) => [type, { schema }])),
+  }
 }
 
 export type ClusterStatusJson = Static<typeof ClusterStatus>

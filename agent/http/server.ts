@@ -14,15 +14,15 @@ import { addBulkRoutes } from './bulk-routes.ts'
 import { answerClientError } from './client-error.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
 import { addCollectionRoutes } from './collection-routes.ts'
+import { completeSchema, describeApi } from './description.ts'
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts'
 import { addListingRoutes } from './listing-routes.ts'
 import { addOperationRoutes, collectSamples } from './operation-routes.ts'
 import { decodePercent, hasKey, pathOf } from './path-key.ts'
 import type { HttpOptions, HttpServer } from './port.ts'
 import { sendProblem, toAgentError } from './problem.ts'
-import { addRecordRoutes, RECORD_ROUTE } from './record-routes.ts'
+import { addRecordRoutes } from './record-routes.ts'
 import { createGate, type App, type RouteContext } from './route.ts'
-import { asBytes, NoQuery, Problem } from './schemas.ts'
 
 const BIND_RETRY_INTERVAL_MS = 250
 /** Node looks for late headers this often. */
@@ -118,30 +118,9 @@ async function createApp(context: RouteContext, closing: { readonly isClosing: b
   const allowed = createAllowedMethods()
   app.addHook('onRoute', route => {
     allowed.onRoute(route)
-    if (!route.url.startsWith('/api/')) return
-    const { querystring = NoQuery, response, ...schema } = route.schema ?? {}
-    const answers = typeof response === 'object' ? response : {}
-    route.schema = {
-      ...schema,
-      querystring,
-      response: { ...answers, default: asBytes({ 'application/problem+json': Problem }, 'An error (RFC 9457).') },
-    }
+    route.schema = completeSchema(route.url, route.schema)
   })
-  await app.register(fastifySwagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'hs-agent',
-        version: context.node().version,
-        description: 'An offline-first agent: records, collections, peers and syncing.',
-      },
-      components: {
-        securitySchemes: { bearer: { type: 'http', scheme: 'bearer' }, apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' } },
-      },
-      ...(context.tokens.length === 0 ? {} : { security: [{ bearer: [] }, { apiKey: [] }] }),
-    },
-    transform: ({ schema, url }) => ({ schema, url: url === RECORD_ROUTE ? url.replace('*', ':key') : url }),
-  })
+  await app.register(fastifySwagger, describeApi(context.node().version, context.tokens.length > 0))
 
   addClusterRoutes(app, context)
   addCollectionRoutes(app, context)

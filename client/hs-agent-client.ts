@@ -1,0 +1,431 @@
+// Made by `npm run client` from /api/openapi.json: do not edit. A test fails when it is out of date.
+import { createTransport, segment, toNdjson, type CallOptions, type ClientOptions } from './transport.ts'
+
+export interface ClusterStatus {
+  readonly node_id: string
+  readonly node_name: string
+  readonly role: 'Leader' | 'Follower' | 'Edge'
+  readonly upstream_peer: string | null
+  readonly downstream_peers: readonly string[]
+  readonly logical_clock: number
+  readonly epoch: number
+  readonly version: string
+  readonly uptime_secs: number
+  readonly secured: boolean
+}
+
+export interface PeerCollection {
+  readonly name: string
+  /** The leading 53 bits of the digest, as a number. */
+  readonly state_hash: number
+  /** Digest of the content, 16 bytes in lower-case hexadecimal. */
+  readonly digest: string
+  readonly record_count: number
+  readonly vector_count: number
+  /** This node's digest equals that peer's. */
+  readonly in_sync: boolean
+}
+
+export interface Peer {
+  readonly node_id: string
+  readonly node_name: string
+  readonly addr: string
+  readonly http_port: number
+  readonly http_reachable?: boolean
+  readonly role: 'Leader' | 'Follower' | 'Edge'
+  readonly logical_clock: number
+  readonly collections: readonly PeerCollection[]
+  /** Unix seconds, by the clock of the node that answers. */
+  readonly last_seen_secs: number
+  readonly last_seen_ago_ms: number
+  readonly healthy: boolean
+  readonly status: 'alive' | 'suspect' | 'dead' | 'left'
+  readonly incarnation: number
+  readonly gossip_addr: string
+  readonly rtt_ms: number | null
+  readonly clock_skew_ms: number | null
+}
+
+export interface SwarmPeers {
+  readonly gossip_enabled: boolean
+  readonly peer_count: number
+  readonly peers: readonly Peer[]
+}
+
+export interface SyncRow {
+  readonly peer: string
+  readonly collection: string
+  readonly state: 'idle' | 'syncing' | 'failed'
+  readonly in_sync: boolean
+  readonly entries_sent: number
+  readonly entries_received: number
+  readonly bytes_sent: number
+  readonly bytes_received: number
+  readonly last_sync_at: number | null
+  readonly error?: string
+}
+
+export interface SyncStarted {
+  /** With how many peers a session was started. */
+  readonly peers: number
+}
+
+export interface Collection {
+  readonly name: string
+  readonly record_count: number
+  readonly vector_count: number
+  readonly dimension: number | null
+  readonly metric: 'cosine' | 'l2' | 'dot'
+  readonly conflict: 'lww' | 'siblings' | 'append'
+  /** The leading 53 bits of the digest, as a number. */
+  readonly state_hash: number
+  /** Digest of the content, 16 bytes in lower-case hexadecimal. */
+  readonly digest: string
+  /** Unix milliseconds. */
+  readonly created_at: number
+}
+
+export interface CollectionInput {
+  /** Collection name. */
+  readonly name: string
+  readonly dimension?: number
+  readonly metric?: 'cosine' | 'l2' | 'dot'
+  readonly conflict?: 'lww' | 'siblings' | 'append'
+}
+
+export interface CollectionDigest {
+  readonly collection_name: string
+  readonly logical_clock: number
+  readonly vector_count: number
+  readonly record_count: number
+  /** The leading 53 bits of the digest, as a number. */
+  readonly state_hash: number
+  /** Digest of the content, 16 bytes in lower-case hexadecimal. */
+  readonly digest: string
+}
+
+export interface Version {
+  readonly origin: string
+  readonly counter: number
+  /** Unix milliseconds by the writer’s clock, raised above what it had seen. */
+  readonly time: number
+  readonly tick: number
+  readonly trusted_time: boolean
+}
+
+export interface StoredRecord {
+  readonly key: string
+  /** Any JSON, up to 1 MiB. */
+  readonly payload?: unknown
+  /** Raw bytes instead of a payload, up to 1 MiB. */
+  readonly data?: string
+  /** Media type of `data`. */
+  readonly content_type?: string
+  /** Stored as float32. */
+  readonly vector?: readonly number[]
+  readonly version: Version
+  readonly conflicts?: readonly {
+    /** Any JSON, up to 1 MiB. */
+    readonly payload?: unknown
+    /** Raw bytes instead of a payload, up to 1 MiB. */
+    readonly data?: string
+    /** Media type of `data`. */
+    readonly content_type?: string
+    /** Stored as float32. */
+    readonly vector?: readonly number[]
+    readonly version: Version
+  }[]
+}
+
+export interface RecordPage {
+  readonly records: readonly StoredRecord[]
+  readonly cursor: string | null
+}
+
+export interface BulkResult {
+  readonly accepted: number
+  readonly rejected: readonly {
+    readonly line: number
+    readonly code: string
+    readonly detail: string
+  }[]
+  readonly rejected_count: number
+}
+
+export interface BulkRecord {
+  readonly key?: string
+  /** Any JSON, up to 1 MiB. */
+  readonly payload?: unknown
+  /** Raw bytes instead of a payload, up to 1 MiB. */
+  readonly data?: string
+  /** Media type of `data`. */
+  readonly content_type?: string
+  /** Stored as float32. */
+  readonly vector?: readonly number[]
+}
+
+export type BulkAcknowledgement =
+  | {
+      readonly line: number
+      readonly key: string
+      readonly version: Version
+    }
+  | {
+      readonly line: number
+      readonly code: string
+      readonly detail: string
+    }
+  | {
+      readonly accepted: number
+      readonly rejected_count: number
+      readonly code?: string
+      readonly detail?: string
+    }
+
+export interface Written {
+  readonly key: string
+  readonly version: Version
+}
+
+export interface RecordInput {
+  /** Any JSON, up to 1 MiB. */
+  readonly payload?: unknown
+  /** Raw bytes instead of a payload, up to 1 MiB. */
+  readonly data?: string
+  /** Media type of `data`. */
+  readonly content_type?: string
+  /** Stored as float32. */
+  readonly vector?: readonly number[]
+}
+
+export interface HsAgentClient {
+  /** This node. `GET /api/cluster/status` */
+  getStatus(options?: CallOptions): Promise<ClusterStatus>
+
+  /** The other members of the swarm. `GET /api/swarm/peers` */
+  listPeers(options?: CallOptions): Promise<SwarmPeers>
+
+  /** Syncing, by peer and collection. `GET /api/sync` */
+  listSyncs(options?: CallOptions): Promise<readonly SyncRow[]>
+
+  /** Syncs with every reachable peer now. `POST /api/sync` */
+  startSync(options?: CallOptions): Promise<SyncStarted>
+
+  /** All collections. `GET /api/collections` */
+  listCollections(options?: CallOptions): Promise<readonly Collection[]>
+
+  /** Creates a collection. 201 when it is new, 200 when it exists with the same settings, 409 when it exists with others. `POST /api/collections` */
+  createCollection(args: { readonly body: CollectionInput }, options?: CallOptions): Promise<Collection>
+
+  /** One collection. `GET /api/collections/{name}` */
+  getCollection(args: { readonly name: string }, options?: CallOptions): Promise<Collection>
+
+  /** Deletes a collection on every replica. `DELETE /api/collections/{name}` */
+  deleteCollection(args: { readonly name: string }, options?: CallOptions): Promise<void>
+
+  /** The digest of a collection: equal on replicas with the same content. `GET /api/collections/{name}/digest` */
+  getDigest(args: { readonly name: string }, options?: CallOptions): Promise<CollectionDigest>
+
+  /** Lists a range of records in the order of their keys. A page and a cursor, null at the end; with "Accept: application/x-ndjson" the whole range, one record a line. `GET /api/collections/{name}/records` */
+  listRecords(
+    args: {
+      readonly prefix?: string | undefined
+      readonly from?: string | undefined
+      readonly to?: string | undefined
+      readonly limit?: string | number | undefined
+      readonly cursor?: string | undefined
+      readonly reverse?: 'true' | 'false' | '1' | '0' | undefined
+      readonly name: string
+    },
+    options?: CallOptions,
+  ): Promise<RecordPage>
+
+  /** Lists a range of records in the order of their keys. A page and a cursor, null at the end; with "Accept: application/x-ndjson" the whole range, one record a line. `GET /api/collections/{name}/records` */
+  listRecordsStream(
+    args: {
+      readonly prefix?: string | undefined
+      readonly from?: string | undefined
+      readonly to?: string | undefined
+      readonly limit?: string | number | undefined
+      readonly cursor?: string | undefined
+      readonly reverse?: 'true' | 'false' | '1' | '0' | undefined
+      readonly name: string
+    },
+    options?: CallOptions,
+  ): AsyncGenerator<StoredRecord>
+
+  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is durable, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
+  putRecords(args: { readonly name: string; readonly body: readonly BulkRecord[] }, options?: CallOptions): Promise<BulkResult>
+
+  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is durable, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
+  putRecordsStream(
+    args: { readonly name: string; readonly body: Iterable<BulkRecord> },
+    options?: CallOptions,
+  ): AsyncGenerator<BulkAcknowledgement>
+
+  /** Writes a record. 201 when the key was free, 200 when a record was replaced. If-Match and If-None-Match: * make it conditional. `PUT /api/collections/{name}/records/{key}` */
+  putRecord(
+    args: {
+      readonly name: string
+      readonly key: string
+      readonly ifMatch?: string | undefined
+      readonly ifNoneMatch?: string | undefined
+      readonly body: RecordInput
+    },
+    options?: CallOptions,
+  ): Promise<Written>
+
+  /** Reads a record. `GET /api/collections/{name}/records/{key}` */
+  getRecord(
+    args: { readonly name: string; readonly key: string; readonly ifNoneMatch?: string | undefined },
+    options?: CallOptions,
+  ): Promise<StoredRecord | undefined>
+
+  /** Deletes a record; 204 also when there is none. If-Match makes it conditional. `DELETE /api/collections/{name}/records/{key}` */
+  deleteRecord(
+    args: { readonly name: string; readonly key: string; readonly ifMatch?: string | undefined; readonly ifNoneMatch?: string | undefined },
+    options?: CallOptions,
+  ): Promise<void>
+
+  /** The process is up. `GET /healthz` */
+  getHealth(options?: CallOptions): Promise<{
+    readonly status: 'ok'
+  }>
+
+  /** The agent serves; 503 with reasons when it does not. `GET /readyz` */
+  getReadiness(options?: CallOptions): Promise<{
+    readonly status: 'ready'
+  }>
+
+  /** Metrics for Prometheus. `GET /metrics` */
+  getMetrics(options?: CallOptions): Promise<string>
+
+  /** This description. `GET /api/openapi.json` */
+  getDescription(options?: CallOptions): Promise<Readonly<Record<string, unknown>>>
+}
+
+/** A client of one agent. Its functions throw HsAgentError for what the agent refuses. */
+export function createHsAgentClient(options: ClientOptions): HsAgentClient {
+  const transport = createTransport(options)
+  return {
+    getStatus: options =>
+      transport.call({ method: 'GET', path: `/api/cluster/status`, accept: 'application/json' }, options) as Promise<ClusterStatus>,
+    listPeers: options =>
+      transport.call({ method: 'GET', path: `/api/swarm/peers`, accept: 'application/json' }, options) as Promise<SwarmPeers>,
+    listSyncs: options =>
+      transport.call({ method: 'GET', path: `/api/sync`, accept: 'application/json' }, options) as Promise<readonly SyncRow[]>,
+    startSync: options =>
+      transport.call({ method: 'POST', path: `/api/sync`, accept: 'application/json' }, options) as Promise<SyncStarted>,
+    listCollections: options =>
+      transport.call({ method: 'GET', path: `/api/collections`, accept: 'application/json' }, options) as Promise<readonly Collection[]>,
+    createCollection: (args, options) =>
+      transport.call(
+        {
+          method: 'POST',
+          path: `/api/collections`,
+          body: { type: 'application/json', text: JSON.stringify(args.body) },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<Collection>,
+    getCollection: (args, options) =>
+      transport.call(
+        { method: 'GET', path: `/api/collections/${segment(args.name)}`, accept: 'application/json' },
+        options,
+      ) as Promise<Collection>,
+    deleteCollection: (args, options) =>
+      transport.call(
+        { method: 'DELETE', path: `/api/collections/${segment(args.name)}`, accept: 'application/json' },
+        options,
+      ) as Promise<void>,
+    getDigest: (args, options) =>
+      transport.call(
+        { method: 'GET', path: `/api/collections/${segment(args.name)}/digest`, accept: 'application/json' },
+        options,
+      ) as Promise<CollectionDigest>,
+    listRecords: (args, options) =>
+      transport.call(
+        {
+          method: 'GET',
+          path: `/api/collections/${segment(args.name)}/records`,
+          query: { prefix: args.prefix, from: args.from, to: args.to, limit: args.limit, cursor: args.cursor, reverse: args.reverse },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<RecordPage>,
+    listRecordsStream: (args, options) =>
+      transport.lines(
+        {
+          method: 'GET',
+          path: `/api/collections/${segment(args.name)}/records`,
+          query: { prefix: args.prefix, from: args.from, to: args.to, limit: args.limit, cursor: args.cursor, reverse: args.reverse },
+          accept: 'application/x-ndjson',
+        },
+        options,
+      ) as AsyncGenerator<StoredRecord>,
+    putRecords: (args, options) =>
+      transport.call(
+        {
+          method: 'POST',
+          path: `/api/collections/${segment(args.name)}/records`,
+          body: { type: 'application/json', text: JSON.stringify(args.body) },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<BulkResult>,
+    putRecordsStream: (args, options) =>
+      transport.lines(
+        {
+          method: 'POST',
+          path: `/api/collections/${segment(args.name)}/records`,
+          body: { type: 'application/x-ndjson', text: toNdjson(args.body) },
+          accept: 'application/x-ndjson',
+        },
+        options,
+      ) as AsyncGenerator<BulkAcknowledgement>,
+    putRecord: (args, options) =>
+      transport.call(
+        {
+          method: 'PUT',
+          path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}`,
+          headers: { 'if-match': args.ifMatch, 'if-none-match': args.ifNoneMatch },
+          body: { type: 'application/json', text: JSON.stringify(args.body) },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<Written>,
+    getRecord: (args, options) =>
+      transport.call(
+        {
+          method: 'GET',
+          path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}`,
+          headers: { 'if-none-match': args.ifNoneMatch },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<StoredRecord | undefined>,
+    deleteRecord: (args, options) =>
+      transport.call(
+        {
+          method: 'DELETE',
+          path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}`,
+          headers: { 'if-match': args.ifMatch, 'if-none-match': args.ifNoneMatch },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<void>,
+    getHealth: options =>
+      transport.call({ method: 'GET', path: `/healthz`, accept: 'application/json' }, options) as Promise<{
+        readonly status: 'ok'
+      }>,
+    getReadiness: options =>
+      transport.call({ method: 'GET', path: `/readyz`, accept: 'application/json' }, options) as Promise<{
+        readonly status: 'ready'
+      }>,
+    getMetrics: options => transport.call({ method: 'GET', path: `/metrics`, accept: 'text/plain' }, options) as Promise<string>,
+    getDescription: options =>
+      transport.call({ method: 'GET', path: `/api/openapi.json`, accept: 'application/json' }, options) as Promise<
+        Readonly<Record<string, unknown>>
+      >,
+  }
+}
