@@ -47,8 +47,16 @@ function encodeWide(text: string): Uint8Array | undefined {
   return bytes.slice(0, at)
 }
 
+/** Arguments of one call must fit onto the stack; every key of ours does. */
+const ASCII_BYTES_MAX = 512
+
 /** Decodes bytes; undefined when they are not valid UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  // In one piece: text that is put together from characters takes ten times its memory, which counts where many keys are kept.
+  if (bytes.length <= ASCII_BYTES_MAX && isAscii(bytes)) {
+    const text: string = Reflect.apply(String.fromCharCode, undefined, bytes)
+    return text
+  }
   let text = ''
   let i = 0
   while (i < bytes.length) {
@@ -66,6 +74,11 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
     i += length
   }
   return text
+}
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i]! >= 0x80) return false
+  return true
 }
 
 export function isUtf8(bytes: Uint8Array, from = 0, to = bytes.length): boolean {

@@ -287,6 +287,33 @@ export interface HsAgentClient {
     options?: CallOptions,
   ): Promise<void>
 
+  /** Finds the nearest neighbours of a vector, exactly. Nearest first, equal distances in the order of their keys. `distance` is 1 - cos with the metric cosine, the Euclidean one with l2, and -dot with dot. Records without a vector are not found, nor those whose vector has another dimension. `POST /api/collections/{name}/search` */
+  searchRecords(
+    args: {
+      readonly name: string
+      readonly body: {
+        /** As long as the vectors of the collection. */
+        readonly vector: readonly number[]
+        /** How many neighbours. */
+        readonly k: number
+        /** Only keys that begin with it. */
+        readonly prefix?: string
+      }
+    },
+    options?: CallOptions,
+  ): Promise<{
+    readonly results: readonly {
+      readonly key: string
+      readonly distance: number
+      /** Any JSON, up to 1 MiB. */
+      readonly payload?: unknown
+      /** Raw bytes instead of a payload, up to 1 MiB. */
+      readonly data?: string
+      /** Media type of `data`. */
+      readonly content_type?: string
+    }[]
+  }>
+
   /** The process is up. `GET /healthz` */
   getHealth(options?: CallOptions): Promise<{
     readonly status: 'ok'
@@ -414,6 +441,27 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         },
         options,
       ) as Promise<void>,
+    searchRecords: (args, options) =>
+      transport.call(
+        {
+          method: 'POST',
+          path: `/api/collections/${segment(args.name)}/search`,
+          body: { type: 'application/json', text: JSON.stringify(args.body) },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<{
+        readonly results: readonly {
+          readonly key: string
+          readonly distance: number
+          /** Any JSON, up to 1 MiB. */
+          readonly payload?: unknown
+          /** Raw bytes instead of a payload, up to 1 MiB. */
+          readonly data?: string
+          /** Media type of `data`. */
+          readonly content_type?: string
+        }[]
+      }>,
     getHealth: options =>
       transport.call({ method: 'GET', path: `/healthz`, accept: 'application/json' }, options) as Promise<{
         readonly status: 'ok'

@@ -6,7 +6,7 @@
  */
 import { squaredNorm, type Distance, type Nearest } from './nearest.ts'
 
-/** A block holds at most this many numbers, or one vector: about 0.1 ms of work on a desktop processor, 1 ms on a small ARM board. */
+/** A block holds at most this many numbers, but one vector at least: about 0.1 ms of work on a desktop processor, 1 ms on a small ARM board. */
 const BLOCK_NUMBERS_MAX = 131_072
 /** Short vectors cost more in keys than in numbers. */
 const BLOCK_VECTORS_MAX = 4_096
@@ -38,8 +38,8 @@ export function tableBytesMin(vectors: number, dimension: number): number {
   return vectors * (dimension * 4 + 8 + KEY_OVERHEAD_BYTES)
 }
 
-export function createVectorTable(dimension: number): VectorTable {
-  const blockVectors = Math.min(BLOCK_VECTORS_MAX, Math.max(1, Math.floor(BLOCK_NUMBERS_MAX / dimension)))
+export function createVectorTable(dimension: number, blockNumbersMax = BLOCK_NUMBERS_MAX): VectorTable {
+  const blockVectors = Math.min(BLOCK_VECTORS_MAX, Math.max(1, Math.floor(blockNumbersMax / dimension)))
   const blockBytes = blockVectors * (dimension * 4 + 8)
   const blocks: Block[] = []
   const slotByKey = new Map<string, number>()

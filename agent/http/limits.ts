@@ -15,6 +15,8 @@ export const DEFAULT_LIMITS = {
   bodiesBytesMax: 64 * MIB,
   /** Streamed bulk writes and exports at once. Beyond: 503 with Retry-After. */
   streamsMax: 32,
+  /** Searches at once, waiting ones included. Beyond: 503 with Retry-After. */
+  searchesMax: 32,
   /** Connections at once. Beyond: closed without an answer. */
   connectionsMax: 256,
   /** Request line and headers. Beyond: 413. */
@@ -33,6 +35,13 @@ export const DEFAULT_LIMITS = {
   pageRecordsDefault: 100,
   /** Bytes of a listing's page: it ends with the record that reaches them. */
   pageBytesMax: 4 * MIB,
+
+  /** Neighbours that a search asks for. Beyond: 400. */
+  neighboursMax: 1000,
+  /** Payloads and data of a search's answer. Beyond: 413, which says how many neighbours fit. */
+  searchBytesMax: 8 * MIB,
+  /** How long the vectors that a search has loaded are kept in memory after the last one. */
+  searchIdleMs: 300_000,
 
   /** Headers must arrive within this time. Beyond: 408. */
   headersMs: 10_000,

@@ -23,11 +23,11 @@ export interface RouteContext extends HttpOptions {
   readonly enterStream: () => () => void
 }
 
-/** Counts those inside; refuses more than `max`. The function that it returns may be called twice. */
-export function createGate(max: number): () => () => void {
+/** Counts those inside; refuses more than `max` of `what`. The function that it returns may be called twice. */
+export function createGate(max: number, what: string): () => () => void {
   const inside = new Set<object>()
   return () => {
-    if (inside.size >= max) throw new AgentError('HS_BUSY', `${max} bulk writes and exports are running, which is the most at once`)
+    if (inside.size >= max) throw new AgentError('HS_BUSY', `${max} ${what} are running, which is the most at once`)
     const token = {}
     inside.add(token)
     return () => void inside.delete(token)

@@ -23,6 +23,7 @@ import type { HttpOptions, HttpServer } from './port.ts'
 import { sendProblem, toAgentError } from './problem.ts'
 import { addRecordRoutes } from './record-routes.ts'
 import { createGate, type App, type RouteContext } from './route.ts'
+import { addSearchRoutes } from './search-routes.ts'
 
 const BIND_RETRY_INTERVAL_MS = 250
 /** Node looks for late headers this often. */
@@ -31,7 +32,12 @@ const HEADERS_CHECK_INTERVAL_MS = 1000
 /** Starts the server. Throws HS_BIND_FAILED when its port stays taken. */
 export async function createHttpServer(options: HttpOptions): Promise<HttpServer> {
   const limits: HttpLimits = { ...DEFAULT_LIMITS, ...options.limits }
-  const context: RouteContext = { ...options, limits, bodies: createBodyReader(limits), enterStream: createGate(limits.streamsMax) }
+  const context: RouteContext = {
+    ...options,
+    limits,
+    bodies: createBodyReader(limits),
+    enterStream: createGate(limits.streamsMax, 'bulk writes and exports'),
+  }
   const closing = { isClosing: false }
   const app = await createApp(context, closing)
   await listen(app, options, limits.bindRetryMs)
@@ -127,6 +133,7 @@ async function createApp(context: RouteContext, closing: { readonly isClosing: b
   addListingRoutes(app, context)
   addBulkRoutes(app, context)
   addRecordRoutes(app, context)
+  addSearchRoutes(app, context)
   addOperationRoutes(app, context)
   allowed.close(app)
   metrics.addCollector(() => collectSamples(context))

@@ -130,6 +130,7 @@ describe('shapes', () => {
         '/api/collections/{name}/digest',
         '/api/collections/{name}/records',
         '/api/collections/{name}/records/{key}',
+        '/api/collections/{name}/search',
         '/api/openapi.json',
         '/api/swarm/peers',
         '/api/sync',
