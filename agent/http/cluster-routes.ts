@@ -14,7 +14,7 @@ import {
   type SyncRowsJson,
 } from './schemas.ts'
 
-const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as const satisfies Record<NodeRole, string>
+export const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as const satisfies Record<NodeRole, string>
 
 export function addClusterRoutes(app: App, context: RouteContext): void {
   const { replica, node, peers, sync } = context
