@@ -19,6 +19,6 @@ export function createByteArena(pieceBytes = 64 * 1024): Allocate {
       used = 0
     }
     used += length
-    return piece.subarray(used - length, used)
+    return new Uint8Array(piece.buffer, used - length, length)
   }
 }

@@ -3,6 +3,8 @@
 export interface Hash {
   /** SHA-256 (FIPS 180-4): 32 bytes of its own. */
   sha256(bytes: Uint8Array): Uint8Array
+  /** Writes the leading `length` bytes of the SHA-256 of `bytes` into `target` at `at`. */
+  sha256Into(bytes: Uint8Array, target: Uint8Array, at: number, length: number): void
 }
 
 export interface Random {

@@ -7,7 +7,17 @@ import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
 import { createDigestSum, decodeSum, encodeSum, type DigestSum } from './digest.ts'
 import type { Origin } from './dot.ts'
 import { STAMP_ZERO, type Stamp } from './hlc.ts'
-import { allCollections, bucketAtOfRow, bucketsOf, collectedOf, collectionRow, originAtOfVectorRow, vectorOf } from './rows.ts'
+import {
+  allCollections,
+  bucketAtOfRow,
+  bucketsOf,
+  collectedOf,
+  collectionRow,
+  keyOfRecordRow,
+  originAtOfVectorRow,
+  recordsOf,
+  vectorOf,
+} from './rows.ts'
 import type { Row, RowRange, StoreReader } from './store.ts'
 import { readCounter, readOrigin, readStamp, writeStamp } from './version.ts'
 
@@ -37,6 +47,8 @@ export interface CollectionState {
   readonly collected: Map<Origin, number>
   /** Sum over all buckets. */
   readonly total: DigestSum
+  /** No key here is greater, in the order of bytes (B2). A bound: the greatest key may be gone since. */
+  keyMax: Uint8Array
   /** Buckets touched since the store was opened. */
   readonly bucketByIndex: Map<number, DigestSum>
 }
@@ -53,6 +65,7 @@ export function createCollectionState(cid: number, name: string, generation: num
     vector: new Map(),
     collected: new Map(),
     total: createDigestSum(),
+    keyMax: EMPTY,
     bucketByIndex: new Map(),
   }
 }
@@ -88,12 +101,12 @@ export function encodeVectorEntry(entry: VectorEntry): Uint8Array {
   return concatBytes(u64Bytes(entry.counter), fromHex(entry.run) ?? new Uint8Array(8))
 }
 
-/** Every collection of the store, the dropped ones included. Reads a few rows a collection, never its records. */
+/** Every collection of the store, the dropped ones included. Reads a few rows a collection: of its records, one. */
 export async function loadCollections(reader: StoreReader): Promise<CollectionState[]> {
   const states: CollectionState[] = []
   for await (const [row, value] of rowsOf(reader, allCollections)) {
     const state = decodeCollectionRow(readU32(row, 1), value)
-    await loadVectors(reader, state)
+    await loadRows(reader, state)
     states.push(state)
   }
   return states
@@ -104,17 +117,22 @@ export async function loadCollection(reader: StoreReader, cid: number): Promise<
   const value = reader.get(collectionRow(cid))
   const state = value && decodeCollectionRow(cid, value)
   if (state === undefined || state.dropped) return undefined
-  await loadVectors(reader, state)
+  await loadRows(reader, state)
   return state
 }
 
-async function loadVectors(reader: StoreReader, state: CollectionState): Promise<void> {
+/** What a collection's own row does not hold. */
+async function loadRows(reader: StoreReader, state: CollectionState): Promise<void> {
   for await (const [row, entry] of rowsOf(reader, vectorOf(state.cid))) {
     state.vector.set(readOrigin(row, originAtOfVectorRow), { counter: readCounter(entry, 0), run: toHex(entry.subarray(8, 16)) })
   }
   for await (const [row, counter] of rowsOf(reader, collectedOf(state.cid))) {
     state.collected.set(readOrigin(row, originAtOfVectorRow), readCounter(counter, 0))
   }
+  const records = reader.scan({ ...recordsOf(state.cid), reverse: true })
+  const [last] = await records.next(1)
+  await records.close()
+  if (last !== undefined) state.keyMax = Uint8Array.from(keyOfRecordRow(last[0]))
 }
 
 /** The kept level of the digest tree, by bucket; a bucket without items has no row. */

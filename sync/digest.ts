@@ -15,10 +15,12 @@
 import { concatBytes, EMPTY, readU32, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
+import { KEY_BYTES_MAX } from './key.ts'
 import { KEY_HASH_BYTES } from './rows.ts'
 import { DOT_BYTES, writeDot, writeStamp, type Version } from './version.ts'
 
 export const ITEM_HASH_BYTES = 16
+const CONTENT_HASH_BYTES = 32
 export const ROOT_BYTES = 16
 export const NODE_BYTES = 8
 export const SALT_BYTES = 16
@@ -36,9 +38,10 @@ const LABEL_NODE = label('hs node 1\0')
 const LABEL_SALT = label('hs salt 1\0')
 
 export interface ItemHasher {
-  /** The first 8 bytes place a key in the tree. */
-  keyHash(key: Uint8Array): Uint8Array
-  itemHash(key: Uint8Array, version: Version): Uint8Array
+  /** Places a key in the tree: KEY_HASH_BYTES, written to the beginning of `target`, which is returned. */
+  keyHash(key: Uint8Array, target?: Uint8Array): Uint8Array
+  /** ITEM_HASH_BYTES, written to the beginning of `target`, which is returned. */
+  itemHash(key: Uint8Array, version: Version, target?: Uint8Array): Uint8Array
   /** Names the salt without giving it away: replicas with another one cannot compare digests. 8 bytes. */
   readonly saltId: Uint8Array
 }
@@ -48,27 +51,22 @@ export function createItemHasher(hash: Hash, salt: Uint8Array): ItemHasher {
   const keyHead = concatBytes(LABEL_KEY, salt)
   const contentHead = concatBytes(LABEL_CONTENT, salt)
   const itemHead = concatBytes(LABEL_ITEM, salt)
-  // Hash inputs are built in one place that is used again and again; hashing copies nothing out of it.
-  let scratch = new Uint8Array(4096)
-  const begin = (head: Uint8Array, length: number): number => {
-    if (length > scratch.length) scratch = new Uint8Array(length * 2)
-    scratch.set(head)
-    return head.length
-  }
+  // Hash inputs are built in places that are used again and again: hashing allocates next to nothing.
+  let contentScratch = startWith(contentHead, 4096)
+  const keyScratch = startWith(keyHead, keyHead.length + KEY_BYTES_MAX)
+  const scratch = startWith(itemHead, itemHead.length + 2 + KEY_BYTES_MAX + DOT_BYTES + 8 + 1 + CONTENT_HASH_BYTES)
   return {
-    keyHash(key) {
-      const length = keyHead.length + key.length
-      const keyAt = begin(keyHead, length)
-      scratch.set(key, keyAt)
-      return hash.sha256(scratch.subarray(0, length)).subarray(0, KEY_HASH_BYTES)
+    keyHash(key, target = new Uint8Array(KEY_HASH_BYTES)) {
+      keyScratch.set(key, keyHead.length)
+      hash.sha256Into(keyScratch.subarray(0, keyHead.length + key.length), target, 0, KEY_HASH_BYTES)
+      return target
     },
-    itemHash(key, version) {
+    itemHash(key, version, target = new Uint8Array(ITEM_HASH_BYTES)) {
       const contentLength = contentHead.length + version.body.length
-      const bodyAt = begin(contentHead, contentLength)
-      scratch.set(version.body, bodyAt)
-      const contentHash = hash.sha256(scratch.subarray(0, contentLength))
-      const length = itemHead.length + 2 + key.length + DOT_BYTES + 8 + 1 + contentHash.length
-      let at = begin(itemHead, length)
+      if (contentLength > contentScratch.length) contentScratch = startWith(contentHead, contentLength * 2)
+      contentScratch.set(version.body, contentHead.length)
+
+      let at = itemHead.length
       scratch[at++] = key.length >>> 8
       scratch[at++] = key.length
       scratch.set(key, at)
@@ -78,11 +76,20 @@ export function createItemHasher(hash: Hash, salt: Uint8Array): ItemHasher {
       writeStamp(scratch, at, version.stamp)
       at += 8
       scratch[at++] = version.flags
-      scratch.set(contentHash, at)
-      return hash.sha256(scratch.subarray(0, length)).subarray(0, ITEM_HASH_BYTES)
+      hash.sha256Into(contentScratch.subarray(0, contentLength), scratch, at, CONTENT_HASH_BYTES)
+      at += CONTENT_HASH_BYTES
+      hash.sha256Into(scratch.subarray(0, at), target, 0, ITEM_HASH_BYTES)
+      return target
     },
     saltId: hash.sha256(concatBytes(LABEL_SALT, salt)).subarray(0, 8),
   }
+}
+
+/** `length` bytes that begin with `head`. */
+function startWith(head: Uint8Array, length: number): Uint8Array {
+  const bytes = new Uint8Array(length)
+  bytes.set(head)
+  return bytes
 }
 
 /** A sum of item hashes and their count. */

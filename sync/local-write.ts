@@ -13,7 +13,7 @@ import { runRow } from './rows.ts'
 import { createdKey, jsonBytes, settingKey, SYSTEM_COLLECTION } from './settings.ts'
 import { FLAG_TOMBSTONE, FLAG_TRUSTED_TIME, type Version } from './version.ts'
 import { fromHex } from '../base/bytes.ts'
-import type { WriteBatch } from './write-batch.ts'
+import type { StoredEntry, WriteBatch } from './write-batch.ts'
 
 /** Collections of one agent. Beyond it a new one is refused. */
 export const COLLECTIONS_MAX = 4_096
@@ -46,7 +46,7 @@ export function applyLocalWrite(context: WriteContext, batch: WriteBatch, write:
 
   if (write.content === undefined) {
     if (existing === undefined || before === undefined || shown === undefined) return { ok: true, outcome: 'unchanged', key }
-    const version = putVersion(context, batch, existing, key, undefined)
+    const version = putVersion(context, batch, existing, key, before, undefined)
     return { ok: true, outcome: 'deleted', key, version: viewVersion(version) }
   }
 
@@ -62,7 +62,7 @@ export function applyLocalWrite(context: WriteContext, batch: WriteBatch, write:
     const value = { value: content.vector.length / 4, explicit: false }
     putSystemRecord(context, batch, settingKey(collection.name, collection.generation, 'dimension'), value)
   }
-  const version = putVersion(context, batch, collection, key, content)
+  const version = putVersion(context, batch, collection, key, before, content)
   const outcome = shown === undefined ? 'created' : 'replaced'
   return { ok: true, outcome, key, version: viewVersion(version), etag: `${version.origin}:${version.counter}` }
 }
@@ -111,21 +111,21 @@ export function openGeneration(context: WriteContext, batch: WriteBatch, name: s
 export function putSystemRecord(context: WriteContext, batch: WriteBatch, key: string, value: object | undefined): void {
   const system = context.state.collectionByName.get(SYSTEM_COLLECTION)
   if (system === undefined) throw new Error('broken invariant: the system collection exists from the first opening')
-  putVersion(context, batch, system, key, value && { payload: jsonBytes(value) })
+  putVersion(context, batch, system, key, batch.entry(system, key), value && { payload: jsonBytes(value) })
   const stored = batch.entry(system, key)
   if (stored !== undefined) context.state.model.apply(key, stored.entry)
 }
 
-/** The write itself: a version over everything that the key holds here. `content` undefined: a tombstone. */
+/** The write itself: a version over everything that the key holds here, which is `before`. `content` undefined: a tombstone. */
 function putVersion(
   context: WriteContext,
   batch: WriteBatch,
   collection: CollectionState,
   key: string,
+  before: StoredEntry | undefined,
   content: Content | undefined,
 ): Version {
   const { state, clock } = context
-  const before = batch.entry(collection, key)
   const counter = (collection.vector.get(state.origin)?.counter ?? 0) + 1
   const { flags, body } = content === undefined ? { flags: FLAG_TOMBSTONE, body: new Uint8Array(0) } : encodeContent(content)
   const version: Version = {

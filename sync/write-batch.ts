@@ -3,19 +3,42 @@
  *
  * Invariant B1: whatever changes an entry changes, in the same batch, its log rows, digest items, bucket sums, counts and feed row.
  * So digest and data cannot drift apart (P14).
+ * Invariant B2: no key of a collection, in the store or in a group, is greater than its `keyMax`. So a greater key is new, and that is
+ * known without reading: logs, whose keys grow with time, are written without a read a record.
  *
  * Groups are built ahead: while one is being written, the next one collects. Entries that are not in the store yet are read from
  * the groups' overlays.
  */
 import { allocateBytes, createByteArena, type Allocate } from '../base/byte-arena.ts'
-import { u64Bytes } from '../base/bytes.ts'
+import { compareBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
 import type { VectorEntry, CollectionState } from './collection-state.ts'
 import { encodeCollectionRow, encodeVectorEntry } from './collection-state.ts'
-import { addItem, BUCKET_LEVEL, createDigestSum, decodeSum, encodeSum, nodeIndex, removeItem, type ItemHasher } from './digest.ts'
+import {
+  addItem,
+  BUCKET_LEVEL,
+  createDigestSum,
+  decodeSum,
+  encodeSum,
+  ITEM_HASH_BYTES,
+  nodeIndex,
+  removeItem,
+  type ItemHasher,
+} from './digest.ts'
 import type { Origin } from './dot.ts'
 import { decodeEntry, encodeEntry, shownVersion, type Entry } from './entry.ts'
-import { bucketRow, collectedRow, collectionRow, feedRow, feedValue, itemRow, logRow, recordRow, vectorRow } from './rows.ts'
+import {
+  bucketRow,
+  collectedRow,
+  collectionRow,
+  feedRow,
+  feedValue,
+  itemRow,
+  KEY_HASH_BYTES,
+  logRow,
+  recordRow,
+  vectorRow,
+} from './rows.ts'
 import type { StoreChange, StoreReader } from './store.ts'
 import { FLAG_VECTOR, writeCounter, writeStamp, type Version } from './version.ts'
 
@@ -120,22 +143,36 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     return sum
   }
 
-  const addVersion = (collection: CollectionState, key: Uint8Array, keyHash: Uint8Array, version: Version): void => {
-    const itemHash = hasher.itemHash(key, version)
-    addItem(bucketOf(collection, keyHash), itemHash)
-    addItem(collection.total, itemHash)
-    const item = allocate(itemHash.length + 9)
-    item.set(itemHash)
-    writeStamp(item, itemHash.length, version.stamp)
-    item[itemHash.length + 8] = version.flags
+  let lastKey: string | undefined
+  let lastKeyBytes: Uint8Array = EMPTY
+  /** What is read is mostly what is replaced next. */
+  const keyBytesOf = (key: string): Uint8Array => {
+    if (key !== lastKey) {
+      lastKeyBytes = keyBytes(key, allocate)
+      lastKey = key
+    }
+    return lastKeyBytes
+  }
+
+  /** Of the key that is being replaced. */
+  const keyHash = new Uint8Array(KEY_HASH_BYTES)
+  const removedHash = new Uint8Array(ITEM_HASH_BYTES)
+
+  const addVersion = (collection: CollectionState, key: Uint8Array, version: Version): void => {
+    const item = allocate(ITEM_HASH_BYTES + 9)
+    hasher.itemHash(key, version, item)
+    addItem(bucketOf(collection, keyHash), item)
+    addItem(collection.total, item)
+    writeStamp(item, ITEM_HASH_BYTES, version.stamp)
+    item[ITEM_HASH_BYTES + 8] = version.flags
     put(itemRow(collection.cid, keyHash, version, key, allocate), item)
     put(logRow(collection.cid, version, allocate), key)
   }
 
-  const removeVersion = (collection: CollectionState, key: Uint8Array, keyHash: Uint8Array, version: Version): void => {
-    const itemHash = hasher.itemHash(key, version)
-    removeItem(bucketOf(collection, keyHash), itemHash)
-    removeItem(collection.total, itemHash)
+  const removeVersion = (collection: CollectionState, key: Uint8Array, version: Version): void => {
+    hasher.itemHash(key, version, removedHash)
+    removeItem(bucketOf(collection, keyHash), removedHash)
+    removeItem(collection.total, removedHash)
     del(itemRow(collection.cid, keyHash, version, key, allocate))
     del(logRow(collection.cid, version, allocate))
   }
@@ -155,18 +192,20 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
       return bytes
     },
     entry(collection, key) {
+      const rowKey = keyBytesOf(key)
+      if (compareBytes(rowKey, collection.keyMax) > 0) return undefined
       let pending = overlay.get(collection.cid)?.get(key)
       if (pending === undefined) pending = context.inFlight()?.get(collection.cid)?.get(key)
       if (pending !== undefined) return pending ?? undefined
-      const value = reader.get(recordRow(collection.cid, keyBytes(key, allocate), allocate))
+      const value = reader.get(recordRow(collection.cid, rowKey, allocate))
       return value === undefined ? undefined : decodeStoredEntry(value)
     },
     replace(collection, key, before, after) {
-      const rowKey = keyBytes(key, allocate)
-      const keyHash = hasher.keyHash(rowKey)
+      const rowKey = keyBytesOf(key)
+      hasher.keyHash(rowKey, keyHash)
       const old = before?.entry ?? []
-      for (const version of old) if (after?.includes(version) !== true) removeVersion(collection, rowKey, keyHash, version)
-      for (const version of after ?? []) if (!old.includes(version)) addVersion(collection, rowKey, keyHash, version)
+      for (const version of old) if (after?.includes(version) !== true) removeVersion(collection, rowKey, version)
+      for (const version of after ?? []) if (!old.includes(version)) addVersion(collection, rowKey, version)
       count(collection, before?.entry, -1)
       count(collection, after, 1)
 
@@ -182,6 +221,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
         const kind = shownVersion(after) === undefined ? FEED_DELETE : FEED_PUT
         put(feedRow(sequence, allocate), feedValue(collection.cid, kind, rowKey, allocate))
         stored = { sequence, entry: after }
+        if (compareBytes(rowKey, collection.keyMax) > 0) collection.keyMax = rowKey
       }
       let entries = overlay.get(collection.cid)
       if (entries === undefined) overlay.set(collection.cid, (entries = new Map()))
@@ -204,7 +244,11 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     put,
     del,
     seal() {
-      for (const collection of touched) put(collectionRow(collection.cid), encodeCollectionRow(collection))
+      for (const collection of touched) {
+        put(collectionRow(collection.cid), encodeCollectionRow(collection))
+        // It outlives the group, whose memory it must not keep.
+        collection.keyMax = Uint8Array.from(collection.keyMax)
+      }
       for (const [collection, origins] of touchedOrigins) {
         for (const origin of origins) {
           const entry = collection.vector.get(origin)
