@@ -1,10 +1,12 @@
 /** `npm run demo` from outside: it ends in time, everybody agrees at its end, and nothing of it is left. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { afterEach, expect, it } from 'vitest'
 import { ask, cleanEnvironment, makeFolder, stopEverything, until } from '../agent-process.ts'
 
-const ROOT = new URL('../..', import.meta.url)
+const NODE = fileURLToPath(new URL('../../bin/node24', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../demo/run.ts', import.meta.url))
 const DEMO_MS = 60_000
 
 interface Demo {
@@ -17,8 +19,8 @@ interface Demo {
 
 async function startDemo(words: readonly string[] = []): Promise<Demo> {
   const folder = await makeFolder()
-  const child = spawn('bin/node24', ['node', 'demo/run.ts', ...words], {
-    cwd: ROOT,
+  const child = spawn(NODE, ['node', PROGRAM, ...words], {
+    cwd: folder,
     env: { ...cleanEnvironment(), TMPDIR: folder },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
