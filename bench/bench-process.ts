@@ -1,0 +1,25 @@
+/**
+ * Runs one bench: started by run.ts, which gets the measures as a message. Removes what the bench has left, processes and folders, however
+ * it ended.
+ */
+import { printError } from '../bin/terminal.ts'
+import { stopEverything } from '../test/agent-process.ts'
+import { benchByName } from './benches.ts'
+
+const [name = '', rounds = ''] = process.argv.slice(2)
+
+async function runBench(): Promise<void> {
+  const bench = benchByName.get(name)
+  if (bench === undefined) throw new Error(`there is no bench ${name}`)
+  const say = (text: string): void => printError(`${name}: ${text}`)
+  try {
+    const measures = await bench.run({ rounds: Number(rounds), say })
+    process.send?.({ name, question: bench.question, measures })
+  } finally {
+    await stopEverything()
+  }
+}
+
+process.once('SIGINT', () => void stopEverything().then(() => process.exit(130)))
+await runBench()
+process.disconnect()

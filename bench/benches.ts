@@ -1,0 +1,23 @@
+/** Every bench by its name, in the order in which they run. */
+import type { Bench } from './bench.ts'
+import { bench as durableWrites } from './durable-writes.ts'
+import { bench as firstSync } from './first-sync.ts'
+import { bench as ingestHttp } from './ingest-http.ts'
+import { bench as ingestStore } from './ingest-store.ts'
+import { bench as memory } from './memory.ts'
+import { bench as pointReads } from './point-reads.ts'
+import { bench as scan } from './scan.ts'
+import { bench as search } from './search.ts'
+import { bench as startUp } from './start-up.ts'
+
+export const benchByName: ReadonlyMap<string, Bench> = new Map([
+  ['ingest-store', ingestStore],
+  ['ingest-http', ingestHttp],
+  ['durable-writes', durableWrites],
+  ['scan', scan],
+  ['point-reads', pointReads],
+  ['search', search],
+  ['first-sync', firstSync],
+  ['start-up', startUp],
+  ['memory', memory],
+])

@@ -1,0 +1,82 @@
+/**
+ * `npm run bench [-- name ...] [--rounds N] [--profile] [--reference DESCRIPTION]`
+ *
+ * Runs benches one after the other, each in a process of its own, so that none inherits another one's heap and compiled code. Prints a
+ * table and writes bench/results/latest.json. With `--reference` also bench/results/reference.json and the table in docs/benchmarks.md;
+ * DESCRIPTION says in plain words what kind of machine it was. `--profile` leaves CPU profiles in bench/results.
+ */
+import { fork } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { print, printError } from '../bin/terminal.ts'
+import { benchByName } from './benches.ts'
+import { describeMachine, renderMarkdown, renderResults, toResultsText, type BenchResult } from './report.ts'
+
+const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+
+const resultsFolder = pathOf('results/')
+const documentPath = pathOf('../docs/benchmarks.md')
+/** The table stands between these lines of the document. */
+const tableBegin = '<!-- figures: written by npm run bench -->'
+const tableEnd = '<!-- end of figures -->'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    profile: { type: 'boolean', default: false },
+    reference: { type: 'string' },
+  },
+})
+
+function runInProcess(name: string): Promise<BenchResult> {
+  const execArgv = values.profile ? ['--cpu-prof', `--cpu-prof-dir=${resultsFolder}`] : []
+  const child = fork(pathOf('bench-process.ts'), [name, values.rounds], { execArgv })
+  return new Promise((resolve, reject) => {
+    let result: BenchResult | undefined
+    child.once('message', message => (result = message as BenchResult))
+    child.once('error', reject)
+    child.once('exit', code => {
+      if (result !== undefined && code === 0) resolve(result)
+      else reject(new Error(`the bench ${name} failed`))
+    })
+  })
+}
+
+async function writeDocumentTable(results: readonly BenchResult[], description: string): Promise<void> {
+  const text = await readFile(documentPath, 'utf8')
+  const from = text.indexOf(tableBegin)
+  const to = text.indexOf(tableEnd)
+  if (from === -1 || to === -1) throw new Error(`${documentPath} has no place for the figures`)
+  const table = `${tableBegin}\n\nMeasured on ${description}, Node ${process.version}.\n\n${renderMarkdown(results)}\n\n`
+  await writeFile(documentPath, text.slice(0, from) + table + text.slice(to))
+}
+
+async function main(): Promise<number> {
+  const names = positionals.length === 0 ? [...benchByName.keys()] : positionals
+  const unknown = names.filter(name => !benchByName.has(name))
+  if (unknown.length > 0 || !/^[1-9]\d?$/.test(values.rounds)) {
+    printError(unknown.length > 0 ? `no such bench: ${unknown.join(', ')}` : 'the number of rounds is from 1 to 99')
+    printError(`benches: ${[...benchByName.keys()].join(', ')}`)
+    return 2
+  }
+  const results: BenchResult[] = []
+  for (const name of names) results.push(await runInProcess(name))
+  print(renderResults(results))
+
+  const { reference } = values
+  const text = toResultsText({
+    machine: describeMachine(reference ?? 'not described'),
+    rounds: Number(values.rounds),
+    results,
+  })
+  await writeFile(`${resultsFolder}latest.json`, text)
+  if (reference !== undefined) {
+    await writeFile(`${resultsFolder}reference.json`, text)
+    await writeDocumentTable(results, reference)
+  }
+  return 0
+}
+
+process.exitCode = await main()
