@@ -9,6 +9,7 @@ import { isLoopback } from './config-address.ts'
 import type { Config } from './config.ts'
 import { openDataDirectory } from './data-directory.ts'
 import { AgentError } from './errors.ts'
+import { createEventHub } from './event-hub.ts'
 import { startFlushing } from './flusher.ts'
 import type { Gossip } from './gossip.ts'
 import { createHttpServer } from './http/server.ts'
@@ -84,6 +85,7 @@ async function build(
 
   const swarm: { gossip?: Gossip; synchroniser?: Synchroniser; isStarting: boolean } = { isStarting: config.gossipPort !== undefined }
   const metrics = createMetrics()
+  const events = createEventHub()
   const isReachable = !isLoopback(config.httpHost)
   const http = await createHttpServer({
     host: config.httpHost,
@@ -112,6 +114,7 @@ async function build(
         throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
       },
     },
+    events,
     readiness: () => (swarm.isStarting ? ['gossip is starting'] : []),
     log,
     metrics,
@@ -138,6 +141,7 @@ async function build(
       },
       replica,
       digests,
+      events,
     })
     Object.assign(swarm, { gossip, synchroniser, isStarting: false })
     gossipPort = port

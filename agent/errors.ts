@@ -31,6 +31,7 @@ export const ERRORS = {
   HS_NOT_FOUND: entry(404, 'There is no such thing here.'),
   HS_METHOD_NOT_ALLOWED: entry(405, 'The method is not allowed here.'),
   HS_TIMEOUT: entry(408, 'The request took too long to arrive.'),
+  HS_SLOW_CONSUMER: entry(408, 'The client did not take its events in time.'),
   HS_COLLECTION_EXISTS: entry(409, 'The collection exists with other settings.'),
   HS_COLLECTION_LIMIT: entry(409, 'The agent holds as many collections as it may.'),
   HS_PRECONDITION_FAILED: entry(412, 'The record is not in the state that the request asks for.'),

@@ -5,8 +5,10 @@ import type { MemberView } from '../swarm/member.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
 import { formatHostPort } from './config-address.ts'
 import type { Config } from './config.ts'
+import type { EventHub, PeerEvent } from './event-hub.ts'
 import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
 import { listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
+import { viewPeer } from './peer-view.ts'
 import { systemHash } from './ports.ts'
 import { createSynchroniser, type SyncPeer, type Synchroniser } from './synchroniser.ts'
 
@@ -49,6 +51,7 @@ export interface PeeringParts {
   >
   readonly replica: OpenReplica
   readonly digests: DigestView
+  readonly events: Pick<EventHub, 'publish'>
 }
 
 export interface Peering {
@@ -64,8 +67,10 @@ export async function startPeering(
   closers: (() => Promise<void> | void)[],
   parts: PeeringParts,
 ): Promise<Peering> {
-  const { options, replica, digests } = parts
+  const { options, replica, digests, events } = parts
   const { log } = options
+  const tellPeer = (change: PeerEvent['change'], view: MemberView, reason?: string): void =>
+    events.publish({ kind: 'peer', change, peer: viewPeer(view, options.clock), ...(reason === undefined ? {} : { reason }) })
   // Links and digests may come before both sides of the pair stand.
   const swarm: { gossip?: Gossip; synchroniser?: Synchroniser } = {}
   const isNamedPort = port !== 0
@@ -87,11 +92,15 @@ export async function startPeering(
         secured: false,
         on: {
           digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
-          joined: () => {},
+          joined: view => tellPeer('joined', view),
           updated(view, reason) {
+            tellPeer('changed', view, reason)
             if (reason === 'trust') swarm.synchroniser?.digestsChanged(view.nodeId, digests.differing(view))
           },
-          dropped: ({ nodeId }) => swarm.synchroniser?.peerDropped(nodeId),
+          dropped(view, reason) {
+            tellPeer('dropped', view, reason)
+            swarm.synchroniser?.peerDropped(view.nodeId)
+          },
           observeClock: value => replica.observeLogicalClock(value),
           duplicateIdentity: from =>
             log.error(
@@ -140,6 +149,7 @@ export async function startPeering(
     peers: () => gossip.members().map(peerOf),
     differing: peerId => digests.differing(gossip.member(peerId)),
     isOpen: config.swarmOpen || config.swarmName !== 'default',
+    onExchanged: event => events.publish(event),
   })
   closers.push(
     () => listener.close(),

@@ -8,6 +8,8 @@ import { formatNodeId } from '../swarm/identity.ts'
 import { PROTOCOL_VERSION, type Hello } from '../sync/messages.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
 import { runSession, type CollectionProgress, type SessionResult } from '../sync/session.ts'
+import { SYSTEM_COLLECTION } from '../sync/settings.ts'
+import type { SyncEvent } from './event-hub.ts'
 import { dialPeer, type PeerLink } from './peer-link.ts'
 import { createSyncLedger } from './sync-ledger.ts'
 import type { SyncRow } from './sync-state.ts'
@@ -50,6 +52,8 @@ export interface SynchroniserOptions {
   readonly differing: (nodeId: string) => readonly string[]
   /** Anybody of the same swarm name may sync: HS_SWARM_OPEN, or a swarm name that is not the default. */
   readonly isOpen: boolean
+  /** A user's collection has been exchanged with a peer. */
+  readonly onExchanged: (event: SyncEvent) => void
 }
 
 export interface SyncTotals {
@@ -182,6 +186,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     const nodeId = nodeIdOf(progress.peer)
     ledger.record(nodeId, progress)
     if (progress.state !== 'done') return
+    if (progress.name !== SYSTEM_COLLECTION) options.onExchanged(toSyncEvent(nodeId, progress))
     totals.malformed += progress.malformed
     if (progress.isRepaired) totals.repairs += 1
     if (progress.isForked) {
@@ -292,4 +297,18 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
 function nodeIdOf(hello: Hello): string {
   const bytes = Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(hello.nodeId.slice(2 * i, 2 * i + 2), 16))
   return formatNodeId(bytes)
+}
+
+function toSyncEvent(peer: string, progress: CollectionProgress): SyncEvent {
+  const { name, isInSync, itemsSent, itemsReceived, bytesSent, bytesReceived } = progress
+  return {
+    kind: 'sync',
+    peer,
+    collection: name,
+    inSync: isInSync,
+    entriesSent: itemsSent,
+    entriesReceived: itemsReceived,
+    bytesSent,
+    bytesReceived,
+  }
 }

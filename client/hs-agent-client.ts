@@ -1,5 +1,5 @@
 // Made by `npm run client` from /api/openapi.json: do not edit. A test fails when it is out of date.
-import { createTransport, segment, toNdjson, type CallOptions, type ClientOptions } from './transport.ts'
+import { createTransport, segment, toNdjson, type CallOptions, type ClientOptions, type ServerEvent } from './transport.ts'
 
 export interface ClusterStatus {
   readonly node_id: string
@@ -198,6 +198,45 @@ export interface RecordInput {
   readonly vector?: readonly number[]
 }
 
+/** A put has what a GET gives, a conflict the version that was dropped, a delete the key alone. */
+export interface Change {
+  readonly cursor: string
+  readonly kind: 'put' | 'delete' | 'conflict'
+  readonly collection: string
+  readonly key: string
+  /** Any JSON, up to 1 MiB. */
+  readonly payload?: unknown
+  /** Raw bytes instead of a payload, up to 1 MiB. */
+  readonly data?: string
+  /** Media type of `data`. */
+  readonly content_type?: string
+  /** Stored as float32. */
+  readonly vector?: readonly number[]
+  readonly version?: Version
+  readonly conflicts?: readonly {
+    /** Any JSON, up to 1 MiB. */
+    readonly payload?: unknown
+    /** Raw bytes instead of a payload, up to 1 MiB. */
+    readonly data?: string
+    /** Media type of `data`. */
+    readonly content_type?: string
+    /** Stored as float32. */
+    readonly vector?: readonly number[]
+    readonly version: Version
+  }[]
+  readonly etag?: string
+}
+
+export interface Changes {
+  readonly changes: readonly Change[]
+  /** The cursor to go on from. */
+  readonly next: string
+  /** There is more behind `next` already. */
+  readonly more: boolean
+  /** The cursor was not one of this store: these changes are from the beginning. */
+  readonly reset: boolean
+}
+
 export interface HsAgentClient {
   /** This node. `GET /api/cluster/status` */
   getStatus(options?: CallOptions): Promise<ClusterStatus>
@@ -286,6 +325,23 @@ export interface HsAgentClient {
     args: { readonly name: string; readonly key: string; readonly ifMatch?: string | undefined; readonly ifNoneMatch?: string | undefined },
     options?: CallOptions,
   ): Promise<void>
+
+  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync and role have none. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
+  streamEvents(
+    args?: { readonly collection?: string | undefined; readonly since?: string | undefined; readonly lastEventId?: string | undefined },
+    options?: CallOptions,
+  ): AsyncGenerator<ServerEvent>
+
+  /** Lists changes of records behind a cursor, or waits for one. Empty changes with `more` mean that only other collections changed so far: go on from `next`. `GET /api/changes` */
+  listChanges(
+    args?: {
+      readonly collection?: string | undefined
+      readonly since?: string | undefined
+      readonly limit?: string | number | undefined
+      readonly waitMs?: string | number | undefined
+    },
+    options?: CallOptions,
+  ): Promise<Changes>
 
   /** Finds the nearest neighbours of a vector, exactly. Nearest first, equal distances in the order of their keys. `distance` is 1 - cos with the metric cosine, the Euclidean one with l2, and -dot with dot. Records without a vector are not found, nor those whose vector has another dimension. `POST /api/collections/{name}/search` */
   searchRecords(
@@ -441,6 +497,27 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         },
         options,
       ) as Promise<void>,
+    streamEvents: (args, options) =>
+      transport.events(
+        {
+          method: 'GET',
+          path: `/api/events`,
+          query: { collection: args?.collection, since: args?.since },
+          headers: { 'last-event-id': args?.lastEventId },
+          accept: 'text/event-stream',
+        },
+        options,
+      ),
+    listChanges: (args, options) =>
+      transport.call(
+        {
+          method: 'GET',
+          path: `/api/changes`,
+          query: { collection: args?.collection, since: args?.since, limit: args?.limit, wait_ms: args?.waitMs },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<Changes>,
     searchRecords: (args, options) =>
       transport.call(
         {

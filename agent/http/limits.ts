@@ -15,6 +15,8 @@ export const DEFAULT_LIMITS = {
   bodiesBytesMax: 64 * MIB,
   /** Streamed bulk writes and exports at once. Beyond: 503 with Retry-After. */
   streamsMax: 32,
+  /** Event streams and long polls at once. Beyond: 503 with Retry-After. */
+  eventStreamsMax: 128,
   /** Searches at once, waiting ones included. Beyond: 503 with Retry-After. */
   searchesMax: 32,
   /** Connections at once. Beyond: closed without an answer. */
@@ -42,6 +44,21 @@ export const DEFAULT_LIMITS = {
   searchBytesMax: 8 * MIB,
   /** How long the vectors that a search has loaded are kept in memory after the last one. */
   searchIdleMs: 300_000,
+
+  /** Changes that one answer of /api/changes looks at for those of a collection. Beyond: it answers with what it found, and `more`. */
+  changesScannedMax: 10_000,
+  /** Longest wait of a long poll. Beyond: 400. */
+  changesWaitMsMax: 60_000,
+  /** Peer, sync and role events that wait for one consumer. Beyond: its stream ends with HS_SLOW_CONSUMER. */
+  eventsQueuedMax: 256,
+  /** Longest silence of an event stream: then a comment is sent. */
+  eventsKeepAliveMs: 15_000,
+  /** Longest time in which a consumer of events takes not one byte of what waits for it. Beyond: its stream ends with HS_SLOW_CONSUMER. */
+  eventsStallMs: 30_000,
+  /** Least time between two reads of a stream that has seen everything: changes of that time go out together. */
+  eventsGapMs: 20,
+  /** What clients of an event stream are told to wait before they come back. */
+  eventsRetryMs: 1000,
 
   /** Headers must arrive within this time. Beyond: 408. */
   headersMs: 10_000,

@@ -1,6 +1,7 @@
 /** What the HTTP API needs of the rest of the agent. */
 import type { Logger } from 'pino'
 import type { Replica } from '../../sync/replica.ts'
+import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
 import type { SyncRow } from '../sync-state.ts'
 import type { HttpLimits } from './limits.ts'
@@ -69,6 +70,7 @@ export interface HttpOptions {
     /** Starts a session with every reachable peer, and says with how many. May throw an `AgentError`. */
     start(): number
   }
+  readonly events: Pick<EventHub, 'subscribe'>
   /** Why the agent is not ready; empty when it is. */
   readonly readiness: () => readonly string[]
   readonly log: Logger

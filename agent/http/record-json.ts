@@ -1,5 +1,5 @@
 /** Records as clients get them. Stored payload bytes go into the JSON text as they are: never parsed, never made again. */
-import type { RecordView, VersionView } from '../../sync/replica.ts'
+import type { Change, RecordView, VersionView } from '../../sync/replica.ts'
 
 export interface VersionJson {
   readonly origin: string
@@ -18,6 +18,8 @@ export function toVersionJson({ origin, counter, timeMs, tick, trustedTime }: Ve
 export interface JsonWriter {
   text(text: string): void
   record(record: RecordView): void
+  /** One change of the feed, on one line. `cursor` is its place there. */
+  change(cursor: string, change: Change): void
   /** Bytes of records so far, roughly: payloads are exact, the rest counts one byte a character. */
   readonly length: number
   finish(): Buffer
@@ -52,19 +54,34 @@ export function createJsonWriter(): JsonWriter {
     text(`"version":${JSON.stringify(toVersionJson(version))}`)
   }
 
+  /** The members of a record, without the braces. */
+  const members = (record: RecordView): void => {
+    text(`"key":${JSON.stringify(record.key)},`)
+    content(record)
+    if (record.conflicts !== undefined && record.conflicts.length > 0) {
+      text(',"conflicts":[')
+      for (const [i, conflict] of record.conflicts.entries()) {
+        text(i === 0 ? '{' : ',{')
+        content(conflict)
+        text('}')
+      }
+      text(']')
+    }
+  }
+
   return {
     text,
     record(record) {
-      text(`{"key":${JSON.stringify(record.key)},`)
-      content(record)
-      if (record.conflicts !== undefined && record.conflicts.length > 0) {
-        text(',"conflicts":[')
-        for (const [i, conflict] of record.conflicts.entries()) {
-          text(i === 0 ? '{' : ',{')
-          content(conflict)
-          text('}')
-        }
-        text(']')
+      text('{')
+      members(record)
+      text('}')
+    },
+    change(cursor, { kind, collection, key, record }) {
+      text(`{"cursor":"${cursor}","kind":"${kind}","collection":"${collection}",`)
+      if (record === undefined) text(`"key":${JSON.stringify(key)}`)
+      else {
+        members(record)
+        text(`,"etag":"${record.etag}"`)
       }
       text('}')
     },

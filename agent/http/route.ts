@@ -4,6 +4,7 @@ import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, Raw
 import type { CollectionView } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
 import type { BodyReader } from './body.ts'
+import type { ChangeFeed } from './change-feed.ts'
 import type { HttpLimits } from './limits.ts'
 import { checkName } from './path-key.ts'
 import type { HttpOptions } from './port.ts'
@@ -21,6 +22,11 @@ export interface RouteContext extends HttpOptions {
   readonly bodies: BodyReader
   /** Admits a bulk write or an export; returns what ends its stay. Throws HS_BUSY. */
   readonly enterStream: () => () => void
+  readonly feed: ChangeFeed
+  /** Admits an event stream or a long poll, as above. */
+  readonly enterEvents: () => () => void
+  /** Aborts when the server begins to close: what waits for something ends then. */
+  readonly closing: AbortSignal
 }
 
 /** Counts those inside; refuses more than `max` of `what`. The function that it returns may be called twice. */

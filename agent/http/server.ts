@@ -11,10 +11,12 @@ import { createAccess, type Access } from './access.ts'
 import { createAllowedMethods } from './allowed-methods.ts'
 import { createBodyReader, JSON_TYPE, NDJSON_TYPE } from './body.ts'
 import { addBulkRoutes } from './bulk-routes.ts'
+import { createChangeFeed } from './change-feed.ts'
 import { answerClientError } from './client-error.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
 import { addCollectionRoutes } from './collection-routes.ts'
 import { completeSchema, describeApi } from './description.ts'
+import { addEventRoutes } from './event-routes.ts'
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts'
 import { addListingRoutes } from './listing-routes.ts'
 import { addOperationRoutes, collectSamples } from './operation-routes.ts'
@@ -32,14 +34,17 @@ const HEADERS_CHECK_INTERVAL_MS = 1000
 /** Starts the server. Throws HS_BIND_FAILED when its port stays taken. */
 export async function createHttpServer(options: HttpOptions): Promise<HttpServer> {
   const limits: HttpLimits = { ...DEFAULT_LIMITS, ...options.limits }
+  const closing = new AbortController()
   const context: RouteContext = {
     ...options,
     limits,
     bodies: createBodyReader(limits),
     enterStream: createGate(limits.streamsMax, 'bulk writes and exports'),
+    feed: createChangeFeed(options.replica),
+    enterEvents: createGate(limits.eventStreamsMax, 'event streams and long polls'),
+    closing: closing.signal,
   }
-  const closing = { isClosing: false }
-  const app = await createApp(context, closing)
+  const app = await createApp(context)
   await listen(app, options, limits.bindRetryMs)
 
   const address = app.server.address()
@@ -48,7 +53,7 @@ export async function createHttpServer(options: HttpOptions): Promise<HttpServer
     url: `http://${urlHost(options.host)}:${port}`,
     port,
     async close() {
-      closing.isClosing = true
+      closing.abort()
       const cut = setTimeout(() => app.server.closeAllConnections(), limits.closeMs)
       await app.close()
       clearTimeout(cut)
@@ -57,8 +62,8 @@ export async function createHttpServer(options: HttpOptions): Promise<HttpServer
 }
 
 /** The server with all of its routes, not listening yet. */
-async function createApp(context: RouteContext, closing: { readonly isClosing: boolean }): Promise<App> {
-  const { limits, log, metrics } = context
+async function createApp(context: RouteContext): Promise<App> {
+  const { limits, log, metrics, closing } = context
   const access = createAccess(context.tokens)
   const fail = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const known = toAgentError(error)
@@ -108,7 +113,7 @@ async function createApp(context: RouteContext, closing: { readonly isClosing: b
 
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
-    if (closing.isClosing) throw new AgentError('HS_SHUTTING_DOWN', 'try again when the agent is back')
+    if (closing.aborted) throw new AgentError('HS_SHUTTING_DOWN', 'try again when the agent is back')
     access.check(request.raw, request.routeOptions.url)
     const query = request.url.slice(pathOf(request.url).length)
     if (decodePercent(query) === undefined)
@@ -118,7 +123,7 @@ async function createApp(context: RouteContext, closing: { readonly isClosing: b
     metrics.observeRequest({ method: methodOf(request), route: routeOf(request), status: reply.statusCode, durationMs: reply.elapsedTime })
     linger(request, limits.lingerMs)
     // What was busy when the server began to close would otherwise be kept alive.
-    if (closing.isClosing) setImmediate(() => app.server.closeIdleConnections())
+    if (closing.aborted) setImmediate(() => app.server.closeIdleConnections())
   })
 
   const allowed = createAllowedMethods()
@@ -133,6 +138,7 @@ async function createApp(context: RouteContext, closing: { readonly isClosing: b
   addListingRoutes(app, context)
   addBulkRoutes(app, context)
   addRecordRoutes(app, context)
+  addEventRoutes(app, context)
   addSearchRoutes(app, context)
   addOperationRoutes(app, context)
   allowed.close(app)

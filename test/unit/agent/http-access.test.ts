@@ -37,7 +37,7 @@ describe('with tokens', () => {
   test('the routes that the walk covers are those that the code registers', async () => {
     const fixture = await startHttp({ tokens: [] })
     const walked = new Set((await allRoutes(fixture, {})).map(({ path }) => path))
-    const files = ['cluster', 'collection', 'record', 'listing', 'bulk', 'search', 'operation']
+    const files = ['cluster', 'collection', 'record', 'listing', 'bulk', 'event', 'search', 'operation']
     const sources = files.map(name => readFileSync(new URL(`../../../agent/http/${name}-routes.ts`, import.meta.url), 'utf8')).join('\n')
     const registered = [...sources.matchAll(/'(\/[a-z.:/*]*)'/g)].map(match => (match[1] ?? '').replace(':name', 'c').replace('*', 'k'))
     expect(registered.length).toBeGreaterThan(10)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
+import { createEventHub, type EventHub } from '../../../agent/event-hub.ts'
 import type { HttpLimits } from '../../../agent/http/limits.ts'
 import type { HttpOptions, PeerView } from '../../../agent/http/port.ts'
 import { createHttpServer } from '../../../agent/http/server.ts'
@@ -19,6 +20,7 @@ export interface HttpFixture {
   readonly port: number
   readonly replica: OpenReplica
   readonly store: MemoryStore
+  readonly events: EventHub
   /** What the server logged, as JSON objects. */
   readonly logged: Record<string, unknown>[]
   readonly close: () => Promise<void>
@@ -49,6 +51,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
   })
   const logged: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: line => void logged.push(JSON.parse(line) as Record<string, unknown>) })
+  const events = createEventHub()
   const server = await createHttpServer({
     host: '127.0.0.1',
     port: options.port ?? 0,
@@ -67,13 +70,14 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
     }),
     peers: () => ({ gossipEnabled: options.peers !== undefined, peers: options.peers ?? [] }),
     sync: { rows: () => options.rows ?? [], start: () => options.peers?.length ?? 0 },
+    events,
     readiness: () => options.reasons ?? [],
     log,
     metrics: options.metrics ?? createMetrics(),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
   onTestFinished(() => server.close())
-  return { url: server.url, port: server.port, replica, store, logged, close: () => server.close() }
+  return { url: server.url, port: server.port, replica, store, events, logged, close: () => server.close() }
 }
 
 export interface Answer {

@@ -124,6 +124,7 @@ describe('shapes', () => {
     const { paths } = (await request(`${url}/api/openapi.json`)).json as { paths: Record<string, Record<string, { responses: object }>> }
     expect(Object.keys(paths).sort()).toEqual(
       [
+        '/api/changes',
         '/api/cluster/status',
         '/api/collections',
         '/api/collections/{name}',
@@ -131,6 +132,7 @@ describe('shapes', () => {
         '/api/collections/{name}/records',
         '/api/collections/{name}/records/{key}',
         '/api/collections/{name}/search',
+        '/api/events',
         '/api/openapi.json',
         '/api/swarm/peers',
         '/api/sync',
