@@ -18,6 +18,10 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>
   /** Text is JSON; chunks are sent as they come, with backpressure. */
   readonly body?: string | AsyncIterable<Uint8Array>
+  /** Longest silence on the connection, in milliseconds. */
+  readonly silenceMs?: number
+  /** Ends the call, or the reading of its answer. */
+  readonly signal?: AbortSignal
 }
 
 export interface Answer {
@@ -28,6 +32,7 @@ export interface Answer {
 }
 
 export const ndjsonType = 'application/x-ndjson'
+export const eventsType = 'text/event-stream'
 
 type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
@@ -35,11 +40,11 @@ export interface ApiClient {
   /** Sends a call and reads the whole answer. */
   send(method: Method, path: string, call?: Call): Promise<Answer>
   /** Gets an answer that is one JSON object. */
-  getObject(path: string): Promise<Readonly<Record<string, unknown>>>
+  getObject(path: string, call?: Call): Promise<Readonly<Record<string, unknown>>>
   /** Gets an answer that is a list of JSON objects. */
-  getList(path: string): Promise<readonly Readonly<Record<string, unknown>>[]>
-  /** Sends a call whose answer is NDJSON, to be read as it comes. Reading throws HS_AGENT_UNREACHABLE when it breaks off. */
-  stream(method: Method, path: string, call?: Call): Promise<AsyncIterable<Uint8Array>>
+  getList(path: string, call?: Call): Promise<readonly Readonly<Record<string, unknown>>[]>
+  /** Sends a call whose answer is NDJSON (or `type`), to be read as it comes. Reading throws HS_AGENT_UNREACHABLE when it breaks off. */
+  stream(method: Method, path: string, call?: Call, type?: string): Promise<AsyncIterable<Uint8Array>>
 }
 
 /** What the agent answered instead of what was asked for (RFC 9457). */
@@ -55,6 +60,10 @@ export class ApiProblem extends Error {
     this.problem = problem
   }
 }
+
+/** Whether trying again may help: nobody answers, or the agent is busy, starting or stopping. */
+export const mayPass = (error: unknown): boolean =>
+  error instanceof ApiProblem ? error.status === 503 : error instanceof AgentError && error.code === 'HS_AGENT_UNREACHABLE'
 
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -76,9 +85,14 @@ export function createApiClient({ url, token }: { readonly url: string; readonly
     new AgentError('HS_AGENT_UNREACHABLE', `${url}: ${detail}`, { cause })
   const noAgent = (): AgentError => unreachable('what answers there is not an hs-agent')
 
-  const open = async (method: Method, path: string, { headers = {}, body }: Call): Promise<IncomingMessage> => {
+  const open = async (
+    method: Method,
+    path: string,
+    { headers = {}, body, silenceMs = silenceMsMax, signal }: Call,
+  ): Promise<IncomingMessage> => {
     const request = (url.startsWith('https:') ? requestHttps : requestHttp)(`${url}${path}`, {
       method,
+      ...(signal !== undefined && { signal }),
       headers: {
         accept: 'application/json',
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
@@ -86,7 +100,7 @@ export function createApiClient({ url, token }: { readonly url: string; readonly
         ...headers,
       },
     })
-    request.setTimeout(silenceMsMax, () => request.destroy(new Error(`no answer for ${silenceMsMax / 1000} s`)))
+    request.setTimeout(silenceMs, () => request.destroy(new Error(`no answer for ${silenceMs / 1000} s`)))
     try {
       const response = await exchange(request, body)
       if (isSuccess(response)) return response
@@ -133,19 +147,19 @@ export function createApiClient({ url, token }: { readonly url: string; readonly
 
   return {
     send,
-    async getObject(path) {
-      const { body } = await send('GET', path)
+    async getObject(path, call) {
+      const { body } = await send('GET', path, call)
       if (!isObject(body)) throw noAgent()
       return body
     },
-    async getList(path) {
-      const { body } = await send('GET', path)
+    async getList(path, call) {
+      const { body } = await send('GET', path, call)
       if (!Array.isArray(body) || !body.every(isObject)) throw noAgent()
       return body
     },
-    async stream(method, path, call = {}) {
-      const response = await open(method, path, { ...call, headers: { ...call.headers, accept: ndjsonType } })
-      if (!(response.headers['content-type'] ?? '').startsWith(ndjsonType)) throw noAgent()
+    async stream(method, path, call = {}, type = ndjsonType) {
+      const response = await open(method, path, { ...call, headers: { ...call.headers, accept: type } })
+      if (!(response.headers['content-type'] ?? '').startsWith(type)) throw noAgent()
       return readChunks(response)
     },
   }

@@ -9,7 +9,7 @@ export const commonOptions = {
   json: { type: 'boolean', doc: 'Print JSON, for programs' },
   url: { type: 'string', value: 'URL', doc: 'The agent to talk to, instead of HS_URL' },
   token: { type: 'string', value: 'TOKEN', doc: 'The token to send, instead of HS_API_TOKEN (which others on this machine cannot see)' },
-  'env-file': { type: 'string', value: 'FILE', doc: 'Read settings from a file, before .env' },
+  'env-file': { type: 'string', value: 'FILE', doc: 'Read settings from a file, before .env', choices: 'files' },
   help: { type: 'boolean', doc: 'Print help, with examples' },
 } as const satisfies Record<string, Option>
 
@@ -47,6 +47,9 @@ export interface ParsedArguments {
   readonly args: Readonly<Record<string, string>>
   readonly options: Readonly<Record<string, string | boolean>>
 }
+
+/** The bare name of a positional argument that may be left out: `file` for `[file]`. */
+export const bareName = (positional: string): string => positional.replace(/^\[(.*)\]$/, '$1')
 
 /** How a command's positional arguments look in help: `COLLECTION KEY [JSON]`. */
 export const formatPositionals = (command: Command): string => (command.positionals ?? []).join(' ').toUpperCase()
@@ -92,7 +95,7 @@ function readPositionals(command: string, { positionals = [] }: Command, given: 
   const args: Record<string, string> = {}
   for (const [index, positional] of positionals.entries()) {
     const value = given[index]
-    const name = positional.replace(/^\[(.*)\]$/, '$1')
+    const name = bareName(positional)
     if (value === undefined && name === positional) throw createUsageError(`${command} needs ${name.toUpperCase()}`)
     if (value === '') throw createUsageError(`${command}: ${name.toUpperCase()} is empty`)
     if (value !== undefined) args[name] = value

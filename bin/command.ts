@@ -7,7 +7,12 @@ export interface Option {
   /** What the value is called in help, such as `N`; for options of type string. */
   readonly value?: string
   readonly doc: string
+  /** What the value may be, for completion. */
+  readonly choices?: Choices
 }
+
+/** Words that a shell offers: these, or names of collections, names of commands, files. */
+export type Choices = readonly string[] | 'collections' | 'commands' | 'files'
 
 export type Options = Readonly<Record<string, Option>>
 
@@ -34,6 +39,8 @@ export interface Invocation<Names extends readonly string[] = readonly [], Given
   readonly config: () => Promise<Config>
   /** A client of the agent that the settings name; throws HS_CONFIG_INVALID. */
   readonly connect: () => Promise<ApiClient>
+  /** All commands, for those that tell of them. */
+  readonly commands: Readonly<Record<string, Command>>
 }
 
 export interface LoadedSettings {
@@ -48,6 +55,8 @@ interface Definition<Names extends readonly string[], Given extends Options> {
   readonly details?: string
   /** Names of the positional arguments in their order; `[name]` may be left out. */
   readonly positionals?: Names
+  /** What a positional argument may be, by its bare name; a `collection` and a `file` need no saying. */
+  readonly choices?: Readonly<Record<string, Choices>>
   readonly options?: Given
   /** Command lines that work as printed. */
   readonly examples: readonly string[]
@@ -59,6 +68,7 @@ export interface Command {
   readonly summary: string
   readonly details?: string
   readonly positionals?: readonly string[]
+  readonly choices?: Readonly<Record<string, Choices>>
   readonly options?: Options
   readonly examples: readonly string[]
   readonly run: (invocation: Invocation<readonly string[], Options>) => Promise<number | void>

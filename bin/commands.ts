@@ -1,5 +1,6 @@
 /** All commands, in the order of the help. */
 import { collections } from './commands/collections.ts'
+import { completion } from './commands/completion.ts'
 import { config } from './commands/config.ts'
 import { del } from './commands/delete.ts'
 import { exportRecords } from './commands/export.ts'
@@ -9,9 +10,11 @@ import { list } from './commands/list.ts'
 import { peers } from './commands/peers.ts'
 import { put } from './commands/put.ts'
 import { run } from './commands/run.ts'
+import { search } from './commands/search.ts'
 import { status } from './commands/status.ts'
 import { sync } from './commands/sync.ts'
 import { showVersion } from './commands/version.ts'
+import { watch } from './commands/watch.ts'
 import { defineCommand } from './command.ts'
 import type { Command } from './command.ts'
 
@@ -19,6 +22,7 @@ import type { Command } from './command.ts'
 const help = defineCommand({
   summary: 'Prints help, about one command when it is named',
   positionals: ['[command]'],
+  choices: { command: 'commands' },
   examples: ['hs-agent help import'],
   run: async () => {},
 })
@@ -34,8 +38,11 @@ export const commands: Readonly<Record<string, Command>> = {
   list,
   import: importRecords,
   export: exportRecords,
+  search,
+  watch,
   sync,
   config,
+  completion,
   version: showVersion,
   help,
 }

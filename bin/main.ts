@@ -87,6 +87,7 @@ function createInvocation(
     json: options['json'] === true,
     settings,
     config,
+    commands,
     connect: async () => {
       const { url, apiTokens } = await config()
       return createApiClient({ url, token: apiTokens[0] })

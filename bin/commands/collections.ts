@@ -21,6 +21,8 @@ const columns: readonly Column<Readonly<Record<string, unknown>>>[] = [
 /** A dimension is at most what fits a vector. */
 const dimensionMax = 65_536
 
+const actions: readonly string[] = ['list', 'create', 'set', 'delete']
+
 async function list(api: ApiClient, json: boolean): Promise<void> {
   const collections = await api.getList('/api/collections')
   if (json) return printJson(collections)
@@ -29,28 +31,38 @@ async function list(api: ApiClient, json: boolean): Promise<void> {
 }
 
 export const collections = defineCommand({
-  summary: 'Lists collections; creates or deletes one',
-  details: 'ACTION is `list` (when left out), `create NAME` or `delete NAME`. A deletion holds on every replica.',
+  summary: 'Lists collections; creates one, sets what nobody has set yet, or deletes one',
+  details:
+    'ACTION is `list` (when left out), `create NAME`, `set NAME` or `delete NAME`. Settings that somebody has set stay as they are: vectors ' +
+    'and versions are stored by them. A deletion holds on every replica.',
   positionals: ['[action]', '[name]'],
+  choices: { action: actions, name: 'collections' },
   options: {
-    dimension: { type: 'string', value: 'N', doc: 'create: length of the vectors; otherwise the first vector sets it' },
-    metric: { type: 'string', value: 'METRIC', doc: 'create: cosine (default), l2 or dot' },
-    conflict: { type: 'string', value: 'POLICY', doc: 'create: what happens to concurrent writes: lww (default), siblings or append' },
+    dimension: { type: 'string', value: 'N', doc: 'Length of the vectors; otherwise the first vector sets it' },
+    metric: { type: 'string', value: 'METRIC', doc: 'cosine (default), l2 or dot', choices: ['cosine', 'l2', 'dot'] },
+    conflict: {
+      type: 'string',
+      value: 'POLICY',
+      doc: 'What happens to concurrent writes: lww (default), siblings or append',
+      choices: ['lww', 'siblings', 'append'],
+    },
   },
   examples: [
     'hs-agent collections',
     'hs-agent collections create vision --dimension 512 --metric cosine',
+    'hs-agent collections set imu --conflict append',
     'hs-agent collections delete vision',
   ],
   run: async ({ args, options, json, connect }) => {
     const { action = 'list', name } = args
     const { metric, conflict } = options
-    if (!['list', 'create', 'delete'].includes(action))
-      throw createUsageError(`collections has no action ${JSON.stringify(action)}: list, create, delete`)
+    if (!actions.includes(action)) throw createUsageError(`collections has no action ${JSON.stringify(action)}: ${actions.join(', ')}`)
     if (action === 'list' && name !== undefined) throw createUsageError('collections list takes no NAME')
-    if (action !== 'create' && [options.dimension, metric, conflict].some(given => given !== undefined)) {
-      throw createUsageError('--dimension, --metric and --conflict go with collections create')
+    const hasSettings = [options.dimension, metric, conflict].some(given => given !== undefined)
+    if (hasSettings && action !== 'create' && action !== 'set') {
+      throw createUsageError('--dimension, --metric and --conflict go with collections create and set')
     }
+    if (action === 'set' && !hasSettings) throw createUsageError('collections set needs --dimension, --metric or --conflict')
     if (action === 'list') return list(await connect(), json)
     if (name === undefined) throw createUsageError(`collections ${action} needs NAME`)
     if (action === 'delete') {
@@ -58,7 +70,12 @@ export const collections = defineCommand({
       return json ? printJson({ name }) : print(`deleted ${name}`)
     }
     const dimension = parseWholeNumber('dimension', options.dimension, 1, dimensionMax)
-    const answer = await (await connect()).send('POST', '/api/collections', { body: JSON.stringify({ name, dimension, metric, conflict }) })
-    return json ? printJson(answer.body) : print(answer.status === 201 ? `created ${name}` : `${name} exists with these settings`)
+    const api = await connect()
+    // Setting is creating what is there already: the agent takes what was not set, and refuses what was set otherwise.
+    if (action === 'set') await api.getObject(collectionPath(name))
+    const { status, body } = await api.send('POST', '/api/collections', { body: JSON.stringify({ name, dimension, metric, conflict }) })
+    return json
+      ? printJson(body)
+      : print(status === 201 ? `created ${name}` : `${name} ${action === 'set' ? 'has' : 'exists with'} these settings`)
   },
 })

@@ -1,25 +1,17 @@
 import { collectionPath, formatQuery, isObject } from '../api-client.ts'
 import { parseWholeNumber } from '../arguments.ts'
 import { defineCommand } from '../command.ts'
+import { formatContent } from '../content.ts'
 import { rangeOptions } from '../range.ts'
 import { renderTable } from '../table.ts'
 import { paint, print, printError, printJson, terminalWidth } from '../terminal.ts'
-import { formatText, formatTime, missing } from '../words.ts'
+import { formatText, formatTime } from '../words.ts'
 import type { Column } from '../table.ts'
 
 type Entry = Readonly<Record<string, unknown>>
 
 /** The agent lists no more at once. */
 const limitMax = 1000
-/** Of a payload in the table, in characters. */
-const contentShownMax = 200
-
-function formatContent({ payload, data, content_type: contentType, vector }: Entry): string {
-  if (typeof data === 'string') return `${formatText(contentType)}, ${Buffer.byteLength(data, 'base64')} bytes`
-  if (payload !== undefined) return JSON.stringify(payload).slice(0, contentShownMax)
-  return Array.isArray(vector) ? `vector of ${vector.length}` : missing
-}
-
 const columns: readonly Column<Entry>[] = [
   { title: 'KEY', cell: entry => formatText(entry['key']) },
   { title: 'WRITTEN', cell: entry => formatTime(isObject(entry['version']) ? entry['version']['time'] : undefined) },

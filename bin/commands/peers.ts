@@ -1,8 +1,10 @@
 import { isObject } from '../api-client.ts'
 import { defineCommand } from '../command.ts'
+import { showLive, watchOption } from '../live.ts'
 import { renderTable } from '../table.ts'
 import { paint, print, printJson, terminalWidth } from '../terminal.ts'
 import { formatCount, formatDuration, formatText, missing, shorten } from '../words.ts'
+import type { Call } from '../api-client.ts'
 import type { Cell, Column } from '../table.ts'
 
 type Peer = Readonly<Record<string, unknown>>
@@ -34,16 +36,30 @@ const columns: readonly Column<Peer>[] = [
   { title: 'IN SYNC', cell: inSyncCell },
 ]
 
+type Answer = Readonly<Record<string, unknown>>
+
+const peersOf = (answer: Answer): readonly Peer[] => (Array.isArray(answer['peers']) ? answer['peers'].filter(isObject) : [])
+
+function render(answer: Answer): string {
+  const peers = peersOf(answer)
+  if (answer['gossip_enabled'] === false) return 'Gossip is off: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS to find peers.'
+  return peers.length === 0 ? 'No peers yet.' : renderTable(peers, columns, { paint, widthMax: terminalWidth() })
+}
+
+/** Without what changes with every packet. */
+const essence = (answer: Answer): unknown =>
+  peersOf(answer).map(({ last_seen_secs: _secs, last_seen_ago_ms: _ago, rtt_ms: _rtt, clock_skew_ms: _skew, ...rest }) => rest)
+
 export const peers = defineCommand({
   summary: 'Lists the peers that the agent knows, and whether their data is the same',
   details: 'SEEN is how long ago the agent last heard of a peer; IN SYNC how many of its collections have equal digests.',
-  examples: ['hs-agent peers'],
-  run: async ({ json, connect }) => {
-    const answer = await (await connect()).getObject('/api/swarm/peers')
-    if (json) return printJson(answer)
-    const peers = Array.isArray(answer['peers']) ? answer['peers'].filter(isObject) : []
-    if (answer['gossip_enabled'] === false) return print('Gossip is off: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS to find peers.')
-    if (peers.length === 0) return print('No peers yet.')
-    return print(renderTable(peers, columns, { paint, widthMax: terminalWidth() }))
+  options: { watch: watchOption },
+  examples: ['hs-agent peers', 'hs-agent peers --watch'],
+  run: async ({ options, json, connect }) => {
+    const api = await connect()
+    const read = (call?: Call): Promise<Answer> => api.getObject('/api/swarm/peers', call)
+    if (options.watch === true) return showLive({ read, render, essence }, json)
+    const answer = await read()
+    return json ? printJson(answer) : print(render(answer))
   },
 })

@@ -5,6 +5,7 @@ import { AgentError } from '../../agent/errors.ts'
 import { readBounded } from '../bounded-input.ts'
 import { print, printable, printJson } from '../terminal.ts'
 import { conditionHeaders } from '../conditions.ts'
+import { parseVector } from '../vector.ts'
 
 /** The agent takes no more in one record. */
 const dataBytesMax = 1024 * 1024
@@ -29,19 +30,18 @@ async function readPayload(argument: string): Promise<string> {
   throw createUsageError(`the payload is not JSON: ${fault}; a text needs quotes of its own: '"text"'`)
 }
 
-function parseVector(text: string): readonly number[] {
-  const numbers = text.split(',').map(item => (item.trim() === '' ? Number.NaN : Number(item)))
-  if (!numbers.every(Number.isFinite)) throw createUsageError('--vector must be numbers, comma separated, such as 0.1,-2,3e-4')
-  return numbers
-}
-
 export const put = defineCommand({
   summary: 'Writes one record',
   details: 'JSON is any JSON value, or - to read it from standard input. The collection is made if there is none of that name.',
   positionals: ['collection', 'key', '[json]'],
   options: {
     vector: { type: 'string', value: '1,2,3', doc: 'A vector beside the payload' },
-    data: { type: 'string', value: 'FILE', doc: 'Bytes of a file (- is standard input) instead of JSON; needs --content-type' },
+    data: {
+      type: 'string',
+      value: 'FILE',
+      doc: 'Bytes of a file (- is standard input) instead of JSON; needs --content-type',
+      choices: 'files',
+    },
     'content-type': { type: 'string', value: 'TYPE', doc: 'Media type of --data, such as image/jpeg' },
     'if-match': { type: 'string', value: 'ETAG', doc: 'Write only over the version with this ETag, origin:counter' },
     'if-absent': { type: 'boolean', doc: 'Write only when there is no such record' },
@@ -60,7 +60,7 @@ export const put = defineCommand({
     }
     const headers = conditionHeaders(options['if-match'], options['if-absent'])
     const members: string[] = []
-    if (options.vector !== undefined) members.push(`"vector":${JSON.stringify(parseVector(options.vector))}`)
+    if (options.vector !== undefined) members.push(`"vector":${JSON.stringify(parseVector(options.vector, '--vector'))}`)
     if (args.json !== undefined) members.push(`"payload":${await readPayload(args.json)}`)
     if (options.data !== undefined) {
       const bytes = await readBounded(options.data, dataBytesMax)

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AgentError } from '../../agent/errors.ts'
 import { createUsageError, parseWholeNumber } from '../arguments.ts'
 import { defineCommand } from '../command.ts'
+import { showLive, watchOption } from '../live.ts'
 import { renderTable } from '../table.ts'
 import { paint, print, printJson, terminalWidth } from '../terminal.ts'
 import { formatBytes, formatCount, formatText, formatTime, shorten } from '../words.ts'
@@ -33,6 +34,9 @@ const columns: readonly Column<Row>[] = [
   { title: 'ERROR', cell: row => (row['error'] === undefined ? '' : formatText(row['error'])) },
 ]
 
+const render = (rows: readonly Row[]): string =>
+  rows.length === 0 ? 'No peer to sync with yet.' : renderTable(rows, columns, { paint, widthMax: terminalWidth() })
+
 /** In sync with every peer, and there is one. */
 const isDone = (rows: readonly Row[]): boolean => rows.length > 0 && rows.every(row => row['in_sync'] === true)
 
@@ -50,17 +54,20 @@ export const sync = defineCommand({
   details: 'SENT and RECEIVED count entries. --wait ends once every collection is in sync with every peer, and fails at the deadline.',
   options: {
     wait: { type: 'boolean', doc: 'Wait until all is in sync' },
+    watch: watchOption,
     timeout: { type: 'string', value: 'SECONDS', doc: `Deadline of --wait (${timeoutSecondsDefault})` },
   },
-  examples: ['hs-agent sync', 'hs-agent sync --wait --timeout 300'],
+  examples: ['hs-agent sync', 'hs-agent sync --wait --timeout 300', 'hs-agent sync --watch'],
   run: async ({ options, json, connect }) => {
     const timeoutSeconds = parseWholeNumber('timeout', options.timeout, 1, timeoutSecondsMax) ?? timeoutSecondsDefault
     if (options.timeout !== undefined && options.wait !== true) throw createUsageError('--timeout goes with --wait')
+    if (options.watch === true && options.wait === true) throw createUsageError('--watch and --wait exclude one another')
     const api = await connect()
     await api.send('POST', '/api/sync')
+    if (options.watch === true) return showLive({ read: call => api.getList('/api/sync', call), render, essence: rows => rows }, json)
     const rows = await (options.wait === true ? waitUntilDone(api, timeoutSeconds) : api.getList('/api/sync'))
     if (json) printJson(rows)
-    else print(rows.length === 0 ? 'No peer to sync with yet.' : renderTable(rows, columns, { paint, widthMax: terminalWidth() }))
+    else print(render(rows))
     if (options.wait !== true || isDone(rows)) return
     const open = rows.filter(row => row['in_sync'] !== true).length
     const what = rows.length === 0 ? 'no peer was there to sync with' : `${open} of ${rows.length} rows are not in sync`
