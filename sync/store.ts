@@ -38,7 +38,7 @@ export interface StoreSnapshot extends StoreReader {
 }
 
 export interface Store extends StoreReader {
-  write(changes: readonly StoreChange[], options: { readonly sync: boolean }): Promise<void>
+  write(changes: Iterable<StoreChange>, options: { readonly sync: boolean }): Promise<void>
   snapshot(): StoreSnapshot
   /** Resolves when everything written before the call is durable. */
   flush(): Promise<void>

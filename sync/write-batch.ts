@@ -12,6 +12,7 @@
 import { allocateBytes, createByteArena, type Allocate } from '../base/byte-arena.ts'
 import { compareBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
+import { createChangeList } from './change-list.ts'
 import type { VectorEntry, CollectionState } from './collection-state.ts'
 import { encodeCollectionRow, encodeVectorEntry } from './collection-state.ts'
 import {
@@ -58,7 +59,7 @@ export interface StoredEntry {
 export type Overlay = ReadonlyMap<number, ReadonlyMap<string, StoredEntry | null>>
 
 export interface WriteBatch {
-  readonly changes: readonly StoreChange[]
+  readonly changes: Iterable<StoreChange>
   readonly overlay: Overlay
   /** Sum of the lengths of all rows in it, in bytes. */
   readonly bytes: number
@@ -113,21 +114,12 @@ export function keyText(bytes: Uint8Array): string {
 export function createWriteBatch(context: WriteBatchContext): WriteBatch {
   const { reader, hasher } = context
   const allocate = createByteArena()
-  const changes: StoreChange[] = []
+  const changes = createChangeList()
+  const { put, del } = changes
   const overlay = new Map<number, Map<string, StoredEntry | null>>()
   const touched = new Set<CollectionState>()
   const touchedBuckets = new Map<CollectionState, Set<number>>()
   const touchedOrigins = new Map<CollectionState, Set<Origin>>()
-  let bytes = 0
-
-  const put = (key: Uint8Array, value: Uint8Array): void => {
-    changes.push({ type: 'put', key, value })
-    bytes += key.length + value.length
-  }
-  const del = (key: Uint8Array): void => {
-    changes.push({ type: 'del', key })
-    bytes += key.length
-  }
 
   const bucketOf = (collection: CollectionState, keyHash: Uint8Array) => {
     const index = nodeIndex(keyHash, BUCKET_LEVEL)
@@ -189,7 +181,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     overlay,
     touched,
     get bytes() {
-      return bytes
+      return changes.bytes
     },
     entry(collection, key) {
       const rowKey = keyBytesOf(key)

@@ -87,8 +87,8 @@ function lowerBound(rows: Rows, key: Uint8Array): number {
 }
 
 /** Merges the changes, sorted by key with the last one of a key winning, into the sorted rows. */
-function applyChanges(rows: Rows, changes: readonly StoreChange[]): Rows {
-  const indexed = changes.map((change, index) => ({ change, index }))
+function applyChanges(rows: Rows, changes: Iterable<StoreChange>): Rows {
+  const indexed = Array.from(changes, (change, index) => ({ change, index }))
   indexed.sort((a, b) => compareBytes(a.change.key, b.change.key) || a.index - b.index)
   const merged: Row[] = []
   let at = 0
