@@ -1,10 +1,7 @@
 /** The HTTP API of a real agent on LevelDB: bad input at its edges, and that the agent serves on. */
-import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeFolder, startAgentProcess, stopEverything, until, type AgentProcess } from '../agent-process.ts'
+import { startAgentProcess, stopEverything, until, type AgentProcess } from '../agent-process.ts'
 
 const NDJSON = { 'content-type': 'application/x-ndjson' }
 const JSON_BODY = { 'content-type': 'application/json' }
@@ -222,22 +219,5 @@ describe('tokens', () => {
     }
     for (const path of ['/', '/healthz', '/readyz']) expect(await status(path)).toBe(200)
     await guarded.kill()
-  })
-})
-
-describe('docs/http.md', () => {
-  it('its examples work as printed', async () => {
-    const page = readFileSync(new URL('../../docs/http.md', import.meta.url), 'utf8')
-    const fresh = await startAgentProcess({ env: { HS_DATA_DIR: await makeFolder() } })
-    const blocks = [...page.matchAll(/```sh\n([^]*?)```/g)].map(([, text]) => text ?? '')
-    const commands = blocks.flatMap(text => text.trim().split('\n')).filter(line => /\bcurl\b/.test(line))
-    expect(commands.length).toBeGreaterThan(12)
-    for (const command of commands) {
-      const { stdout } = await promisify(execFile)('sh', ['-c', command.replace(/\bcurl /, 'curl --silent --show-error --fail ')], {
-        env: { ...process.env, HS_URL: fresh.url },
-      })
-      expect({ command, stdout }).toMatchObject({ stdout: expect.not.stringContaining('"code":"HS_INVALID_REQUEST"') as unknown })
-    }
-    await fresh.kill()
   })
 })
