@@ -19,6 +19,7 @@ import { createMetrics } from './metrics.ts'
 import { viewPeer } from './peer-view.ts'
 import { createSystemClock, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering } from './peering.ts'
+import { createStoreHealth } from './store-health.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 export interface StartedAgent {
@@ -70,6 +71,7 @@ async function build(
   const startedMs = clock.monotonicMs()
   const codec = createCodec()
 
+  const storeHealth = createStoreHealth(log)
   const replica = await openReplicaOrExplain({
     store,
     hash: systemHash,
@@ -78,6 +80,7 @@ async function build(
     digestSalt: digestSaltOf(config),
     clockDriftMaxMs: config.clockDriftMaxMs,
     durability: config.durability === 'fsync' ? 'fsync' : 'deferred',
+    onNotice: notice => storeHealth.notice(notice),
   })
   closers.push(() => replica.close())
   if (config.durability !== 'fsync') closers.push(startFlushing(replica, config.durability, config.batchMs, log))
@@ -112,7 +115,7 @@ async function build(
         throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
       },
     },
-    readiness: () => (swarm.isStarting ? ['gossip is starting'] : []),
+    readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
     log,
     metrics,
   })
@@ -154,7 +157,12 @@ async function build(
     { node_id: nodeId, role: config.role, http_url: http.url, gossip_port: gossipPort ?? null, data_dir: config.dataDir, version },
     'started',
   )
-  return { ...started, close }
+  const stop = async (): Promise<void> => {
+    log.info('stopping')
+    await close()
+    log.info('stopped')
+  }
+  return { ...started, close: stop }
 }
 
 /** Without a salt: zeros. */

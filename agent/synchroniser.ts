@@ -82,6 +82,8 @@ interface PeerState {
   running: { readonly isOutbound: boolean; readonly abort: () => void; readonly done: Promise<void> } | undefined
   timer: NodeJS.Timeout | undefined
   backoffMs: number
+  /** The last session failed: further failures are not worth a line each. */
+  isFailing: boolean
 }
 
 export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
@@ -96,7 +98,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const stateOf = (nodeId: string): PeerState => {
     let state = stateByNodeId.get(nodeId)
     if (state === undefined) {
-      state = { nodeId, running: undefined, timer: undefined, backoffMs: 0 }
+      state = { nodeId, running: undefined, timer: undefined, backoffMs: 0, isFailing: false }
       stateByNodeId.set(nodeId, state)
     }
     return state
@@ -196,8 +198,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const finish = (state: PeerState, result: SessionResult | undefined, isAborted: boolean): void => {
     totals.sessions += 1
     const fault = result === undefined ? 'the peer cannot be reached' : result.fault?.detail
-    if (isAborted) ledger.ended(state.nodeId, undefined)
-    else ledger.ended(state.nodeId, fault)
+    ledger.ended(state.nodeId, isAborted ? undefined : fault, options.differing(state.nodeId))
     for (const name of result?.diverged ?? []) {
       totals.diverged += 1
       log.error(
@@ -207,8 +208,13 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     }
     if (fault !== undefined && !isAborted) {
       totals.failures += 1
-      log.debug({ peer: state.nodeId, fault: result?.fault?.kind ?? 'unreachable', detail: fault }, 'a sync session ended early')
+      const level = state.isFailing ? 'debug' : 'warn'
+      log[level](
+        { peer: state.nodeId, fault: result?.fault?.kind ?? 'unreachable', detail: fault },
+        'a sync session ended early; it is tried again',
+      )
     }
+    if (!isAborted) state.isFailing = fault !== undefined
     if (isClosing || options.differing(state.nodeId).length === 0) {
       state.backoffMs = 0
       return

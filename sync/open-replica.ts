@@ -48,7 +48,17 @@ export interface ReplicaOptions {
   /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
   readonly clockDriftMaxMs: number
   readonly durability: 'fsync' | 'deferred'
+  /** Called with what a person should know of. */
+  readonly onNotice?: (notice: ReplicaNotice) => void
 }
+
+export type ReplicaNotice =
+  /** Versions of a deleted collection that the deletion had not seen were kept aside. */
+  | { readonly kind: 'quarantined'; readonly collection: string; readonly versions: number }
+  /** A write group could not be made durable; nothing of it was acknowledged. */
+  | { readonly kind: 'write-failed'; readonly error: unknown }
+  /** Writes work again. */
+  | { readonly kind: 'write-recovered' }
 
 /** What a session tells and asks of its replica. */
 export interface SyncReplica {
@@ -114,6 +124,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   }
 
   let isClosing = false
+  /** The last write group failed. */
+  let isFailing = false
 
   const viewOf = (collection: CollectionState): CollectionView => ({
     name: collection.name,
@@ -156,7 +168,17 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       batch.put(metaRow('clock'), encodeClock(state))
       return factsOf(batch)
     },
-    write: (batch, sync) => store.write(batch.changes, { sync }),
+    async write(batch, sync) {
+      try {
+        await store.write(batch.changes, { sync })
+      } catch (error) {
+        isFailing = true
+        options.onNotice?.({ kind: 'write-failed', error })
+        throw error
+      }
+      if (isFailing) options.onNotice?.({ kind: 'write-recovered' })
+      isFailing = false
+    },
     written: (facts, sync) => publisher.written(facts, sync),
     async recover() {
       state = await load()
@@ -177,8 +199,11 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   let purging: Promise<void> | undefined
   const purge = async (): Promise<void> => {
     for (const collection of state.dropped) {
+      const before = state.quarantined
       if (isClosing || !(await purgeCollection(purgeContext, collection))) return
       counters.quarantined = state.quarantined
+      const versions = state.quarantined - before
+      if (versions > 0) options.onNotice?.({ kind: 'quarantined', collection: collection.name, versions })
     }
   }
   const startPurge = (): void => {
