@@ -44,12 +44,21 @@ export interface Agent extends StartedAgent {
 export async function startAgent(config: Config, context: AgentContext): Promise<Agent> {
   const closers: (() => Promise<void> | void)[] = []
   const close = async (): Promise<void> => {
-    for (const closer of closers.splice(0).reverse()) await closer()
+    let failure: { readonly error: unknown } | undefined
+    for (const closer of closers.splice(0).reverse()) {
+      try {
+        await closer()
+      } catch (error) {
+        // The rest is closed all the same.
+        failure ??= { error }
+      }
+    }
+    if (failure !== undefined) throw failure.error
   }
   try {
     return await build(config, context, closers, close)
   } catch (error) {
-    await close()
+    await close().catch(() => {})
     throw error
   }
 }

@@ -65,6 +65,8 @@ export interface SyncReplica {
   readonly storeId: string
   readonly saltId: Uint8Array
   logicalClock(): number
+  /** Failed writes since the store was opened: a resume point holds only within one count (R5). */
+  recoveries(): number
   /** A durable moment; must be closed. */
   snapshot(): Promise<ReplicaSnapshot>
   /** Where an interrupted tail from this store stands. */
@@ -89,7 +91,7 @@ export interface RemoteFrame {
   /** L1: ignore what the own vector covers. */
   readonly skipCovered: boolean
   /** L1: where the tail stands after this frame. */
-  readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint }
+  readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint; readonly recoveries: number }
 }
 
 export interface ReplicaCounters {
@@ -106,6 +108,9 @@ export interface OpenReplica extends Replica, SyncReplica {
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }
+
+/** A peer's Lamport clock further ahead than this is not followed. The same bound as in gossip. */
+const LOGICAL_CLOCK_JUMP_MAX = 2 ** 40
 
 export async function openReplica(options: ReplicaOptions): Promise<OpenReplica> {
   const { store, hash, random, clock } = options
@@ -126,6 +131,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   let isClosing = false
   /** The last write group failed. */
   let isFailing = false
+  /** Grows with each failed write: what was applied before may be gone. */
+  let recoveries = 0
 
   const viewOf = (collection: CollectionState): CollectionView => ({
     name: collection.name,
@@ -182,6 +189,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     written: (facts, sync) => publisher.written(facts, sync),
     async recover() {
       state = await load()
+      recoveries += 1
     },
   })
 
@@ -194,13 +202,16 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     get state() {
       return state
     },
+    isStopping: () => isClosing,
     submit: job => commit.submit(job, false),
   }
   let purging: Promise<void> | undefined
   const purge = async (): Promise<void> => {
     for (const collection of state.dropped) {
+      // A purge reads the store: the group that drops the collection, and those before it that wrote to it, must be there first.
+      await commit.submit(() => {}, false)
       const before = state.quarantined
-      if (isClosing || !(await purgeCollection(purgeContext, collection))) return
+      if (!(await purgeCollection(purgeContext, collection))) return
       counters.quarantined = state.quarantined
       const versions = state.quarantined - before
       if (versions > 0) options.onNotice?.({ kind: 'quarantined', collection: collection.name, versions })
@@ -231,6 +242,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     saltId: hasher.saltId,
     counters,
     logicalClock: () => publisher.logicalClock(),
+    recoveries: () => recoveries,
     observeLogicalClock(value) {
       state.lamport = Math.max(state.lamport, value)
       publisher.observeLogicalClock(value)
@@ -300,14 +312,18 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     onChange: listener => publisher.onChange(listener),
 
     async flush() {
-      await commit.idle()
       await publisher.flush(() => store.flush())
     },
 
     async snapshot() {
       const snapshot = store.snapshot()
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
-      if (!syncLocal) await store.flush()
+      try {
+        if (!syncLocal) await store.flush()
+      } catch (error) {
+        await snapshot.close()
+        throw error
+      }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
       return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId)
     },
@@ -326,8 +342,11 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
         counters.conflicts += result.conflicts
         counters.clocksAhead += result.clocksAhead
-        if (result.applied > 0) state.lamport = Math.max(state.lamport, frame.logicalClock) + 1
-        if (frame.resume !== undefined)
+        // A clock that far ahead is a fault or a lie; following it would leave no room above (P6).
+        const theirClock = frame.logicalClock - state.lamport > LOGICAL_CLOCK_JUMP_MAX ? 0 : frame.logicalClock
+        if (result.applied > 0) state.lamport = Math.max(state.lamport, theirClock) + 1
+        // A frame in front of this one may have failed: then the tail has a hole, and is to be sent again.
+        if (frame.resume?.recoveries === recoveries)
           batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
         if (collection.name === SYSTEM_COLLECTION) reconcile(batch)
         return result
@@ -366,8 +385,11 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       isClosing = true
       await purging
       await commit.idle()
-      await store.flush()
-      await store.close()
+      try {
+        await store.flush()
+      } finally {
+        await store.close()
+      }
     },
   }
 }
