@@ -79,7 +79,7 @@ describe.skipIf(fault !== undefined)(`three hosts${fault === undefined ? '' : ` 
     await untilEachLists(robots, 2)
     for (const robot of robots) {
       const others = robots.filter(other => other !== robot).map(({ host }) => host.address)
-      expect((await peersOf(robot)).map(({ addr }) => addr.split(':')[0]).toSorted()).toEqual(others)
+      expect((await peersOf(robot)).map(({ addr }) => addr.split(':')[0])).toEqual(expect.arrayContaining(others))
     }
     const [a, b, c] = robots as [Robot, Robot, Robot]
     await put(a, 'first', 1)

@@ -25,6 +25,8 @@ import { auditStore, entriesOf, quarantineOf, type Quarantined } from './replica
 import { createSimLink, type SimLink } from './sim-link.ts'
 import { createSlowStore, pause } from './sim-store.ts'
 
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
 const SALT = new Uint8Array(16)
 const SEEDS = Number(process.env['SIM_SEEDS'] ?? 25)
 const FIRST = Number(process.env['SIM_FIRST'] ?? 1)
@@ -106,13 +108,11 @@ function openOn(sim: Pick<Sim, 'random' | 'faults'>, store: MemoryStore, clock: 
 
 /** Fails when `promise` is still pending although nothing is left to happen. */
 async function settled<T>(promise: Promise<T>, what: string): Promise<T> {
-  let isDone = false
-  void promise.then(
-    () => (isDone = true),
-    () => (isDone = true),
-  )
-  for (let turn = 0; turn < 3 && !isDone; turn++) await new Promise(resolve => void setImmediate(resolve))
-  if (!isDone) throw new Error(`hangs: ${what}`)
+  const state = { isDone: false }
+  const end = (): void => void (state.isDone = true)
+  void promise.then(end, end)
+  for (let turn = 0; turn < 3 && !state.isDone; turn++) await new Promise(resolve => void setImmediate(resolve))
+  if (!state.isDone) throw new Error(`hangs: ${what}`)
   return promise
 }
 
@@ -330,8 +330,14 @@ async function stateOf(robot: Robot): Promise<string> {
   return JSON.stringify(
     collections
       .filter(({ dropped }) => !dropped)
-      .map(({ name, generation, total, vector }) => [name, generation, [...total.lanes], total.count, [...vector].sort()])
-      .sort(),
+      .map(({ name, generation, total, vector }) => [
+        name,
+        generation,
+        [...total.lanes],
+        total.count,
+        [...vector].map(entry => JSON.stringify(entry)).sort(byText),
+      ])
+      .sort((a, b) => byText(JSON.stringify(a), JSON.stringify(b))),
   )
 }
 
@@ -358,8 +364,8 @@ async function runSeed(seed: number, faults: Faults): Promise<string[]> {
   }
   const checks = [checkEqual, checkStores, checkViews, checkAcknowledged]
   for (const check of checks) sim.problems.push(...(await check(sim)))
-  if (process.env['SIM_TRACE'] !== undefined) console.log(sim.trace.filter(line => /tmp|noted|fail|crash/.test(line)).join('\n'))
-  return [...new Set(sim.problems)]
+  // The trace of a failing seed is worth reading; of the others nobody wants it.
+  return sim.problems.length === 0 ? [] : [...new Set(sim.problems), ...sim.trace]
 }
 
 // The checkers: each returns what is wrong, one sentence a fault.
@@ -378,11 +384,11 @@ async function contentOf(robot: Robot): Promise<string> {
         key,
         entry.map(version => ({ ...version, body: toHex(version.body) })),
       ])
-      const known = [...vector].map(([origin, { counter }]) => [origin, counter]).sort()
+      const known = [...vector].map(([origin, { counter }]) => `${origin} ${counter}`).sort(byText)
       return JSON.stringify([name, generation, known, entries])
     }),
   )
-  return parts.sort().join('\n')
+  return parts.sort(byText).join('\n')
 }
 
 /** Digests, logs, counts and feed are what the entries say. */
