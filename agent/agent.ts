@@ -20,6 +20,7 @@ import { createMetrics } from './metrics.ts'
 import { viewPeer } from './peer-view.ts'
 import { createSystemClock, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering } from './peering.ts'
+import { createStoreHealth } from './store-health.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 export interface StartedAgent {
@@ -44,12 +45,21 @@ export interface Agent extends StartedAgent {
 export async function startAgent(config: Config, context: AgentContext): Promise<Agent> {
   const closers: (() => Promise<void> | void)[] = []
   const close = async (): Promise<void> => {
-    for (const closer of closers.splice(0).reverse()) await closer()
+    let failure: { readonly error: unknown } | undefined
+    for (const closer of closers.splice(0).reverse()) {
+      try {
+        await closer()
+      } catch (error) {
+        // The rest is closed all the same.
+        failure ??= { error }
+      }
+    }
+    if (failure !== undefined) throw failure.error
   }
   try {
     return await build(config, context, closers, close)
   } catch (error) {
-    await close()
+    await close().catch(() => {})
     throw error
   }
 }
@@ -71,6 +81,7 @@ async function build(
   const startedMs = clock.monotonicMs()
   const codec = createCodec()
 
+  const storeHealth = createStoreHealth(log)
   const replica = await openReplicaOrExplain({
     store,
     hash: systemHash,
@@ -79,6 +90,7 @@ async function build(
     digestSalt: digestSaltOf(config),
     clockDriftMaxMs: config.clockDriftMaxMs,
     durability: config.durability === 'fsync' ? 'fsync' : 'deferred',
+    onNotice: notice => storeHealth.notice(notice),
   })
   closers.push(() => replica.close())
   if (config.durability !== 'fsync') closers.push(startFlushing(replica, config.durability, config.batchMs, log))
@@ -115,7 +127,7 @@ async function build(
       },
     },
     events,
-    readiness: () => (swarm.isStarting ? ['gossip is starting'] : []),
+    readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
     log,
     metrics,
   })
@@ -158,7 +170,12 @@ async function build(
     { node_id: nodeId, role: config.role, http_url: http.url, gossip_port: gossipPort ?? null, data_dir: config.dataDir, version },
     'started',
   )
-  return { ...started, close }
+  const stop = async (): Promise<void> => {
+    log.info('stopping')
+    await close()
+    log.info('stopped')
+  }
+  return { ...started, close: stop }
 }
 
 /** Without a salt: zeros. */

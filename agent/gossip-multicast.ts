@@ -112,6 +112,11 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
     attempt('read the interfaces', () => {
       chosen = chooseInterfaces(networkInterfaces(), options.interfaces, options.boundHost)
     })
+    // It may come later, as a radio does; it may also be a typing error, which nobody would find out otherwise.
+    for (const wanted of options.interfaces ?? []) {
+      const isThere = chosen.some(({ name, address }) => name === wanted || address === wanted)
+      if (!isThere) onFault(`HS_GOSSIP_INTERFACE names ${wanted}, which is not there`, 'ENODEV')
+    }
     return chosen
   }
 

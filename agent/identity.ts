@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { BOOT_COUNTER_MAX } from '../swarm/identity.ts'
 import { AgentError } from './errors.ts'
 
 export interface Identity {
@@ -43,7 +44,13 @@ async function readIdentity(path: string): Promise<Identity | undefined> {
   const nodeId = fields['node_id']
   const bootCounter = fields['boot_counter']
   const isNodeId = typeof nodeId === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(nodeId)
-  if (!isNodeId || typeof bootCounter !== 'number' || !Number.isSafeInteger(bootCounter) || bootCounter < 0) {
+  if (
+    !isNodeId ||
+    typeof bootCounter !== 'number' ||
+    !Number.isSafeInteger(bootCounter) ||
+    bootCounter < 0 ||
+    bootCounter >= BOOT_COUNTER_MAX
+  ) {
     throw new AgentError('HS_STORE_OPEN_FAILED', `${path} does not hold an identity; restore it, or remove it to become a new node`)
   }
   return { nodeId, bootCounter }

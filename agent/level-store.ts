@@ -1,5 +1,5 @@
 /** The store port on LevelDB. */
-import { open, readdir } from 'node:fs/promises'
+import { open, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
 import type { Row, RowRange, Store, StoreReader } from '../sync/store.ts'
@@ -13,8 +13,75 @@ type Database = Level<Uint8Array, Uint8Array>
  */
 const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 
+/** After a failed write the database is opened again when this much is free: opening writes, too. */
+const REOPEN_FREE_BYTES_MIN = 16 * 1024 * 1024
+
 /** Opens or makes the database in `folder`. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED. */
 export async function openLevelStore(folder: string): Promise<Store> {
+  let database = await openDatabase(folder)
+
+  // After a failed write LevelDB refuses all others until it is opened again (P3). The write that finds it so fails as well: what is in
+  // the log of a failed write may or may not be there afterwards, so its caller must read the state again first.
+  let isBroken = false
+  const reopen = async (): Promise<never> => {
+    const { bavail, bsize } = await statfs(folder)
+    if (bavail * bsize < REOPEN_FREE_BYTES_MIN) throw new Error('the disk is full; writing begins again when there is room')
+    await database.close()
+    database = await openDatabase(folder)
+    isBroken = false
+    throw new Error('the database had failed and was opened again; try again')
+  }
+
+  // LevelDB syncs only its current log: rows written without `sync` may lie in an older one, which must be synced too (S3).
+  // Batches written without `sync` are counted, each when it is given to LevelDB and again when it is in the log.
+  let unsyncedCount = 0
+  let syncedCount = 0
+  let syncing: Promise<void> | undefined
+  const syncLogs = async (): Promise<void> => {
+    const reached = unsyncedCount
+    for (const name of await readdir(folder)) if (name.endsWith('.log')) await syncFile(join(folder, name))
+    syncedCount = reached
+  }
+  const flushTo = async (wanted: number): Promise<void> => {
+    if (syncedCount >= wanted) return
+    // One that is under way may have begun too early for the caller: then another follows.
+    syncing ??= syncLogs().finally(() => (syncing = undefined))
+    await syncing
+    return flushTo(wanted)
+  }
+  const flush = (): Promise<void> => flushTo(unsyncedCount)
+
+  const reader = createReader(() => database, {})
+  return {
+    ...reader,
+    async write(changes, { sync }) {
+      if (isBroken) await reopen()
+      const batch = database.batch()
+      for (const change of changes) {
+        if (change.type === 'put') batch.put(change.key, change.value)
+        else batch.del(change.key)
+      }
+      if (!sync) unsyncedCount += 1
+      try {
+        await batch.write({ sync })
+      } catch (error) {
+        isBroken = true
+        throw error
+      }
+      if (sync) await flush()
+      else unsyncedCount += 1
+    },
+    snapshot() {
+      const current = database
+      const snapshot = current.snapshot()
+      return { ...createReader(() => current, { snapshot }), close: () => snapshot.close() }
+    },
+    flush,
+    close: () => database.close(),
+  }
+}
+
+async function openDatabase(folder: string): Promise<Database> {
   const database: Database = new Level<Uint8Array, Uint8Array>(folder, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -22,56 +89,17 @@ export async function openLevelStore(folder: string): Promise<Store> {
   })
   try {
     await database.open()
+    return database
   } catch (error) {
     throw openFailure(folder, error)
   }
-
-  // LevelDB syncs only its current log: rows written without `sync` may lie in an older one, which must be synced too (S3).
-  let hasUnsynced = false
-  const syncOlderLogs = async (): Promise<void> => {
-    for (const name of await readdir(folder)) if (name.endsWith('.log')) await syncFile(join(folder, name))
-  }
-
-  const reader = createReader(database, {})
-  return {
-    ...reader,
-    async write(changes, { sync }) {
-      const batch = database.batch()
-      for (const change of changes) {
-        if (change.type === 'put') batch.put(change.key, change.value)
-        else batch.del(change.key)
-      }
-      const hadUnsynced = hasUnsynced
-      if (!sync) hasUnsynced = true
-      await batch.write({ sync })
-      if (sync && hadUnsynced) {
-        await syncOlderLogs()
-        hasUnsynced = false
-      }
-    },
-    snapshot() {
-      const snapshot = database.snapshot()
-      return { ...createReader(database, { snapshot }), close: () => snapshot.close() }
-    },
-    async flush() {
-      if (!hasUnsynced) return
-      hasUnsynced = false
-      try {
-        await syncOlderLogs()
-      } catch (error) {
-        hasUnsynced = true
-        throw error
-      }
-    },
-    close: () => database.close(),
-  }
 }
 
-function createReader(database: Database, options: { snapshot?: ReturnType<Database['snapshot']> }): StoreReader {
+function createReader(database: () => Database, options: { snapshot?: ReturnType<Database['snapshot']> }): StoreReader {
   return {
-    get: key => database.getSync(key, options),
+    get: key => database().getSync(key, options),
     scan(range: RowRange) {
-      const iterator = database.iterator({ ...range, ...options })
+      const iterator = database().iterator({ ...range, ...options })
       return {
         next: (rowsMax): Promise<Row[]> => iterator.nextv(rowsMax),
         close: () => iterator.close(),

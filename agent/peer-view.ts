@@ -22,7 +22,7 @@ export function viewPeer(member: MemberView, clock: Clock): PeerView {
     status,
     incarnation,
     gossipAddr: formatHostPort({ host, port: gossipPort }),
-    rttMs,
+    rttMs: rttMs === undefined ? undefined : Math.round(rttMs * 100) / 100,
     clockSkewMs,
   }
 }

@@ -3,7 +3,6 @@ import { createDigestList, differingNames, type CollectionDigest } from '../swar
 import type { LocalState } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
-import { formatHostPort } from './config-address.ts'
 import type { Config } from './config.ts'
 import type { EventHub, PeerEvent } from './event-hub.ts'
 import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
@@ -102,11 +101,7 @@ export async function startPeering(
             swarm.synchroniser?.peerDropped(view.nodeId)
           },
           observeClock: value => replica.observeLogicalClock(value),
-          duplicateIdentity: from =>
-            log.error(
-              { node_id: options.nodeId, from: formatHostPort(from) },
-              'another agent uses the node id of this one: one of the two runs on a copied data directory',
-            ),
+          duplicateIdentity: () => {},
         },
       })
       return { listener, gossip }

@@ -23,8 +23,8 @@ interface LedgerRow {
 
 export interface SyncLedger {
   record(nodeId: string, progress: CollectionProgress): void
-  /** A session with that peer has ended; `fault` says why early. */
-  ended(nodeId: string, fault: string | undefined): void
+  /** A session with that peer has ended; `fault` says why early, `names` which collections still differ. */
+  ended(nodeId: string, fault: string | undefined, names: readonly string[]): void
   forget(nodeId: string): void
   /** `differing`: the collections that differ from that peer's now. */
   rows(differing: (nodeId: string) => ReadonlySet<string>): SyncRow[]
@@ -67,11 +67,16 @@ export function createSyncLedger(clock: Clock): SyncLedger {
       row.lastSyncAtMs = clock.wallMs()
       row.error = undefined
     },
-    ended(nodeId, fault) {
+    ended(nodeId, fault, names) {
       for (const row of rowsByNodeId.get(nodeId)?.values() ?? []) {
         if (row.state !== 'syncing') continue
         row.past = add(row.past, row.current)
         row.current = NOTHING
+        row.state = 'idle'
+      }
+      for (const name of names) {
+        const row = rowOf(nodeId, name)
+        if (row === undefined) continue
         row.state = fault === undefined ? 'idle' : 'failed'
         row.error = fault
       }

@@ -3,6 +3,7 @@
  * answers the sessions that peers start. A pair that ended without agreeing waits, with backoff and jitter, until something changes.
  */
 import type { Logger } from 'pino'
+import { equalBytes } from '../base/bytes.ts'
 import type { Clock, Codec, Hash, Random } from '../base/ports.ts'
 import { formatNodeId } from '../swarm/identity.ts'
 import { PROTOCOL_VERSION, type Hello } from '../sync/messages.ts'
@@ -80,12 +81,18 @@ export interface Synchroniser {
   close(): Promise<void>
 }
 
+const BUSY = 'a session with this peer is under way'
+
 interface PeerState {
   readonly nodeId: string
   /** The session under way, started by whichever side. */
   running: { readonly isOutbound: boolean; readonly abort: () => void; readonly done: Promise<void> } | undefined
   timer: NodeJS.Timeout | undefined
+  /** A person asked for a session: it is run although nothing differs. */
+  isForced: boolean
   backoffMs: number
+  /** The last session failed: further failures are not worth a line each. */
+  isFailing: boolean
 }
 
 export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
@@ -100,7 +107,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const stateOf = (nodeId: string): PeerState => {
     let state = stateByNodeId.get(nodeId)
     if (state === undefined) {
-      state = { nodeId, running: undefined, timer: undefined, backoffMs: 0 }
+      state = { nodeId, running: undefined, timer: undefined, isForced: false, backoffMs: 0, isFailing: false }
       stateByNodeId.set(nodeId, state)
     }
     return state
@@ -111,20 +118,21 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     const jitterMs = random.fraction() * Math.max(delayMs / 2, SYNC_LIMITS.settleMs)
     state.timer = setTimeout(() => {
       state.timer = undefined
-      start(state, false)
+      start(state)
     }, delayMs + jitterMs)
     state.timer.unref()
   }
 
-  const start = (state: PeerState, isForced: boolean): void => {
+  const start = (state: PeerState): void => {
     if (isClosing || state.running !== undefined) return
     const peer = options.peer(state.nodeId)
     if (peer === undefined || !peer.mayExchange) return
-    if (!isForced && options.differing(state.nodeId).length === 0) {
+    if (outbound >= SYNC_LIMITS.outboundMax) return schedule(state, SYNC_LIMITS.deferMs)
+    if (!state.isForced && options.differing(state.nodeId).length === 0) {
       state.backoffMs = 0
       return
     }
-    if (outbound >= SYNC_LIMITS.outboundMax) return schedule(state, SYNC_LIMITS.settleMs)
+    state.isForced = false
     outbound += 1
     let link: PeerLink | undefined
     let isAborted = false
@@ -173,6 +181,8 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     })
 
   const refusal = (hello: Hello): string | undefined => {
+    if (!equalBytes(hello.saltId, replica.saltId))
+      return 'the digests of this agent have another salt (HS_DIGEST_SALT): they cannot be compared'
     if (hello.swarmName !== options.swarmName) return 'this agent belongs to another swarm'
     const nodeId = nodeIdOf(hello)
     if (nodeId === options.nodeId) return 'this agent has the same node id: one of the two is a copy'
@@ -201,8 +211,9 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const finish = (state: PeerState, result: SessionResult | undefined, isAborted: boolean): void => {
     totals.sessions += 1
     const fault = result === undefined ? 'the peer cannot be reached' : result.fault?.detail
-    if (isAborted) ledger.ended(state.nodeId, undefined)
-    else ledger.ended(state.nodeId, fault)
+    // Of two sessions at once one gives way: that is no failure.
+    const isBusy = result?.fault?.kind === 'refused' && result.fault.detail === BUSY
+    ledger.ended(state.nodeId, isAborted || isBusy ? undefined : fault, options.differing(state.nodeId))
     for (const name of result?.diverged ?? []) {
       totals.diverged += 1
       log.error(
@@ -210,10 +221,15 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
         'two replicas know the same and hold different things, and repair did not mend it',
       )
     }
-    if (fault !== undefined && !isAborted) {
+    if (fault !== undefined && !isAborted && !isBusy) {
       totals.failures += 1
-      log.debug({ peer: state.nodeId, fault: result?.fault?.kind ?? 'unreachable', detail: fault }, 'a sync session ended early')
+      const level = state.isFailing ? 'debug' : 'warn'
+      log[level](
+        { peer: state.nodeId, fault: result?.fault?.kind ?? 'unreachable', detail: fault },
+        'a sync session ended early; it is tried again',
+      )
     }
+    if (!isAborted && !isBusy) state.isFailing = fault !== undefined
     if (isClosing || options.differing(state.nodeId).length === 0) {
       state.backoffMs = 0
       return
@@ -233,7 +249,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       const { running } = peerState
       if (running !== undefined) {
         // Of two sessions at once the one that the lower node id started stays.
-        if (!running.isOutbound || options.nodeId < peerState.nodeId) return 'a session with this peer is under way'
+        if (!running.isOutbound || options.nodeId < peerState.nodeId) return BUSY
         running.abort()
       }
       state = peerState
@@ -274,7 +290,13 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     },
     startAll() {
       const peers = options.peers().filter(({ mayExchange }) => mayExchange)
-      for (const { nodeId } of peers) start(stateOf(nodeId), true)
+      for (const { nodeId } of peers) {
+        const state = stateOf(nodeId)
+        state.isForced = true
+        clearTimeout(state.timer)
+        state.timer = undefined
+        start(state)
+      }
       return peers.length
     },
     rows: () => ledger.rows(nodeId => new Set(options.differing(nodeId))),

@@ -181,9 +181,12 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
   const { replica, channel, stats } = context
   const senderStore = fromHex(context.peerStoreId) ?? new Uint8Array(16)
   const target = countersOf(theirs.vector)
+  const recoveries = replica.recoveries()
   const unmarked = new Set<Origin>()
   let isAllUnmarked = false
   const applying = new Set<Promise<void>>()
+  /** Frames taken and not yet acknowledged. An acknowledgement counts when it is handed to the link: the peer may have it before `send` resolves. */
+  let unacknowledged = 0
   let failure: { readonly error: unknown } | undefined
 
   const decode = (wire: WireItem): RemoteItem | undefined => {
@@ -197,10 +200,12 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
 
   return {
     take(frame: Extract<Message, { kind: 'frame' }>): void {
-      if (applying.size >= FRAMES_IN_FLIGHT_MAX) throw new SessionFault('unexpected', 'the peer sent more frames than it has credit for')
+      if (unacknowledged >= FRAMES_IN_FLIGHT_MAX) throw new SessionFault('unexpected', 'the peer sent more frames than it has credit for')
+      unacknowledged += 1
       const items = frame.items.map(decode).filter(item => item !== undefined)
       const isClean = !isAllUnmarked && unmarked.size === 0
-      const resume = isClean && frame.position !== undefined ? { senderStore, point: { target, position: frame.position } } : undefined
+      const resume =
+        isClean && frame.position !== undefined ? { senderStore, point: { target, position: frame.position }, recoveries } : undefined
       const task = replica
         .applyItems({
           collection: theirs.name,
@@ -213,6 +218,7 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
         .then(async () => {
           stats.itemsReceived += items.length
           context.onProgress()
+          unacknowledged -= 1
           await channel.send({ kind: 'ack' })
         })
         .catch(error => {

@@ -50,6 +50,7 @@ export function createGroupCommit<Sealed>(options: GroupCommitOptions<Sealed>): 
   let flying: Group | undefined
   let isWriting = false
   let isRecovering = false
+  let hasStaleState = false
   const waiting: (() => void)[] = []
   let idleListeners: (() => void)[] = []
 
@@ -61,7 +62,13 @@ export function createGroupCommit<Sealed>(options: GroupCommitOptions<Sealed>): 
 
   const fail = async (groups: readonly (Group | undefined)[], error: unknown): Promise<void> => {
     isRecovering = true
-    await options.recover()
+    try {
+      await options.recover()
+      hasStaleState = false
+    } catch {
+      // The store cannot be read either: nothing is written until it can.
+      hasStaleState = true
+    }
     isRecovering = false
     for (const group of groups) for (const { reject } of group?.pending ?? []) reject(error)
   }
@@ -75,6 +82,7 @@ export function createGroupCommit<Sealed>(options: GroupCommitOptions<Sealed>): 
       open = undefined
       const group = flying
       try {
+        if (hasStaleState) throw new Error('the state could not be read again after a failed write')
         if (group.broken !== undefined) throw group.broken.error
         const sealed = options.seal(group.batch)
         const written = options.write(group.batch, group.sync)

@@ -46,7 +46,7 @@ export const MADE_KEY_RANDOM_BYTES = 10
 /** A key that is time-ordered and unique across robots: 48 bits of milliseconds and 80 random bits, 26 characters, as a ULID is. */
 export function makeKey(timeMs: number, random: Uint8Array): string {
   let time = ''
-  let left = timeMs
+  let left = Math.min(Math.max(0, Math.floor(timeMs)), 2 ** 48 - 1)
   for (let i = 0; i < 10; i++) {
     time = DIGITS[left % 32]! + time
     left = Math.floor(left / 32)

@@ -195,6 +195,13 @@ function counter(value: unknown): number {
   return number
 }
 
+/** Counters begin at 1: an entry of 0 says nothing and is not sent. */
+function positive(value: unknown): number {
+  const number = counter(value)
+  if (number === 0) throw new Malformed()
+  return number
+}
+
 function small(value: unknown, max: number): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max) throw new Malformed()
   return value
@@ -214,7 +221,7 @@ function entries(value: unknown): Map<Origin, VectorEntry> {
   for (const entry of list(value, VECTOR_ENTRIES_MAX)) {
     const [origin, count, run] = list(entry, 8)
     const runId: RunId = toHex(octets(run, 8))
-    vector.set(toHex(octets(origin, 16)), { counter: counter(count), run: runId })
+    vector.set(toHex(octets(origin, 16)), { counter: positive(count), run: runId })
   }
   return vector
 }
@@ -223,7 +230,7 @@ function counters(value: unknown): Map<Origin, number> {
   const vector = new Map<Origin, number>()
   for (const entry of list(value, VECTOR_ENTRIES_MAX)) {
     const [origin, count] = list(entry, 8)
-    vector.set(toHex(octets(origin, 16)), counter(count))
+    vector.set(toHex(octets(origin, 16)), positive(count))
   }
   return vector
 }

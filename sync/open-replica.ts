@@ -53,13 +53,25 @@ export interface ReplicaOptions {
   readonly durability: 'fsync' | 'deferred'
   /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
   readonly searchBytesMax?: number
+  /** Called with what a person should know of. */
+  readonly onNotice?: (notice: ReplicaNotice) => void
 }
+
+export type ReplicaNotice =
+  /** Versions of a deleted collection that the deletion had not seen were kept aside. */
+  | { readonly kind: 'quarantined'; readonly collection: string; readonly versions: number }
+  /** A write group could not be made durable; nothing of it was acknowledged. */
+  | { readonly kind: 'write-failed'; readonly error: unknown }
+  /** Writes work again. */
+  | { readonly kind: 'write-recovered' }
 
 /** What a session tells and asks of its replica. */
 export interface SyncReplica {
   readonly storeId: string
   readonly saltId: Uint8Array
   logicalClock(): number
+  /** Failed writes since the store was opened: a resume point holds only within one count (R5). */
+  recoveries(): number
   /** A durable moment; must be closed. */
   snapshot(): Promise<ReplicaSnapshot>
   /** Where an interrupted tail from this store stands. */
@@ -86,7 +98,7 @@ export interface RemoteFrame {
   /** L1: ignore what the own vector covers. */
   readonly skipCovered: boolean
   /** L1: where the tail stands after this frame. */
-  readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint }
+  readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint; readonly recoveries: number }
 }
 
 export interface ReplicaCounters {
@@ -103,6 +115,9 @@ export interface OpenReplica extends Replica, SyncReplica {
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }
+
+/** A peer's Lamport clock further ahead than this is not followed. The same bound as in gossip. */
+const LOGICAL_CLOCK_JUMP_MAX = 2 ** 40
 
 export async function openReplica(options: ReplicaOptions): Promise<OpenReplica> {
   const { store, hash, random, clock } = options
@@ -121,6 +136,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   }
 
   let isClosing = false
+  /** The last write group failed. */
+  let isFailing = false
+  /** Grows with each failed write: what was applied before may be gone. */
+  let recoveries = 0
 
   const viewOf = (collection: CollectionState): CollectionView => ({
     name: collection.name,
@@ -163,10 +182,21 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       batch.put(metaRow('clock'), encodeClock(state))
       return factsOf(batch)
     },
-    write: (batch, sync) => store.write(batch.changes, { sync }),
+    async write(batch, sync) {
+      try {
+        await store.write(batch.changes, { sync })
+      } catch (error) {
+        isFailing = true
+        options.onNotice?.({ kind: 'write-failed', error })
+        throw error
+      }
+      if (isFailing) options.onNotice?.({ kind: 'write-recovered' })
+      isFailing = false
+    },
     written: (facts, sync) => publisher.written(facts, sync),
     async recover() {
       state = await load()
+      recoveries += 1
     },
   })
 
@@ -179,13 +209,19 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     get state() {
       return state
     },
+    isStopping: () => isClosing,
     submit: job => commit.submit(job, false),
   }
   let purging: Promise<void> | undefined
   const purge = async (): Promise<void> => {
     for (const collection of state.dropped) {
-      if (isClosing || !(await purgeCollection(purgeContext, collection))) return
+      // A purge reads the store: the group that drops the collection, and those before it that wrote to it, must be there first.
+      await commit.submit(() => {}, false)
+      const before = state.quarantined
+      if (!(await purgeCollection(purgeContext, collection))) return
       counters.quarantined = state.quarantined
+      const versions = state.quarantined - before
+      if (versions > 0) options.onNotice?.({ kind: 'quarantined', collection: collection.name, versions })
     }
   }
   const startPurge = (): void => {
@@ -221,6 +257,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     saltId: hasher.saltId,
     counters,
     logicalClock: () => publisher.logicalClock(),
+    recoveries: () => recoveries,
     observeLogicalClock(value) {
       state.lamport = Math.max(state.lamport, value)
       publisher.observeLogicalClock(value)
@@ -293,14 +330,18 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     onChange: listener => publisher.onChange(listener),
 
     async flush() {
-      await commit.idle()
       await publisher.flush(() => store.flush())
     },
 
     async snapshot() {
       const snapshot = store.snapshot()
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
-      if (!syncLocal) await store.flush()
+      try {
+        if (!syncLocal) await store.flush()
+      } catch (error) {
+        await snapshot.close()
+        throw error
+      }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
       return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId)
     },
@@ -319,8 +360,11 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
         counters.conflicts += result.conflicts
         counters.clocksAhead += result.clocksAhead
-        if (result.applied > 0) state.lamport = Math.max(state.lamport, frame.logicalClock) + 1
-        if (frame.resume !== undefined)
+        // A clock that far ahead is a fault or a lie; following it would leave no room above (P6).
+        const theirClock = frame.logicalClock - state.lamport > LOGICAL_CLOCK_JUMP_MAX ? 0 : frame.logicalClock
+        if (result.applied > 0) state.lamport = Math.max(state.lamport, theirClock) + 1
+        // A frame in front of this one may have failed: then the tail has a hole, and is to be sent again.
+        if (frame.resume?.recoveries === recoveries)
           batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
         if (collection.name === SYSTEM_COLLECTION) reconcile(batch)
         return result
@@ -365,8 +409,11 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       isClosing = true
       await purging
       await commit.idle()
-      await store.flush()
-      await store.close()
+      try {
+        await store.flush()
+      } finally {
+        await store.close()
+      }
     },
   }
 }

@@ -22,11 +22,13 @@ const ROWS_PER_STEP = 256
 export interface PurgeContext {
   readonly store: Store
   readonly state: ReplicaState
+  /** The replica is closing: the next opening goes on. */
+  readonly isStopping: () => boolean
   /** Runs one step as part of a write group. */
   readonly submit: (job: (batch: WriteBatch) => void) => Promise<void>
 }
 
-/** Removes the rows of a dropped collection; false when quarantine is full. */
+/** Removes the rows of a dropped collection; false when it could not be finished now. */
 export async function purgeCollection(context: PurgeContext, collection: CollectionState): Promise<boolean> {
   const { store, submit } = context
   const { model } = context.state
@@ -34,6 +36,7 @@ export async function purgeCollection(context: PurgeContext, collection: Collect
   const isLatest = model.deletedGeneration(collection.name) === collection.generation
   const seen: VersionVector = isLatest ? model.deletedVector(collection.name) : new Map()
   for (;;) {
+    if (context.isStopping()) return false
     const cursor = store.scan(recordsOf(collection.cid))
     const page = await cursor.next(ROWS_PER_STEP)
     await cursor.close()
@@ -56,6 +59,7 @@ export async function purgeCollection(context: PurgeContext, collection: Collect
   }
   for (const range of rowsOfCollection(collection.cid)) {
     for (;;) {
+      if (context.isStopping()) return false
       const cursor = store.scan(range)
       const page = await cursor.next(ROWS_PER_STEP)
       await cursor.close()

@@ -55,7 +55,7 @@ export function applyRemoteItems(
   items: readonly RemoteItem[],
   skipCovered: boolean,
 ): AppliedItems {
-  const { state, clock } = context
+  const { state, clock, random } = context
   const isSystem = collection.name === SYSTEM_COLLECTION
   const policy = isSystem ? 'siblings' : state.model.settings(collection.name, collection.generation).conflict
   const wallMs = clock.wallMs()
@@ -64,6 +64,9 @@ export function applyRemoteItems(
   let conflicts = 0
   for (const { key, version } of items) {
     if (skipCovered && (collection.vector.get(version.origin)?.counter ?? 0) >= version.counter) continue
+    // R2: this replica wrote it and does not know: a restored copy. The mark that would say so may never come.
+    if (version.origin === state.origin && version.counter > (collection.vector.get(state.origin)?.counter ?? 0))
+      takeNewOrigin(state, batch, random)
     const before = batch.entry(collection, key)
     const after = mergeEntries(before?.entry, [version], policy)
     if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1

@@ -53,7 +53,7 @@ export async function loadReplicaState(store: Store, random: Random, run: RunId,
   const model = createSettingsModel()
   const collectionByName = new Map<string, CollectionState>()
   const dropped = new Set<CollectionState>()
-  let nextCid = SYSTEM_CID + 1
+  let { nextCid } = clock
   for (const collection of await loadCollections(store)) {
     nextCid = Math.max(nextCid, collection.cid + 1)
     if (collection.dropped) dropped.add(collection)
@@ -130,18 +130,18 @@ export function takeNewOrigin(state: ReplicaState, batch: WriteBatch, random: Ra
   batch.put(metaRow('identity'), encodeIdentity({ storeId: fromHex(state.storeId) ?? new Uint8Array(STORE_ID_BYTES), origin }))
 }
 
-/** hlc(8) lamport(8) feed sequence(8). */
+/** hlc(8) lamport(8) feed sequence(8) next cid(8): the number of a purged collection is not used again. */
 export function encodeClock(state: ReplicaState): Uint8Array {
   const stamp = new Uint8Array(8)
   writeStamp(stamp, 0, state.hlc.last())
-  return createByteWriter(24).raw(stamp).u64(state.lamport).u64(state.sequence).finish()
+  return createByteWriter(32).raw(stamp).u64(state.lamport).u64(state.sequence).u64(state.nextCid).finish()
 }
 
 function readClock(reader: StoreReader) {
   const value = reader.get(metaRow('clock'))
-  if (value === undefined) return { stamp: STAMP_ZERO, lamport: 0, sequence: 0 }
+  if (value === undefined) return { stamp: STAMP_ZERO, lamport: 0, sequence: 0, nextCid: SYSTEM_CID + 1 }
   const fields = createByteReader(value)
-  return { stamp: readStamp(fields.raw(8), 0), lamport: fields.u64(), sequence: fields.u64() }
+  return { stamp: readStamp(fields.raw(8), 0), lamport: fields.u64(), sequence: fields.u64(), nextCid: fields.u64() }
 }
 
 export function drawRun(random: Random): RunId {

@@ -196,7 +196,7 @@ async function reconcileCollection(
 
   const repair = async (): Promise<void> => {
     isRepaired = true
-    await repairCollection(options, channel, name, stats)
+    await repairCollection(options, channel, difference, stats)
   }
   const { snapshot, mine, theirs } = await openCollection(options, channel, difference, peer)
   try {
@@ -255,12 +255,17 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
   }
 }
 
-async function repairCollection(options: SessionOptions, channel: Channel, name: string, stats: ExchangeStats): Promise<void> {
+async function repairCollection(
+  options: SessionOptions,
+  channel: Channel,
+  { name, generation }: Difference,
+  stats: ExchangeStats,
+): Promise<void> {
   const { replica, hash, isInitiator } = options
   const snapshot = await replica.snapshot()
   try {
     const mine = await snapshot.collection(name)
-    if (mine === undefined) throw new SessionFault('closed', `"${name}" was deleted in the middle of a repair`)
+    if (mine?.generation !== generation) throw new SessionFault('closed', `"${name}" was deleted in the middle of a repair`)
     const context = { channel, replica, hash, stats }
     await (isInitiator ? driveRepair(context, mine) : serveRepair(context, mine))
   } finally {

@@ -19,7 +19,7 @@
  */
 import { compareBytes, fromHex, readU32, toHex } from '../base/bytes.ts'
 import type { Dot, Origin } from './dot.ts'
-import { compareStamps, type Stamp } from './hlc.ts'
+import { compareStamps, STAMP_MS_MAX, type Stamp } from './hlc.ts'
 
 export const FLAG_TOMBSTONE = 1
 /** The writer's board said that its clock was synchronised: information only. */
@@ -165,6 +165,8 @@ export function decodeVersion(bytes: Uint8Array): Version | undefined {
   const stamp = readStamp(bytes, 1 + DOT_BYTES)
   const contexts = bytes[HEADER_BYTES - 2]! * 256 + bytes[HEADER_BYTES - 1]!
   const bodyAt = HEADER_BYTES + contexts * DOT_BYTES
+  // No write could stand above the last stamp there is (R1).
+  if (stamp.ms === STAMP_MS_MAX) return undefined
   if (counter < 1 || counter > Number.MAX_SAFE_INTEGER || contexts > CONTEXT_ENTRIES_MAX || bodyAt > bytes.length) return undefined
   const context: Dot[] = []
   for (let at = HEADER_BYTES; at < bodyAt; at += DOT_BYTES) {

@@ -55,7 +55,8 @@ function checkHost({ headers, httpVersion }: IncomingMessage): void {
       'without HS_API_TOKEN the API answers only to localhost, 127.0.0.0/8 and [::1] in the Host header',
     )
   }
-  if (origin !== undefined && !isLoopback(origin.replace(/^https?:\/\//, ''))) {
+  // Another port is another origin: a page of some other local server has no business here.
+  if (origin !== undefined && origin.replace(/^https?:\/\//, '').toLowerCase() !== host?.toLowerCase()) {
     throw new AgentError('HS_FORBIDDEN_HOST', 'without HS_API_TOKEN the API answers no page of another origin')
   }
 }

@@ -29,6 +29,8 @@ export const DEFAULT_LIMITS = {
   groupBytesMax: MIB,
   /** Write groups of one bulk request under way. Beyond: the socket is not read. */
   groupsInFlightMax: 2,
+  /** A group that is not full is written when the input pauses for this long. */
+  groupPauseMs: 20,
   /** Rejections that the answer of a bulk write lists; all are counted. */
   rejectionsListedMax: 100,
 

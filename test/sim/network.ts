@@ -23,7 +23,8 @@ export interface Network {
   attach(host: string, endpoint: Endpoint): void
   /** The host's process is gone: its links break. */
   detach(host: string): void
-  send(from: string, to: string | 'multicast', bytes: Uint8Array): void
+  /** `to`: a host, or `multicast`. */
+  send(from: string, to: string, bytes: Uint8Array): void
   /** Resolves with an open link, or undefined when the host cannot be reached. */
   dial(from: string, to: string): Promise<Link | undefined>
   /** Nothing passes from `from` to `to` any more; links between the two break. */
@@ -47,7 +48,7 @@ export function createNetwork(world: World, faults: NetworkFaults): Network {
     attach: (host, endpoint) => void endpointByHost.set(host, endpoint),
     detach(host) {
       endpointByHost.delete(host)
-      for (const link of [...links]) if (link.a === host || link.b === host) link.close()
+      for (const link of links) if (link.a === host || link.b === host) link.close()
     },
     send(from, to, bytes) {
       const isMulticast = to === 'multicast'
@@ -71,7 +72,7 @@ export function createNetwork(world: World, faults: NetworkFaults): Network {
     },
     cut(from, to) {
       cuts.add(`${from}>${to}`)
-      for (const link of [...links]) if ((link.a === from && link.b === to) || (link.a === to && link.b === from)) link.close()
+      for (const link of links) if ((link.a === from && link.b === to) || (link.a === to && link.b === from)) link.close()
     },
     heal: () => cuts.clear(),
   }

@@ -255,12 +255,12 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   }
   world.note('everything heals')
   const healedMs = world.nowMs()
-  while (failure === undefined) {
+  for (let isAgreed = false; !isAgreed && world.nowMs() - healedMs <= AGREE_MS;) {
     await collectEverywhere()
     await world.run(world.nowMs() + 500, look)
-    if (await allAgree(robots)) break
-    if (world.nowMs() - healedMs > AGREE_MS) fail(`no agreement within ${AGREE_MS} ms: ${describe(robots)}`)
+    isAgreed = await allAgree(robots)
   }
+  if (!(await allAgree(robots))) fail(`no agreement within ${AGREE_MS} ms: ${describe(robots)}`)
   const agreedAfterMs = world.nowMs() - healedMs
   for (const robot of robots) {
     for (const name of COLLECTIONS) {

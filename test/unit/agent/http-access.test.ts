@@ -91,9 +91,16 @@ describe('without tokens', () => {
     async host => {
       const { port } = await startHttp()
       expect(await get(port, `host: ${host}\r\n`)).toMatch(/^HTTP\/1.1 200/)
-      expect(await get(port, `host: localhost\r\norigin: http://${host}\r\n`)).toMatch(/^HTTP\/1.1 200/)
+      expect(await get(port, `host: ${host}\r\norigin: http://${host}\r\n`)).toMatch(/^HTTP\/1.1 200/)
     },
   )
+
+  test('a page of another port of this machine is another origin: 403', async () => {
+    const { port } = await startHttp()
+    expect(await get(port, `host: localhost:${port}\r\norigin: http://localhost:${port === 1 ? 2 : port - 1}\r\n`)).toMatch(
+      /^HTTP\/1.1 403/,
+    )
+  })
 
   test.each([
     'evil.example',
@@ -109,7 +116,7 @@ describe('without tokens', () => {
     const answer = await get(port, `host: ${host}\r\n`)
     expect(answer).toMatch(/^HTTP\/1.1 403/)
     expect(answer).toContain('HS_FORBIDDEN_HOST')
-    expect(await get(port, `host: localhost\r\norigin: http://${host}\r\n`)).toMatch(/^HTTP\/1.1 403/)
+    expect(await get(port, `host: ${host}\r\norigin: http://${host}\r\n`)).toMatch(/^HTTP\/1.1 403/)
   })
 
   test('Origin null is refused, on every route', async () => {

@@ -145,6 +145,23 @@ describe('NDJSON', () => {
     expect((await request(`${url}${path}/2`)).status).toBe(200)
   })
 
+  test('P4 a slow sender gets its acknowledgements while it sends, and loses no complete line when it is cut off', async () => {
+    const { port, replica } = await startHttp()
+    const { socket, received, ended } = await openSocket(port)
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${NDJSON}\r\naccept: ${NDJSON}\r\ntransfer-encoding: chunked\r\n\r\n`,
+    )
+    for (const key of ['1', '2']) {
+      const line = `{"key":"${key}","payload":1}\n`
+      socket.write(`${line.length.toString(16)}\r\n${line}\r\n`)
+      await vi.waitFor(() => expect(received()).toContain(`"key":"${key}"`))
+    }
+    const last = '{"key":"3","payload":1}\n{"ke'
+    socket.end(`${last.length.toString(16)}\r\n${last}\r\n`)
+    await ended
+    await vi.waitFor(() => expect(replica.collection('c')?.recordCount).toBe(3))
+  })
+
   test('a body that ends before its length is answered 400 and applies no incomplete line', async () => {
     const { port, replica } = await startHttp()
     const { socket, received, ended } = await openSocket(port)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createCodec } from '../../../agent/codec.ts'
 import { createFrameReader } from '../../../agent/frame-reader.ts'
@@ -82,6 +82,29 @@ async function receiveAll(link: PeerLink): Promise<Uint8Array[]> {
   const messages: Uint8Array[] = []
   for (let message = await link.receive(); message !== undefined; message = await link.receive()) messages.push(message)
   return messages
+}
+
+/** Sends without end; `stuck` resolves when a send is held up, `done` when the last one has returned after `stop`. */
+function sendWithoutEnd(link: PeerLink): { stuck: Promise<number>; stop(): void; done: Promise<void> } {
+  const progress = { sent: 0, isStopped: false }
+  const done = (async () => {
+    for (; !progress.isStopped; progress.sent++) await link.send(new Uint8Array(MIB))
+  })()
+  return { stuck: untilStill(() => progress.sent), stop: () => void (progress.isStopped = true), done }
+}
+
+/** Resolves when two looks, a third of a second apart, see the same. */
+async function untilStill(look: () => number): Promise<number> {
+  let seen = -1
+  await vi.waitFor(
+    () => {
+      const before = seen
+      seen = look()
+      expect(seen).toBe(before)
+    },
+    { timeout: DEADLINE_MS, interval: 300 },
+  )
+  return seen
 }
 
 const isSame = (a: Uint8Array | undefined, b: Uint8Array): boolean => a !== undefined && Buffer.compare(a, b) === 0
@@ -310,7 +333,10 @@ describe('time', () => {
     opened.push(() => clearInterval(timer))
     const taken = await link(0)
     await taken.receive()
-    while (taken.fault === undefined) await taken.send(new Uint8Array(MIB))
+    const sender = sendWithoutEnd(taken)
+    await sender.stuck
+    sender.stop()
+    await sender.done
     expect(taken.fault).toBe('stalled')
   })
 
@@ -399,16 +425,7 @@ describe('bounds', () => {
         sent += 1
       }
     })()
-    // It has stopped when nothing more was sent between two looks.
-    let seen = -1
-    await vi.waitFor(
-      () => {
-        const before = seen
-        seen = sent
-        expect(sent).toBe(before)
-      },
-      { timeout: DEADLINE_MS, interval: 300 },
-    )
+    await untilStill(() => sent)
     // 4 MiB wait in the link; the rest is what the kernel's buffers take.
     expect(sent * message.length).toBeLessThan(32 * MIB)
     for (let i = 0; i < count; i++) expect(Buffer.from((await receiver.receive())!).readUInt32BE(0)).toBe(i)
@@ -424,16 +441,7 @@ describe('bounds', () => {
     const small = Buffer.alloc(6 * 128 * KIB)
     for (let at = 0; at < small.length; at += 6) small.writeUInt32BE(1, at)
     for (let at = 0; at < total; at += small.length) raw.socket.write(small)
-    let left = Infinity
-    await vi.waitFor(
-      () => {
-        const before = left
-        left = raw.socket.writableLength
-        expect(left).toBe(before)
-      },
-      { timeout: DEADLINE_MS, interval: 300 },
-    )
-    expect(left).toBeGreaterThan(total / 4)
+    expect(await untilStill(() => raw.socket.writableLength)).toBeGreaterThan(total / 4)
   })
 })
 
@@ -441,8 +449,7 @@ describe('closing', () => {
   test('what was sent before the link was closed arrives, though the peer was talking as well', async () => {
     const [a, b] = await joinedPair()
     await b.send(Buffer.from('nobody takes this'))
-    await b.send(new Uint8Array(MIB))
-    const sent = Array.from({ length: 8 }, () => randomBytes(MIB))
+    const sent = [Buffer.from('hello'), ...Array.from({ length: 8 }, () => randomBytes(MIB))]
     const received = receiveAll(b)
     for (const message of sent) await a.send(message)
     a.close()
@@ -454,18 +461,16 @@ describe('closing', () => {
 
   test('closing wakes whoever waits to send or to receive, on both sides', async () => {
     const [a, b] = await joinedPair()
+    await a.send(Buffer.from('hello'))
+    await b.receive()
     const waiting = a.receive()
-    let isDone = false
-    const sending = (async () => {
-      while (!isDone) await a.send(new Uint8Array(MIB))
-    })()
-    await eventually(() => expect(isDone).toBe(false))
-    const nothing = b.receive().then(() => receiveAll(b))
-    isDone = true
+    const sender = sendWithoutEnd(a)
+    await sender.stuck
+    sender.stop()
     a.close()
+    await sender.done
     expect(await waiting).toBeUndefined()
-    await sending
-    await nothing
+    await receiveAll(b)
     expect(await a.receive()).toBeUndefined()
     await a.send(Buffer.from('nobody hears this'))
   })
@@ -477,23 +482,11 @@ describe('closing', () => {
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))]))
     const taken = await link(0)
     await taken.receive()
-    let sent = 0
-    let isOpen = true
-    const sending = (async () => {
-      for (; isOpen; sent++) await taken.send(new Uint8Array(MIB))
-    })()
-    let seen = -1
-    await vi.waitFor(
-      () => {
-        const before = seen
-        seen = sent
-        expect(sent).toBe(before)
-      },
-      { timeout: DEADLINE_MS, interval: 100 },
-    )
-    isOpen = false
+    const sender = sendWithoutEnd(taken)
+    await sender.stuck
+    sender.stop()
     raw.socket.destroy()
-    await sending
+    await sender.done
     expect(await taken.receive()).toBeUndefined()
   })
 

@@ -1,0 +1,214 @@
+/**
+ * Robots with a network of their own: a network namespace each, joined by a bridge in one more. What happens in there is invisible
+ * to this machine's network, and all of it is removed with the namespaces.
+ *
+ * The agents' HTTP listens on the loopback of their namespace; a small relay in there passes it on over a socket file, which any
+ * namespace can reach.
+ */
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { makeFolder, startAgentProcess, type AgentProcess } from '../agent-process.ts'
+
+const run = promisify(execFile)
+const PREFIX = 'hs-test'
+/** Its own in every namespace, so it may as well be the usual one. */
+const HTTP_PORT = 50050
+export const GOSSIP_PORT = 7946
+const ASK_TIMEOUT_MS = 10_000
+
+export interface Robot {
+  /** `robot1` and so on: also its agent's HS_NODE_NAME. */
+  readonly name: string
+  readonly namespace: string
+  readonly address: string
+  /** Plugs the robot's cable into the switch, or pulls it out: its own interface stays up. */
+  plug(isIn: boolean): Promise<void>
+  /** The robot's own interface: down, nothing can be sent from it (ENETUNREACH). */
+  setLink(isUp: boolean): Promise<void>
+  /** This share of the packets that come in is lost, 0 to 100. */
+  losePackets(percent: number): Promise<void>
+  /** Starts the robot's agent on the robot's data directory, which outlives it. */
+  startAgent(env?: Readonly<Record<string, string>>): Promise<AgentProcess>
+  /** Asks its agent; throws with the problem's text on an error status. */
+  ask(
+    path: string,
+    init?: { readonly method?: string; readonly body?: string; readonly type?: string; readonly accept?: string },
+  ): Promise<string>
+}
+
+export interface Network {
+  readonly robots: readonly Robot[]
+  /** Removes the namespaces with all that is in them. */
+  remove(): Promise<void>
+}
+
+/** Why network namespaces cannot be made here; undefined when they can. Installs the tools that are missing, as root on Debian. */
+export async function findObstacle(): Promise<string | undefined> {
+  if (process.platform !== 'linux') return 'network namespaces are a thing of Linux'
+  if (process.getuid?.() !== 0) return 'making network namespaces takes root'
+  const name = `${PREFIX}-${process.pid}-probe`
+  try {
+    await install('ip', ['-V'], 'iproute2')
+    await install('nft', ['--version'], 'nftables')
+    await removeAbandoned()
+    await run('ip', ['netns', 'add', name])
+    await run('ip', ['netns', 'del', name])
+    return undefined
+  } catch (error) {
+    return `network namespaces cannot be made: ${error instanceof Error ? error.message.trim() : String(error)}`
+  }
+}
+
+async function install(command: string, args: readonly string[], packageName: string): Promise<void> {
+  try {
+    await run(command, args)
+  } catch {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    await run('apt-get', ['update'], { env })
+    await run('apt-get', ['install', '--yes', '--no-install-recommends', packageName], { env })
+    await run(command, args)
+  }
+}
+
+/** A run that was killed could not remove its namespaces: their names say which process made them. */
+async function removeAbandoned(): Promise<void> {
+  const names = await readdir('/run/netns').catch(() => [])
+  for (const name of names) {
+    const pid = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1]
+    if (pid !== undefined && !isRunning(Number(pid))) await run('ip', ['netns', 'del', name])
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+let networksMade = 0
+
+/** Makes a switch and `count` robots on it, at 10.77.0.1 and up. */
+export async function createNetwork(count: number): Promise<Network> {
+  networksMade += 1
+  const prefix = `${PREFIX}-${process.pid}-${networksMade}`
+  const hub = `${prefix}-hub`
+  const namespaces: string[] = []
+  const relays: ChildProcess[] = []
+  const add = async (name: string): Promise<void> => {
+    await run('ip', ['netns', 'add', name])
+    namespaces.push(name)
+    await run('ip', ['-n', name, 'link', 'set', 'lo', 'up'])
+  }
+  const remove = async (): Promise<void> => {
+    await Promise.all(relays.splice(0).map(endRelay))
+    for (const name of namespaces.splice(0)) await run('ip', ['netns', 'del', name])
+  }
+  try {
+    await add(hub)
+    await run('ip', ['-n', hub, 'link', 'add', 'br0', 'type', 'bridge', 'mcast_snooping', '0'])
+    await run('ip', ['-n', hub, 'link', 'set', 'br0', 'up'])
+    const robots: Robot[] = []
+    for (let i = 1; i <= count; i++) {
+      await add(`${prefix}-${i}`)
+      robots.push(await addRobot(`${prefix}-${i}`, hub, i, relays))
+    }
+    return { robots, remove }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+async function addRobot(namespace: string, hub: string, number: number, relays: ChildProcess[]): Promise<Robot> {
+  const name = `robot${number}`
+  const port = `port${number}`
+  const address = `10.77.0.${number}`
+  const inside = (...args: string[]): Promise<unknown> => run('ip', ['-n', namespace, ...args])
+  const onHub = (...args: string[]): Promise<unknown> => run('ip', ['-n', hub, ...args])
+  const setLink = async (isUp: boolean): Promise<void> => void (await inside('link', 'set', 'e0', isUp ? 'up' : 'down'))
+  await inside('link', 'add', 'e0', 'type', 'veth', 'peer', 'name', port, 'netns', hub)
+  await onHub('link', 'set', port, 'master', 'br0', 'up')
+  await inside('addr', 'add', `${address}/24`, 'dev', 'e0')
+  await setLink(true)
+  const dataDir = await makeFolder(`hs-${name}-`)
+  const socketPath = join(await makeFolder('hs-relay-'), 'http')
+  relays.push(await startRelay(namespace, socketPath))
+  return {
+    name,
+    namespace,
+    address,
+    setLink,
+    plug: async isIn => void (await onHub('link', 'set', port, isIn ? 'up' : 'down')),
+    async losePackets(percent) {
+      const nft = (rules: string): Promise<unknown> => run('ip', ['netns', 'exec', namespace, 'nft', rules])
+      await nft('add table inet loss; flush table inet loss')
+      // Dropped where they come in: a drop on the way out would show to the sender as an error.
+      await nft('add chain inet loss input { type filter hook input priority 0; }')
+      await nft(`add rule inet loss input iifname e0 numgen random mod 100 < ${percent} drop`)
+    },
+    startAgent: env =>
+      startAgentProcess({
+        namespace,
+        env: { HS_DATA_DIR: dataDir, HS_NODE_NAME: name, HS_HTTP_PORT: String(HTTP_PORT), HS_GOSSIP_PORT: String(GOSSIP_PORT), ...env },
+      }),
+    ask: (path, init) => askThrough(socketPath, path, init),
+  }
+}
+
+const RELAY = `
+const { connect, createServer } = require('node:net')
+createServer({ allowHalfOpen: true }, near => {
+  const far = connect({ host: '127.0.0.1', port: ${HTTP_PORT}, allowHalfOpen: true })
+  near.pipe(far).pipe(near)
+  for (const [one, other] of [[near, far], [far, near]]) one.on('error', () => other.destroy()).on('close', () => other.destroy())
+}).listen(process.argv[1], () => console.log('ready'))
+`
+
+async function startRelay(namespace: string, socketPath: string): Promise<ChildProcess> {
+  const relay = spawn('ip', ['netns', 'exec', namespace, process.execPath, '-e', RELAY, socketPath], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await new Promise<void>((resolve, reject) => {
+    relay.stdout.once('data', () => resolve())
+    relay.once('exit', code => reject(new Error(`the relay ended with ${code}`)))
+    relay.once('error', reject)
+  })
+  return relay
+}
+
+async function endRelay(relay: ChildProcess): Promise<void> {
+  if (relay.exitCode !== null || relay.signalCode !== null) return
+  const exited = new Promise(resolve => relay.once('exit', resolve))
+  relay.kill('SIGKILL')
+  await exited
+}
+
+const askThrough: (socketPath: string, ...args: Parameters<Robot['ask']>) => Promise<string> = (socketPath, path, init = {}) =>
+  new Promise((resolve, reject) => {
+    const { method = 'GET', body, type = 'application/json', accept } = init
+    const headers = {
+      host: `127.0.0.1:${HTTP_PORT}`,
+      ...(body === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) }),
+      ...(accept === undefined ? {} : { accept }),
+    }
+    const asked = request({ socketPath, path, method, headers, agent: false, timeout: ASK_TIMEOUT_MS }, response => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('error', reject)
+      response.on('end', () => {
+        const text = Buffer.concat(chunks).toString()
+        const status = response.statusCode ?? 0
+        if (status < 300) resolve(text)
+        else reject(new Error(`${method} ${path}: ${status} ${text}`))
+      })
+    })
+    asked.on('timeout', () => asked.destroy(new Error(`${method} ${path}: no answer within ${ASK_TIMEOUT_MS} ms`)))
+    asked.on('error', reject)
+    asked.end(body)
+  })

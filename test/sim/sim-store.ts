@@ -1,0 +1,33 @@
+/** The memory store as a slow disk: reads of pages and writes take a seeded number of turns, so that jobs meet them half done. */
+import type { Random } from '../../base/ports.ts'
+import type { MemoryStore } from '../memory-store.ts'
+
+/** Waits up to `turnsMax` turns of the microtask queue: time that passes without a clock. */
+export async function pause(random: Random, turnsMax: number): Promise<void> {
+  for (let left = Math.floor(random.fraction() * turnsMax); left > 0; left--) await Promise.resolve()
+}
+
+const PAGE_TURNS_MAX = 6
+const WRITE_TURNS_MAX = 40
+
+export function createSlowStore(disk: MemoryStore, random: Random): MemoryStore {
+  return {
+    ...disk,
+    scan(range) {
+      const cursor = disk.scan(range)
+      return {
+        async next(rowsMax) {
+          await pause(random, PAGE_TURNS_MAX)
+          return cursor.next(rowsMax)
+        },
+        close: () => cursor.close(),
+      }
+    },
+    async write(changes, options) {
+      await pause(random, WRITE_TURNS_MAX)
+      await disk.write(changes, options)
+      // On disk, and nobody knows yet: a crash may come here.
+      await pause(random, WRITE_TURNS_MAX)
+    },
+  }
+}
