@@ -28,7 +28,8 @@ import { createSlowStore, pause } from './sim-store.ts'
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 const SALT = new Uint8Array(16)
-const SEEDS = Number(process.env['SIM_SEEDS'] ?? 25)
+/** Shared among the eight scenarios. */
+const SEEDS = Math.ceil(Number(process.env['SIM_SEEDS'] ?? 200) / 8)
 const FIRST = Number(process.env['SIM_FIRST'] ?? 1)
 const STEPS = 60
 const ROUNDS_MAX = 12
