@@ -321,10 +321,13 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     feedEnd: () => publisher.sequence(),
 
-    changes(after, limit) {
+    async changes(after, limit) {
       const byCid = new Map([...state.collectionByName.values()].map(collection => [collection.cid, collection]))
       byCid.delete(SYSTEM_CID)
-      return readChanges({ reader: store, hash, collection: cid => byCid.get(cid) }, after, publisher.sequence(), limit)
+      const page = await readChanges({ reader: store, hash, collection: cid => byCid.get(cid) }, after, publisher.sequence(), limit)
+      // A newer write may have taken a row's place and not be durable yet: what was not told here must not come back behind the cursor.
+      if (!syncLocal) await store.flush()
+      return page
     },
 
     onChange: listener => publisher.onChange(listener),
