@@ -61,6 +61,8 @@ const ACTIVE_MS = 20_000
 /** After the last fault has healed, all agree within this virtual time. */
 export const AGREE_MS = 60_000
 const COLLECTIONS = ['imu', 'map'] as const
+/** An audit reads every entry of every robot. */
+const EVENTS_BETWEEN_AUDITS = 200
 const DAY_MS = 24 * 3600 * 1000
 
 export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Scenario {
@@ -116,7 +118,7 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     createRobot(world, network, i, { itemsMax: scenario.frameItemsMax, bytesMax: 256 * 1024 }, scenario.mutation),
   )
   const acknowledged: AcknowledgedWrite[] = []
-  const tombstones: { key: string; collection: string; version: Version }[] = []
+  const tombstones: { key: string; collection: string; by: number; version: Version }[] = []
   /** Tombstones that were collected somewhere: an absent key then stands for them. */
   const collected = new Map<string, Version[]>()
   let failure: string | undefined
@@ -184,7 +186,7 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     const version = (await readEntries(replica, collection))
       .get(key)
       ?.find(held => held.origin === dot.origin && held.counter === dot.counter)
-    if (version !== undefined) tombstones.push({ key, collection, version })
+    if (version !== undefined) tombstones.push({ key, collection, by: robot.index, version })
   }
 
   /** Only what every other robot that is up holds as well: damage to the last copy is not repaired by anybody. */
@@ -242,7 +244,23 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     }
   }
 
-  const look = (): void => fail(findOverflow(robots, world.nowMs()))
+  /** After every event what is cheap to look at, and now and then everything that must hold at any time. */
+  const look = async (): Promise<void> => {
+    fail(findOverflow(robots, world.nowMs()))
+    if (world.events % EVENTS_BETWEEN_AUDITS === 0) for (const robot of robots) await audit(robot)
+  }
+
+  async function audit(robot: Robot): Promise<void> {
+    const { replica } = robot
+    if (replica === undefined) return
+    for (const name of COLLECTIONS) {
+      fail(await findDrift(replica, name))
+      const own = tombstones.filter(({ collection, by }) => collection === name && by === robot.index)
+      fail(findResurrection(await readEntries(replica, name), own))
+    }
+    fail(await findForgottenDot(robot, acknowledged))
+  }
+
   await world.run(ACTIVE_MS, look)
   if (failure !== undefined) return done(0)
 

@@ -10,7 +10,7 @@ export interface World {
   /** Runs `action` after `delayMs`; the answer takes it back. */
   after(delayMs: number, action: () => void): () => void
   /** Runs events until `untilMs` or until there are none; calls back after each. */
-  run(untilMs: number, afterEach?: () => void): Promise<void>
+  run(untilMs: number, afterEach?: () => void | Promise<void>): Promise<void>
   /** Writes one line of the trace. */
   note(line: string): void
   /** What happened, line by line, and a hash over all of it. */
@@ -58,7 +58,7 @@ export function createWorld(seed: number): World {
         if (events > EVENTS_MAX) throw new Error(`the run did not come to rest within ${EVENTS_MAX} events`)
         next.action()
         await settle()
-        afterEach?.()
+        await afterEach?.()
       }
       nowMs = Math.max(nowMs, untilMs)
     },
