@@ -26,8 +26,9 @@ export const LINK_LIMITS = {
   messageBytesMax: 2 * 1024 * 1024,
   /** Bytes of messages that wait to be taken, 256 more for each; the socket is paused beyond them. */
   waitingBytesMax: 4 * 1024 * 1024,
-  /** Links that peers may hold open at once; further ones are closed at once. */
+  /** Links that peers may hold open at once, and those of one host; further ones are closed at once. */
   inboundLinksMax: 64,
+  inboundLinksPerHostMax: 16,
   /** A link is closed when the first message has not come by then. */
   firstMessageMs: 10_000,
   pingMs: 5_000,
@@ -49,8 +50,8 @@ export interface PeerLink extends Link {
 
 export type LinkLimits = { readonly [Name in keyof typeof LINK_LIMITS]: number }
 
-/** Speaks the link's framing over a connected socket. */
-export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
+/** Speaks the link's framing over a connected socket. `onFirst` is called when the first message waits to be taken. */
+export function createPeerLink(socket: Socket, limits: LinkLimits, onFirst: () => void = () => {}): PeerLink {
   const remote = { host: (socket.remoteAddress ?? '').replace(/^::ffff:/, ''), port: socket.remotePort ?? 0 }
   const reader = createFrameReader()
   let fault: LinkFault | undefined
@@ -125,6 +126,8 @@ export function createPeerLink(socket: Socket, limits: LinkLimits): PeerLink {
     if (taker === undefined) {
       waiting.push(message)
       waitingBytes += message.length + MESSAGE_OVERHEAD_BYTES
+      // Not from in here: whoever gets the link may close it.
+      if (!hasFirst) queueMicrotask(onFirst)
       return
     }
     const take = taker
@@ -203,22 +206,29 @@ export interface PeerListener {
   close(): Promise<void>
 }
 
-/** Listens for peers. Throws AgentError HS_BIND_FAILED. */
+/**
+ * Listens for peers; `onLink` gets each link when its first message is there, so that strangers who say nothing take up nobody's time.
+ * Throws AgentError HS_BIND_FAILED.
+ */
 export async function listenForPeers(
   host: string,
   port: number,
   onLink: (link: PeerLink) => void,
   limits: LinkLimits = LINK_LIMITS,
 ): Promise<PeerListener> {
-  const sockets = new Set<Socket>()
+  const hostBySocket = new Map<Socket, string | undefined>()
+  const isFull = (host: string | undefined): boolean =>
+    hostBySocket.size >= limits.inboundLinksMax ||
+    [...hostBySocket.values()].filter(other => other === host).length >= limits.inboundLinksPerHostMax
   const server: Server = createServer(socket => {
-    if (sockets.size >= limits.inboundLinksMax) {
+    const { remoteAddress } = socket
+    if (isFull(remoteAddress)) {
       socket.destroy()
       return
     }
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    onLink(createPeerLink(socket, limits))
+    hostBySocket.set(socket, remoteAddress)
+    socket.on('close', () => hostBySocket.delete(socket))
+    const link = createPeerLink(socket, limits, () => onLink(link))
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', error => reject(bindFailure(host, port, error)))
@@ -231,7 +241,7 @@ export async function listenForPeers(
     port: typeof address === 'object' && address !== null ? address.port : port,
     async close() {
       const closed = new Promise(resolve => server.close(resolve))
-      for (const socket of sockets) socket.destroy()
+      for (const socket of hostBySocket.keys()) socket.destroy()
       await closed
     },
   }

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import * as fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createCodec } from '../../../agent/codec.ts'
 import { createFrameReader } from '../../../agent/frame-reader.ts'
-import { dialPeer, LINK_LIMITS, listenForPeers } from '../../../agent/peer-link.ts'
+import { createPeerLink, dialPeer, LINK_LIMITS, listenForPeers } from '../../../agent/peer-link.ts'
 import type { LinkLimits, PeerLink } from '../../../agent/peer-link.ts'
 import { createChannel, SessionFault } from '../../../sync/channel.ts'
 
@@ -23,21 +23,52 @@ afterEach(async () => {
 
 const eventually = (condition: () => void): Promise<void> => vi.waitFor(condition, { timeout: DEADLINE_MS, interval: 5 })
 
-/** A listener, and the links that it has taken, in order. */
-async function listen(changed: Partial<LinkLimits> = {}) {
+interface Taking {
+  readonly port: number
+  readonly links: readonly PeerLink[]
+  /** The one that was taken as number `at`, from 0. */
+  readonly link: (at: number) => Promise<PeerLink>
+}
+
+const taking = (port: number, links: readonly PeerLink[]): Taking => ({
+  port,
+  links,
+  async link(at) {
+    await eventually(() => expect(links.length).toBeGreaterThan(at))
+    return links[at]!
+  },
+})
+
+/** Takes every connection for a link, before anything is said on it. */
+async function takeLinks(changed: Partial<LinkLimits> = {}): Promise<Taking> {
+  const links: PeerLink[] = []
+  const sockets: Socket[] = []
+  const server = createServer(socket => {
+    sockets.push(socket)
+    links.push(createPeerLink(socket, { ...LINK_LIMITS, ...changed }))
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  opened.push(async () => {
+    const closed = new Promise(resolve => server.close(resolve))
+    for (const socket of sockets) socket.destroy()
+    await closed
+  })
+  const address = server.address()
+  if (typeof address !== 'object' || address === null) throw new Error('a TCP server has an address')
+  return taking(address.port, links)
+}
+
+/** Takes links as the agent does. */
+async function listen(changed: Partial<LinkLimits> = {}): Promise<Taking> {
   const links: PeerLink[] = []
   const listener = await listenForPeers('127.0.0.1', 0, link => void links.push(link), { ...LINK_LIMITS, ...changed })
   opened.push(() => listener.close())
-  const link = async (at: number): Promise<PeerLink> => {
-    await eventually(() => expect(links.length).toBeGreaterThan(at))
-    return links[at]!
-  }
-  return { port: listener.port, links, link }
+  return taking(listener.port, links)
 }
 
 /** Two links that are joined. */
 async function joinedPair(changed: Partial<LinkLimits> = {}): Promise<[PeerLink, PeerLink]> {
-  const { port, link } = await listen(changed)
+  const { port, link } = await takeLinks(changed)
   const dialled = await dialPeer('127.0.0.1', port, { ...LINK_LIMITS, ...changed })
   if (dialled === undefined) throw new Error('the listener is there')
   opened.push(() => dialled.close())
@@ -52,8 +83,8 @@ interface RawPeer {
 }
 
 /** A peer that says what the test says, and nothing else. */
-async function connectRaw(port: number): Promise<RawPeer> {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+async function connectRaw(port: number, localAddress = '127.0.0.1'): Promise<RawPeer> {
+  const socket = connect({ host: '127.0.0.1', port, localAddress, noDelay: true })
   opened.push(() => void socket.destroy())
   const chunks: Buffer[] = []
   let isClosed = false
@@ -174,7 +205,7 @@ describe('messages', () => {
   })
 
   test('a message in single bytes arrives whole', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const raw = await connectRaw(port)
     const message = randomBytes(2_000)
     for (const byte of Buffer.concat([PREAMBLE, PING, frame(message), PING])) raw.socket.write(Buffer.from([byte]))
@@ -199,7 +230,7 @@ describe('what is not a peer', () => {
   }
   for (const [name, bytes] of Object.entries(strangers)) {
     test(`${name}: the link is closed and delivers nothing`, async () => {
-      const { port, link } = await listen()
+      const { port, link } = await takeLinks()
       const raw = await connectRaw(port)
       raw.socket.write(bytes)
       const taken = await link(0)
@@ -210,7 +241,7 @@ describe('what is not a peer', () => {
   }
 
   test('random bytes of every kind close the link and do no other harm', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     for (let i = 0; i < 50; i++) {
       const raw = await connectRaw(port)
       raw.socket.write(Buffer.concat([i % 2 === 0 ? PREAMBLE : Buffer.alloc(0), randomBytes(1 + i * 97)]))
@@ -224,7 +255,7 @@ describe('what is not a peer', () => {
   })
 
   test('deeply nested CBOR goes no further than the codec, at once', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from([0x80])), frame(Buffer.alloc(2 * MIB, 0x81))]))
     const taken = await link(0)
@@ -237,7 +268,7 @@ describe('what is not a peer', () => {
 
 describe('lengths', () => {
   test('P16 before the first message is taken, one above 4 KiB is refused by its head alone', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, claim(4 * KIB + 1)]))
     const taken = await link(0)
@@ -246,7 +277,7 @@ describe('lengths', () => {
   })
 
   test.each([2 * MIB + 1, 0xffff_ffff])('P16 after the first message, a length of %i is refused by its head alone', async length => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello')), claim(length)]))
     const taken = await link(0)
@@ -256,7 +287,7 @@ describe('lengths', () => {
   })
 
   test('P16 until the first message is taken, no second one is looked at', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const raw = await connectRaw(port)
     // Were it read at once, the second head would be too large for a stranger.
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello')), frame(Buffer.alloc(MIB))]))
@@ -268,7 +299,7 @@ describe('lengths', () => {
   })
 
   test('P16 a peer that claims 2 MiB on each of many links takes no memory for it', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const before = process.memoryUsage().arrayBuffers
     for (let i = 0; i < 60; i++) {
       const raw = await connectRaw(port)
@@ -288,7 +319,7 @@ describe('time', () => {
   const fast = { pingMs: 50, silenceMs: 500 }
 
   test('P4 a half-open link is noticed by the silence of its peer', async () => {
-    const { port, link } = await listen(fast)
+    const { port, link } = await takeLinks(fast)
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))]))
     const taken = await link(0)
@@ -299,7 +330,7 @@ describe('time', () => {
   })
 
   test('an idle link between two that ping stays open', async () => {
-    const { port, link } = await listen(fast)
+    const { port, link } = await takeLinks(fast)
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))]))
     raw.socket.on('data', () => raw.socket.write(PING))
@@ -313,7 +344,7 @@ describe('time', () => {
   })
 
   test('P4 a peer that pings and never says anything more is let go', async () => {
-    const { port, link } = await listen({ ...fast, stallMs: 600 })
+    const { port, link } = await takeLinks({ ...fast, stallMs: 600 })
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello')), claim(1_000)]))
     // One byte of a message at a time: never silent, never done.
@@ -325,7 +356,7 @@ describe('time', () => {
   })
 
   test('P4 a peer that neither reads nor stops talking does not hold a sender for ever', async () => {
-    const { port, link } = await listen({ ...fast, stallMs: 600 })
+    const { port, link } = await takeLinks({ ...fast, stallMs: 600 })
     const raw = await connectRaw(port)
     raw.socket.pause()
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))]))
@@ -341,7 +372,7 @@ describe('time', () => {
   })
 
   test('P4 time in which this process stood still is no silence of the peer', async () => {
-    const { port, link } = await listen(fast)
+    const { port, link } = await takeLinks(fast)
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))]))
     raw.socket.on('data', () => raw.socket.write(PING))
@@ -359,7 +390,7 @@ describe('time', () => {
     ['a preamble and pings', PREAMBLE, PING],
     ['its first message one byte at a time', Buffer.concat([PREAMBLE, claim(4 * KIB)]), Buffer.from([1])],
   ])('P16 a stranger that sends %s is let go', async (_name, first, then) => {
-    const { port, link } = await listen({ ...fast, silenceMs: 60_000, firstMessageMs: 400 })
+    const { port, link } = await takeLinks({ ...fast, silenceMs: 60_000, firstMessageMs: 400 })
     const raw = await connectRaw(port)
     raw.socket.write(first)
     if (then.length > 0) raw.socket.on('data', () => raw.socket.write(then))
@@ -371,44 +402,73 @@ describe('time', () => {
 })
 
 describe('bounds', () => {
-  test('a link too many is closed at once, and there is room again when another has closed', async () => {
-    const { port, links, link } = await listen({ inboundLinksMax: 3 })
-    const raws = [await connectRaw(port), await connectRaw(port), await connectRaw(port)]
-    await link(2)
-    const fourth = await connectRaw(port)
-    await eventually(() => expect(fourth.isClosed()).toBe(true))
-    expect(fourth.received()).toHaveLength(0)
-    expect(links).toHaveLength(3)
-    raws[0]!.socket.destroy()
-    // A place is free when the listener has seen it, which the stranger cannot know.
-    await vi.waitFor(
+  const hello = Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))])
+  /** Dials until it is let in: a place is free when the listener has seen it, which the stranger cannot know. */
+  const untilLetIn = (port: number): Promise<RawPeer> =>
+    vi.waitFor(
       async () => {
-        const next = await connectRaw(port)
-        await eventually(() => expect(next.isClosed() || next.received().length > 0).toBe(true))
-        expect(next.isClosed()).toBe(false)
+        const raw = await connectRaw(port)
+        await eventually(() => expect(raw.isClosed() || raw.received().length > 0).toBe(true))
+        expect(raw.isClosed()).toBe(false)
+        return raw
       },
       { timeout: DEADLINE_MS },
     )
+
+  test('P16 a stranger is nobody until it has said something whole', async () => {
+    const { port, links, link } = await listen()
+    const raws = [await connectRaw(port), await connectRaw(port)] as const
+    raws[0].socket.write(Buffer.concat([PREAMBLE, PING, claim(100), Buffer.alloc(99)]))
+    raws[1].socket.write(hello)
+    expect(await (await link(0)).receive()).toHaveLength(5)
+    expect(links).toHaveLength(1)
+    raws[0].socket.write(Buffer.alloc(1))
+    expect(await (await link(1)).receive()).toHaveLength(100)
+  })
+
+  test('a link too many is closed at once, and there is room again when another has closed', async () => {
+    const { port } = await listen({ inboundLinksMax: 3 })
+    const raws = [await untilLetIn(port), await untilLetIn(port), await untilLetIn(port)]
+    const fourth = await connectRaw(port)
+    await eventually(() => expect(fourth.isClosed()).toBe(true))
+    expect(fourth.received()).toHaveLength(0)
+    raws[0]!.socket.destroy()
+    await untilLetIn(port)
+    for (const raw of raws.slice(1)) expect(raw.isClosed()).toBe(false)
+  })
+
+  test('P16 one host does not take all the links', async () => {
+    const { port, link } = await listen({ inboundLinksPerHostMax: 2 })
+    const greedy = [await untilLetIn(port), await untilLetIn(port), await connectRaw(port)] as const
+    await eventually(() => expect(greedy[2].isClosed()).toBe(true))
+    const other = await connectRaw(port, '127.0.0.2')
+    other.socket.write(hello)
+    expect(await (await link(0)).receive()).toHaveLength(5)
   })
 
   test('a link that was closed here frees its place soon, though the peer keeps talking and holds it open', async () => {
     const { port, link } = await listen({ inboundLinksMax: 1, lingerMs: 200 })
     const raw = await connectRaw(port)
-    raw.socket.write(PREAMBLE)
+    raw.socket.allowHalfOpen = true
+    raw.socket.write(hello)
     const timer = setInterval(() => raw.socket.write(PING), 20)
     opened.push(() => clearInterval(timer))
-    raw.socket.allowHalfOpen = true
     const taken = await link(0)
     taken.close()
     await eventually(() => expect(raw.isClosed()).toBe(true))
-    await vi.waitFor(
-      async () => {
-        const next = await connectRaw(port)
-        await eventually(() => expect(next.isClosed() || next.received().length > 0).toBe(true))
-        expect(next.isClosed()).toBe(false)
-      },
-      { timeout: DEADLINE_MS },
-    )
+    await untilLetIn(port)
+    expect(taken.fault).toBeUndefined()
+  })
+
+  test('a link that is closed as soon as it is handed out is gone at once', async () => {
+    const listener = await listenForPeers('127.0.0.1', 0, link => link.close(), { ...LINK_LIMITS, inboundLinksMax: 1 })
+    opened.push(() => listener.close())
+    for (let i = 0; i < 5; i++) {
+      const raw = await untilLetIn(listener.port)
+      raw.socket.write(Buffer.concat([hello, frame(Buffer.alloc(1_000)), frame(Buffer.alloc(1_000))]))
+      // Long before the linger time.
+      await vi.waitFor(() => expect(raw.isClosed()).toBe(true), { timeout: LINK_LIMITS.lingerMs / 2 })
+    }
   })
 
   test('P8 a receiver that takes nothing bounds its sender, and all arrives when it takes again', async () => {
@@ -433,7 +493,7 @@ describe('bounds', () => {
   })
 
   test('P16 very small messages that nobody takes stop the sender too', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))]))
     await (await link(0)).receive()
@@ -476,7 +536,7 @@ describe('closing', () => {
   })
 
   test('a send that is held up ends when the peer closes', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const raw = await connectRaw(port)
     raw.socket.pause()
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))]))
@@ -491,7 +551,7 @@ describe('closing', () => {
   })
 
   test('a connection that is reset in the middle of a message ends the link, not the process', async () => {
-    const { port, link } = await listen()
+    const { port, link } = await takeLinks()
     const raw = await connectRaw(port)
     raw.socket.write(Buffer.concat([PREAMBLE, frame(Buffer.from('hello')), claim(MIB), Buffer.alloc(1_000)]))
     const taken = await link(0)
