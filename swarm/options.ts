@@ -90,6 +90,8 @@ export interface SwarmLimits {
   readonly snapshotsMax: number
   /** A peer's logical clock further ahead than this does not move ours: 2^40 is 3 years of 10,000 writes a second. */
   readonly logicalClockAheadMax: number
+  /** Nor is one beyond this, however it got there step by step: above it there must be room for all the writes of a lifetime. */
+  readonly logicalClockMax: number
   /** Members told of a clean stop by unicast, besides the group; the others see it at the 30 s rule. */
   readonly leaveFanout: number
 }
@@ -111,6 +113,7 @@ export const LIMITS: SwarmLimits = {
   exchangesMax: 16,
   snapshotsMax: 8,
   logicalClockAheadMax: 2 ** 40,
+  logicalClockMax: 2 ** 50,
   leaveFanout: 256,
 }
 

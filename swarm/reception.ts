@@ -92,7 +92,8 @@ export function createReception(state: SwarmState): Reception {
     if (heartbeat.named && unicast) member.namesUs = true
     const aheadBy = heartbeat.logicalClock - own.logicalClock
     // Far ahead is no clock that anybody reached by counting: to follow it would use up the numbers of the whole swarm.
-    if (aheadBy > limits.logicalClockAheadMax) reject(state, 'clock-ahead', from)
+    const isAbsurd = aheadBy > limits.logicalClockAheadMax || heartbeat.logicalClock > limits.logicalClockMax
+    if (isAbsurd) reject(state, 'clock-ahead', from)
     else if (aheadBy > 0) {
       own.logicalClock = heartbeat.logicalClock
       state.effects.push({ type: 'observe-clock', logicalClock: own.logicalClock })

@@ -116,8 +116,9 @@ export interface OpenReplica extends Replica, SyncReplica {
   flush(): Promise<void>
 }
 
-/** A peer's Lamport clock further ahead than this is not followed. The same bound as in gossip. */
+/** A peer's Lamport clock further ahead than this, or beyond the absolute bound, is not followed. The same bounds as in gossip. */
 const LOGICAL_CLOCK_JUMP_MAX = 2 ** 40
+const LOGICAL_CLOCK_MAX = 2 ** 50
 
 export async function openReplica(options: ReplicaOptions): Promise<OpenReplica> {
   const { store, hash, random, clock } = options
@@ -364,7 +365,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         counters.conflicts += result.conflicts
         counters.clocksAhead += result.clocksAhead
         // A clock that far ahead is a fault or a lie; following it would leave no room above (P6).
-        const theirClock = frame.logicalClock - state.lamport > LOGICAL_CLOCK_JUMP_MAX ? 0 : frame.logicalClock
+        const isAbsurd = frame.logicalClock - state.lamport > LOGICAL_CLOCK_JUMP_MAX || frame.logicalClock > LOGICAL_CLOCK_MAX
+        const theirClock = isAbsurd ? 0 : frame.logicalClock
         if (result.applied > 0) state.lamport = Math.max(state.lamport, theirClock) + 1
         // A frame in front of this one may have failed: then the tail has a hole, and is to be sent again.
         if (frame.resume?.recoveries === recoveries)

@@ -7,13 +7,16 @@ import { version } from '../version.ts'
 /** Closing flushes what is under way; a disk that hangs must not keep the process up for ever. */
 const closeMsMax = 20_000
 
-/** Resolves at the first SIGINT or SIGTERM; at the second the process exits at once, as the signal would have it. */
-const firstSignal = (): Promise<void> =>
+/**
+ * Resolves at the first SIGINT or SIGTERM behind a start; at the second, and at one before the agent is up, the process exits at once,
+ * as the signal would have it: nothing has been acknowledged by then.
+ */
+const firstSignal = (isUp: () => boolean): Promise<void> =>
   new Promise(resolve => {
     let isTold = false
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => {
-        if (isTold) process.exit(128 + constants.signals[signal])
+        if (isTold || !isUp()) process.exit(128 + constants.signals[signal])
         isTold = true
         resolve()
       })
@@ -34,12 +37,14 @@ export const run = defineCommand({
   run: async ({ json, config }) => {
     const settings = await config()
     process.on('uncaughtException', exitOnUncaught)
-    const told = firstSignal()
+    let isUp = false
+    const told = firstSignal(() => isUp)
     // Only this command needs the store, the sockets and the server: the others start faster without them.
     const { startAgent } = await import('../../agent/agent.ts')
     const agent = await startAgent(settings, {
       version,
       announce({ nodeId, httpUrl, banner }) {
+        isUp = true
         if (json) printJson({ node_id: nodeId, http_url: httpUrl, banner })
         else print(banner)
       },

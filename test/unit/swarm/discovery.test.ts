@@ -316,3 +316,16 @@ test('a Lamport clock is followed at most, and one that nobody can have reached 
   expect(node.effects('reject').map(({ reason }) => reason)).toContain('clock-ahead')
   expect(ahead.effects('observe-clock')).toEqual([])
 })
+
+test('a Lamport clock cannot be walked up without end, however small the steps', () => {
+  const net = createVirtualNetwork()
+  const node = net.add(1)
+  const stranger = net.add(2)
+  for (let clock = 2 ** 39; clock < 2 ** 50 + 2 ** 45; clock += 2 ** 40 - 1) {
+    stranger.give({ type: 'local-state', state: { logicalClock: clock, collections: [] } })
+    net.run(2_000)
+  }
+  const followed = node.effects('observe-clock').map(({ logicalClock }) => logicalClock)
+  expect(followed.length).toBeGreaterThan(500)
+  expect(Math.max(...followed)).toBeLessThanOrEqual(2 ** 50)
+})
