@@ -6,9 +6,9 @@
  */
 import { toHex } from '../base/bytes.ts'
 import type { Clock, Hash, Random } from '../base/ports.ts'
-import { rowsOf, type CollectionState, type RunId, type VectorEntry } from './collection-state.ts'
+import { rowsOf, type CollectionState, type RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
-import type { Dot, Origin } from './dot.ts'
+import type { Dot } from './dot.ts'
 import { readChanges } from './feed.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import { nameFault } from './key.ts'
@@ -19,19 +19,10 @@ import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
-import {
-  applyMark,
-  applyRemoteItems,
-  collectItems,
-  dropItems,
-  reconcileCollections,
-  remoteCollection,
-  type AppliedItems,
-  type RemoteItem,
-  type StableTombstone,
-} from './remote-write.ts'
+import { applyMark, applyRemoteItems, collectItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
-import { openReplicaSnapshot, type ReplicaSnapshot, type ResumePoint } from './replica-snapshot.ts'
+import { openReplicaSnapshot } from './replica-snapshot.ts'
+import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, takeNewOrigin, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { cursorRow, dotAtOfLogRow, metaRow, recordRow, runsOf } from './rows.ts'
@@ -64,42 +55,6 @@ export type ReplicaNotice =
   | { readonly kind: 'write-failed'; readonly error: unknown }
   /** Writes work again. */
   | { readonly kind: 'write-recovered' }
-
-/** What a session tells and asks of its replica. */
-export interface SyncReplica {
-  readonly storeId: string
-  readonly saltId: Uint8Array
-  logicalClock(): number
-  /** Failed writes since the store was opened: a resume point holds only within one count (R5). */
-  recoveries(): number
-  /** A durable moment; must be closed. */
-  snapshot(): Promise<ReplicaSnapshot>
-  /** Where an interrupted tail from this store stands. */
-  resumePoint(collection: string, generation: number, senderStore: Uint8Array): ResumePoint | undefined
-  /** Applies one frame, durable when it resolves; undefined when this replica has no such generation. */
-  applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
-  applyMark(collection: string, generation: number, mark: ReadonlyMap<Origin, VectorEntry>, senderStore: Uint8Array): Promise<boolean>
-  /** Collects tombstones that every enrolled replica has acknowledged (R7: the caller knows). */
-  collectTombstones(collection: string, generation: number, tombstones: readonly StableTombstone[]): Promise<number>
-  dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
-  /**
-   * Compares what a peer knows of the own origin with the own history (R2, P15). When the peer knows more, or another run, this replica
-   * takes a new origin before it writes again.
-   */
-  checkHistory(collection: string, generation: number, known: ReadonlyMap<Origin, VectorEntry>): Promise<'same' | 'forked'>
-}
-
-export interface RemoteFrame {
-  readonly collection: string
-  readonly generation: number
-  readonly items: readonly RemoteItem[]
-  /** The sender's Lamport clock. */
-  readonly logicalClock: number
-  /** L1: ignore what the own vector covers. */
-  readonly skipCovered: boolean
-  /** L1: where the tail stands after this frame. */
-  readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint; readonly recoveries: number }
-}
 
 export interface ReplicaCounters {
   conflicts: number

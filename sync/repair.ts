@@ -25,7 +25,7 @@ import {
   type NodeChildren,
   type WireItem,
 } from './messages.ts'
-import type { SyncReplica } from './open-replica.ts'
+import type { SyncReplica } from './sync-replica.ts'
 import { countersOf, type CollectionSnapshot } from './replica-snapshot.ts'
 import { decodeVersion } from './version.ts'
 import { keyBytes } from './write-batch.ts'

@@ -16,7 +16,7 @@ import { countersOf, type ReplicaSnapshot } from './replica-snapshot.ts'
 import { exchangeTails, FRAME_LIMITS, readState, type ExchangeStats, type FrameLimits, type HeldState } from './exchange.ts'
 import { isBehindFloor } from './floor.ts'
 import { OFFERS_PER_MESSAGE_MAX, PROTOCOL_VERSION, type Hello, type Offer, type Open } from './messages.ts'
-import type { SyncReplica } from './open-replica.ts'
+import type { SyncReplica } from './sync-replica.ts'
 import { driveRepair, serveRepair } from './repair.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 
