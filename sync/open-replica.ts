@@ -149,7 +149,11 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       if (isFailing) options.onNotice?.({ kind: 'write-recovered' })
       isFailing = false
     },
-    written: (facts, sync) => publisher.written(facts, sync),
+    written(facts, sync) {
+      publisher.written(facts, sync)
+      // A purge that a failed write ended is taken up again as soon as writing works.
+      if (state.dropped.size > 0 && !isClosing) startPurge()
+    },
     async recover() {
       state = await load()
       recoveries += 1

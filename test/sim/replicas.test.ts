@@ -4,7 +4,7 @@
  * replays exactly, and whatever is still pending when the queue is empty hangs.
  *
  * At the end every pair syncs until nothing differs; then the checkers at the bottom of this file must find nothing.
- * SIM_SEEDS (how many) and SIM_FIRST choose the seeds.
+ * MODEL_SEEDS (how many for each scenario) and SIM_FIRST choose the seeds.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemHash } from '../../agent/ports.ts'
@@ -28,8 +28,11 @@ import { createSlowStore, pause } from './sim-store.ts'
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 const SALT = new Uint8Array(16)
-/** Shared among the eight scenarios. */
-const SEEDS = Math.ceil(Number(process.env['SIM_SEEDS'] ?? 200) / 8)
+/**
+ * For each of the eight scenarios. Known and open: of disks that fail while collections come and go, about 3 of 1,000 seeds (46, 680, 694) report
+ * an acknowledged write of a deleted generation that no deleter is known to have seen.
+ */
+const SEEDS = Number(process.env['MODEL_SEEDS'] ?? 25)
 const FIRST = Number(process.env['SIM_FIRST'] ?? 1)
 const STEPS = 60
 const ROUNDS_MAX = 12
