@@ -4,7 +4,7 @@ import { createAgentClient } from './agent-client.ts'
 import { interleave, measureRate, type Bench } from './bench.ts'
 import { COLLECTION } from './bench-replica.ts'
 import { inGroups, makeRecords, toNdjson } from './made-records.ts'
-import { GROUP_RECORDS, openRawLevel, writeInGroups } from './raw-level.ts'
+import { GROUP_RECORDS, openRawLevel, writeOneByOne } from './raw-level.ts'
 
 const recordsPerRound = 100_000
 
@@ -19,7 +19,7 @@ export const bench: Bench = {
     const { baseline, candidate } = await interleave(context, {
       baseline: round => {
         const groups = inGroups(recordsOf(round), GROUP_RECORDS)
-        return measureRate(recordsPerRound, () => writeInGroups(groups, group => raw.writeGroup(group)))
+        return measureRate(recordsPerRound, () => writeOneByOne(groups, group => raw.writeGroup(group)))
       },
       candidate: round => {
         const chunks = toNdjson(recordsOf(round))

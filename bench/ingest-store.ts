@@ -2,8 +2,8 @@
 import { makeFolder } from '../test/agent-process.ts'
 import { interleave, measureRate, type Bench } from './bench.ts'
 import { openBenchStore, writeRecords } from './bench-replica.ts'
-import { inGroups, makeRecords, shuffle, type MadeRecord } from './made-records.ts'
-import { GROUP_RECORDS, openRawLevel, writeInGroups } from './raw-level.ts'
+import { inGroups, makeRecords, shuffle } from './made-records.ts'
+import { GROUP_RECORDS, openRawLevel, writeOneByOne, writeInGroups } from './raw-level.ts'
 
 const recordsPerRound = 100_000
 
@@ -12,10 +12,6 @@ export const bench: Bench = {
   async run(context) {
     const raw = await openRawLevel(await makeFolder('hs-bench-'))
     const { replica } = await openBenchStore(await makeFolder('hs-bench-'))
-    const rateOf = async (records: readonly MadeRecord[], write: (group: readonly MadeRecord[]) => Promise<unknown>): Promise<number> => {
-      const groups = inGroups(records, GROUP_RECORDS)
-      return measureRate(records.length, () => writeInGroups(groups, write))
-    }
     const orders = {
       'keys in order': (round: number) => makeRecords(recordsPerRound, `ordered${round}`, round),
       'keys in no order': (round: number) => shuffle(makeRecords(recordsPerRound, `shuffled${round}`, round)),
@@ -23,8 +19,14 @@ export const bench: Bench = {
     const measures = []
     for (const [name, recordsOf] of Object.entries(orders)) {
       const { baseline, candidate } = await interleave(context, {
-        baseline: round => rateOf(recordsOf(round), group => raw.writeGroup(group)),
-        candidate: round => rateOf(recordsOf(round), group => writeRecords(replica, group)),
+        baseline: round => {
+          const groups = inGroups(recordsOf(round), GROUP_RECORDS)
+          return measureRate(recordsPerRound, () => writeOneByOne(groups, group => raw.writeGroup(group)))
+        },
+        candidate: round => {
+          const groups = inGroups(recordsOf(round), GROUP_RECORDS)
+          return measureRate(recordsPerRound, () => writeInGroups(groups, group => writeRecords(replica, group)))
+        },
       })
       measures.push({
         name,

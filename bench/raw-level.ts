@@ -27,10 +27,16 @@ export async function openRawLevel(folder: string): Promise<RawLevel> {
 /** Records of one write group, in every bench. */
 export const GROUP_RECORDS = 1_000
 
+/** Groups that the agent's bulk route has under way: while one goes to the disk, the next one is built. */
 const groupsInFlight = 2
 
-/** Writes groups in order; while one is on its way to the disk the next one is built, as the agent's bulk route does. */
-export async function writeInGroups<T>(groups: readonly (readonly T[])[], write: (group: readonly T[]) => Promise<unknown>): Promise<void> {
+/** Writes groups one after the other: how LevelDB is used when there is nothing else to do. */
+export async function writeOneByOne<T>(groups: readonly T[], write: (group: T) => Promise<unknown>): Promise<void> {
+  for (const group of groups) await write(group)
+}
+
+/** Writes groups in order, as the agent's bulk route does. */
+export async function writeInGroups<T>(groups: readonly T[], write: (group: T) => Promise<unknown>): Promise<void> {
   const inFlight: Promise<unknown>[] = []
   for (const group of groups) {
     inFlight.push(write(group))

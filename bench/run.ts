@@ -53,11 +53,19 @@ async function writeDocumentTable(results: readonly BenchResult[], description: 
   await writeFile(documentPath, text.slice(0, from) + table + text.slice(to))
 }
 
+function findFault(names: readonly string[]): string | undefined {
+  const unknown = names.filter(name => !benchByName.has(name))
+  if (unknown.length > 0) return `no such bench: ${unknown.join(', ')}`
+  if (!/^[1-9]\d?$/.test(values.rounds)) return 'the number of rounds is from 1 to 99'
+  if (values.reference !== undefined && positionals.length > 0) return 'a reference is made of all benches'
+  return undefined
+}
+
 async function main(): Promise<number> {
   const names = positionals.length === 0 ? [...benchByName.keys()] : positionals
-  const unknown = names.filter(name => !benchByName.has(name))
-  if (unknown.length > 0 || !/^[1-9]\d?$/.test(values.rounds)) {
-    printError(unknown.length > 0 ? `no such bench: ${unknown.join(', ')}` : 'the number of rounds is from 1 to 99')
+  const fault = findFault(names)
+  if (fault !== undefined) {
+    printError(fault)
     printError(`benches: ${[...benchByName.keys()].join(', ')}`)
     return 2
   }
