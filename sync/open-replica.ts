@@ -14,7 +14,7 @@ import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
 import { applyLocalWrite, type WriteContext } from './local-write.ts'
-import { purgeCollection, type PurgeContext } from './purge.ts'
+import { createPurger } from './purge.ts'
 import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
@@ -152,7 +152,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     written(facts, sync) {
       publisher.written(facts, sync)
       // A purge that a failed write ended is taken up again as soon as writing works.
-      if (state.dropped.size > 0 && !isClosing) startPurge()
+      if (state.dropped.size > 0 && !isClosing) purger.start()
     },
     async recover() {
       state = await load()
@@ -164,37 +164,20 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   const submitLocal = <T>(job: (batch: WriteBatch) => T): Promise<T> => commit.submit(job, syncLocal)
   const submitDurable = <T>(job: (batch: WriteBatch) => T): Promise<T> => commit.submit(job, true)
 
-  const purgeContext: PurgeContext = {
+  const purger = createPurger({
     store,
-    get state() {
-      return state
-    },
+    state: () => state,
     isStopping: () => isClosing,
     submit: job => commit.submit(job, false),
-  }
-  let purging: Promise<void> | undefined
-  const purge = async (): Promise<void> => {
-    for (const collection of state.dropped) {
-      // A purge reads the store: the group that drops the collection, and those before it that wrote to it, must be there first.
-      await commit.submit(() => {}, false)
-      const before = state.quarantined
-      if (!(await purgeCollection(purgeContext, collection))) return
+    onPurged(collection, versions) {
       counters.quarantined = state.quarantined
-      const versions = state.quarantined - before
       if (versions > 0) options.onNotice?.({ kind: 'quarantined', collection: collection.name, versions })
-    }
-  }
-  const startPurge = (): void => {
-    // A purge that fails is taken up again at the next opening; its rows are invisible meanwhile.
-    purging ??= purge()
-      .catch(() => {})
-      .finally(() => (purging = undefined))
-  }
-
-  if (state.dropped.size > 0) startPurge()
+    },
+  })
+  if (state.dropped.size > 0) purger.start()
 
   const reconcile = (batch: WriteBatch): void => {
-    if (reconcileCollections(state, batch).length > 0) startPurge()
+    if (reconcileCollections(state, batch).length > 0) purger.start()
   }
 
   const openCollection = (name: string): CollectionState | undefined => {
@@ -371,7 +354,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     async close() {
       isClosing = true
-      await purging
+      await purger.idle()
       await commit.idle()
       try {
         await store.flush()

@@ -10,7 +10,7 @@ import { coversDot, type VersionVector } from './dot.ts'
 import { isTombstone, encodeVersion, type Version } from './version.ts'
 import type { ReplicaState } from './replica-state.ts'
 import { collectionRow, feedRow, keyOfRecordRow, quarantineRow, recordsOf, rowsOfCollection } from './rows.ts'
-import type { Store } from './store.ts'
+import type { Row, RowRange, Store } from './store.ts'
 import { decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
 
 export const REASON_DELETED_COLLECTION = 1
@@ -19,32 +19,93 @@ export const REASON_DELETED_COLLECTION = 1
 export const QUARANTINE_ROWS_MAX = 100_000
 const ROWS_PER_STEP = 256
 
-export interface PurgeContext {
+export interface PurgerOptions {
   readonly store: Store
-  readonly state: ReplicaState
+  /** The state as it is now: another one after each recovery from a failed write. */
+  readonly state: () => ReplicaState
   /** The replica is closing: the next opening goes on. */
   readonly isStopping: () => boolean
   /** Runs one step as part of a write group. */
-  readonly submit: (job: (batch: WriteBatch) => void) => Promise<void>
+  readonly submit: <T>(job: (batch: WriteBatch) => T) => Promise<T>
+  /** The rows of a collection are gone; `versions` of them went to quarantine. */
+  readonly onPurged: (collection: CollectionState, versions: number) => void
 }
 
-/** Removes the rows of a dropped collection; false when it could not be finished now. */
-export async function purgeCollection(context: PurgeContext, collection: CollectionState): Promise<boolean> {
-  const { store, submit } = context
-  const { model } = context.state
+export interface Purger {
+  /** Begins to remove what is dropped, unless that is under way. */
+  start(): void
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void>
+}
+
+/** The state was loaded again: what a purge set out to do may not hold any more. */
+class StaleState extends Error {
+  override readonly name = 'StaleState'
+}
+
+/** The replica closes, or quarantine is full. */
+class PurgeStopped extends Error {
+  override readonly name = 'PurgeStopped'
+}
+
+export function createPurger(options: PurgerOptions): Purger {
+  const { store, isStopping, submit, onPurged } = options
+  let running: Promise<void> | undefined
+
+  const purgeAll = async (state: ReplicaState): Promise<void> => {
+    const step = async (job: (batch: WriteBatch) => void): Promise<void> => {
+      if (isStopping()) throw new PurgeStopped()
+      // It may be run behind a recovery that took the deletion back, or gave the collection's number to another one.
+      const isDone = await submit(batch => {
+        if (options.state() !== state) return false
+        job(batch)
+        return true
+      })
+      if (!isDone) throw new StaleState()
+    }
+    for (const collection of state.dropped) {
+      // A purge reads the store: the group that drops the collection, and those before it that wrote to it, must be there first.
+      await step(() => {})
+      const before = state.quarantined
+      await purgeCollection(store, state, collection, step)
+      onPurged(collection, state.quarantined - before)
+    }
+  }
+
+  const run = async (): Promise<void> => {
+    for (;;) {
+      try {
+        return await purgeAll(options.state())
+      } catch (error) {
+        // What a failed write ended is taken up again by whoever sees that writing works, or by the next opening; its rows are invisible.
+        if (!(error instanceof StaleState)) return
+      }
+    }
+  }
+
+  return {
+    start() {
+      running ??= run().finally(() => (running = undefined))
+    },
+    async idle() {
+      await running
+    },
+  }
+}
+
+type PurgeStep = (job: (batch: WriteBatch) => void) => Promise<void>
+
+async function purgeCollection(store: Store, state: ReplicaState, collection: CollectionState, step: PurgeStep): Promise<void> {
+  const { model } = state
   // Only the latest deletion tells what it had seen: of an earlier generation everything goes to quarantine.
   const isLatest = model.deletedGeneration(collection.name) === collection.generation
   const seen: VersionVector = isLatest ? model.deletedVector(collection.name) : new Map()
   for (;;) {
-    if (context.isStopping()) return false
-    const cursor = store.scan(recordsOf(collection.cid))
-    const page = await cursor.next(ROWS_PER_STEP)
-    await cursor.close()
+    const page = await firstRows(store, recordsOf(collection.cid))
     if (page.length === 0) break
     const unseen = page.flatMap(([row, value]) => unseenVersions(row, value, seen))
-    if (context.state.quarantined + unseen.length > QUARANTINE_ROWS_MAX) return false
-    await submit(batch => {
-      const { state } = context
+    if (state.quarantined + unseen.length > QUARANTINE_ROWS_MAX) throw new PurgeStopped()
+    await step(batch => {
       for (const { key, version } of unseen) {
         state.quarantineSequence += 1
         state.quarantined += 1
@@ -59,19 +120,22 @@ export async function purgeCollection(context: PurgeContext, collection: Collect
   }
   for (const range of rowsOfCollection(collection.cid)) {
     for (;;) {
-      if (context.isStopping()) return false
-      const cursor = store.scan(range)
-      const page = await cursor.next(ROWS_PER_STEP)
-      await cursor.close()
+      const page = await firstRows(store, range)
       if (page.length === 0) break
-      await submit(batch => page.forEach(([row]) => batch.del(row)))
+      await step(batch => page.forEach(([row]) => batch.del(row)))
     }
   }
-  await submit(batch => {
+  await step(batch => {
     batch.del(collectionRow(collection.cid))
-    context.state.dropped.delete(collection)
+    state.dropped.delete(collection)
   })
-  return true
+}
+
+async function firstRows(store: Store, range: RowRange): Promise<readonly Row[]> {
+  const cursor = store.scan(range)
+  const page = await cursor.next(ROWS_PER_STEP)
+  await cursor.close()
+  return page
 }
 
 /** Live versions that the deleters had not seen. */
