@@ -26,6 +26,7 @@ export interface SyncEvent {
   readonly bytesReceived: number
 }
 
+/** The role of this node. Published when it changes; a stream of events also begins with the one at that moment. */
 export interface RoleEvent {
   readonly kind: 'role'
   readonly role: NodeRole

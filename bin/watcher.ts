@@ -40,6 +40,8 @@ export function watchEvents(options: WatchOptions): Watch {
   let cursor = options.since
   let hasAnswered = false
   let isLost = false
+  /** The role event that was yielded last: every connection begins with one, and only another one is news. */
+  let role: string | undefined
   let backoffMs = backoffMsMin
 
   /** One connection. Returns why it ended, when the agent said so. */
@@ -53,7 +55,9 @@ export function watchEvents(options: WatchOptions): Watch {
       backoffMs = backoffMsMin
       const parsed: unknown = data === undefined ? undefined : JSON.parse(data)
       if (event === 'end') return toError(parsed)
-      if (event !== undefined && data !== undefined && isObject(parsed)) yield { kind: event, text: data, data: parsed }
+      const isNews = event !== 'role' || data !== role
+      if (event === 'role') role = data
+      if (event !== undefined && data !== undefined && isObject(parsed) && isNews) yield { kind: event, text: data, data: parsed }
       cursor = id ?? cursor
     }
     return new AgentError('HS_AGENT_UNREACHABLE', 'the stream ended')

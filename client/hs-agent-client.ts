@@ -198,12 +198,15 @@ export interface RecordInput {
   readonly vector?: readonly number[]
 }
 
-/** A put has what a GET gives, a conflict the version that was dropped, a delete the key alone. */
+/** A put has what a GET gives, a conflict the version that was dropped, a delete the key alone. A delete without a key: the collection is gone with all its records. */
 export interface Change {
   readonly cursor: string
   readonly kind: 'put' | 'delete' | 'conflict'
   readonly collection: string
-  readonly key: string
+  /** Absent when the whole collection was deleted. */
+  readonly key?: string
+  /** Of the collection that was deleted as a whole. */
+  readonly generation?: number
   /** Any JSON, up to 1 MiB. */
   readonly payload?: unknown
   /** Raw bytes instead of a payload, up to 1 MiB. */
@@ -326,7 +329,7 @@ export interface HsAgentClient {
     options?: CallOptions,
   ): Promise<void>
 
-  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync and role have none. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
+  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync and role have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
   streamEvents(
     args?: { readonly collection?: string | undefined; readonly since?: string | undefined; readonly lastEventId?: string | undefined },
     options?: CallOptions,

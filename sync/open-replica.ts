@@ -265,7 +265,9 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     feedEnd: () => publisher.sequence(),
 
     async changes(after, limit) {
-      const byCid = new Map([...state.collectionByName.values()].map(collection => [collection.cid, collection]))
+      // A deletion that is not durable yet may fail: until it is, the records are told.
+      const stillShown = [...state.dropped].filter(({ name, generation }) => publisher.viewByName.get(name)?.generation === generation)
+      const byCid = new Map([...state.collectionByName.values(), ...stillShown].map(collection => [collection.cid, collection]))
       byCid.delete(SYSTEM_CID)
       const page = await readChanges({ reader: store, hash, collection: cid => byCid.get(cid) }, after, publisher.sequence(), limit)
       // A newer write may have taken a row's place and not be durable yet: what was not told here must not come back behind the cursor.

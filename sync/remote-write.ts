@@ -3,12 +3,12 @@ import type { Clock, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
 import type { Dot, Origin } from './dot.ts'
 import { mergeEntries } from './entry.ts'
-import { CONFLICTS_MAX, encodeConflict } from './feed.ts'
+import { CONFLICTS_MAX, encodeConflict, encodeDeletion } from './feed.ts'
 import { laterStamp, type Stamp } from './hlc.ts'
 import { COLLECTIONS_MAX } from './local-write.ts'
 import type { ReplicaState } from './replica-state.ts'
 import { takeNewOrigin } from './replica-state.ts'
-import { conflictRow } from './rows.ts'
+import { conflictRow, deletionRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import { compareVersions, isTombstone, supersedes, type Version } from './version.ts'
 import { keyBytes, type WriteBatch } from './write-batch.ts'
@@ -98,6 +98,15 @@ function recordConflict(state: ReplicaState, batch: WriteBatch, collection: Coll
   batch.put(conflictRow(state.sequence), encodeConflict(collection.cid, keyBytes(key), loser))
 }
 
+/** Tells the feed that a collection is gone, in the place of an earlier deletion of its name. */
+function recordDeletion(state: ReplicaState, batch: WriteBatch, collection: CollectionState): void {
+  const earlier = state.deletionSequenceByName.get(collection.name)
+  if (earlier !== undefined) batch.del(deletionRow(earlier))
+  state.sequence += 1
+  state.deletionSequenceByName.set(collection.name, state.sequence)
+  batch.put(deletionRow(state.sequence), encodeDeletion(collection))
+}
+
 /**
  * Advances the vector to a peer's mark (R5): everything live that the mark covers has been applied here. Returns whether the mark
  * knows more of the own origin than this replica does, which took a new origin then (R2, P15).
@@ -179,6 +188,7 @@ export function reconcileCollections(state: ReplicaState, batch: WriteBatch): Co
       state.collectionByName.delete(name)
       state.dropped.add(open)
       batch.touch(open)
+      recordDeletion(state, batch, open)
       dropped.push(open)
     }
     const live = state.model.liveGeneration(name)

@@ -4,7 +4,8 @@ import type { Random } from '../base/ports.ts'
 import { loadCollections, createCollectionState, rowsOf, type CollectionState, type RunId } from './collection-state.ts'
 import type { Origin } from './dot.ts'
 import { createHlc, STAMP_ZERO, type Hlc } from './hlc.ts'
-import { allConflicts, allQuarantined, FORMAT, keyOfRecordRow, metaRow, recordsOf } from './rows.ts'
+import { nameOfDeletion } from './feed.ts'
+import { allConflicts, allDeletions, allQuarantined, FORMAT, keyOfRecordRow, metaRow, recordsOf } from './rows.ts'
 import { createSettingsModel, SYSTEM_COLLECTION, SYSTEM_GENERATION, type SettingsModel } from './settings.ts'
 import type { Store, StoreReader } from './store.ts'
 import { ORIGIN_BYTES, readStamp, writeStamp } from './version.ts'
@@ -28,6 +29,8 @@ export interface ReplicaState {
   quarantineSequence: number
   /** Sequences of the conflicts kept, oldest first. */
   readonly conflictSequences: number[]
+  /** Where the feed tells that a collection was deleted, by name. */
+  readonly deletionSequenceByName: Map<string, number>
   readonly model: SettingsModel
   readonly collectionByName: Map<string, CollectionState>
   /** Deleted collections whose rows are not all gone yet. */
@@ -74,6 +77,10 @@ export async function loadReplicaState(store: Store, random: Random, run: RunId,
   }
   const conflictSequences: number[] = []
   for await (const [row] of rowsOf(store, allConflicts)) conflictSequences.push(readSequence(row.subarray(1)))
+  const deletionSequenceByName = new Map<string, number>()
+  for await (const [row, value] of rowsOf(store, allDeletions)) {
+    deletionSequenceByName.set(nameOfDeletion(value), readSequence(row.subarray(1)))
+  }
   return {
     storeId: toHex(identity.storeId),
     origin: toHex(identity.origin),
@@ -85,6 +92,7 @@ export async function loadReplicaState(store: Store, random: Random, run: RunId,
     quarantined,
     quarantineSequence,
     conflictSequences,
+    deletionSequenceByName,
     model,
     collectionByName,
     dropped,

@@ -115,14 +115,26 @@ export interface SearchAnswer {
   readonly results: readonly FoundRecord[]
 }
 
-/** One change of the feed. */
-export interface Change {
+/** One change of the feed: of a record, or of a collection as a whole. */
+export type Change = RecordChange | CollectionDeletion
+
+export interface RecordChange {
   readonly sequence: number
   /** `conflict`: `lww` met a concurrent version and dropped it; `record` is that one, absent when it was a delete. */
   readonly kind: 'put' | 'delete' | 'conflict'
   readonly collection: string
   readonly key: string
   readonly record?: RecordView
+}
+
+/** A collection was deleted, here or elsewhere, with all its records. A later one of the same name is told behind it. */
+export interface CollectionDeletion {
+  readonly sequence: number
+  readonly kind: 'delete'
+  readonly collection: string
+  readonly key: undefined
+  /** Of the collection that is gone: the next one of its name has a greater one. */
+  readonly generation: number
 }
 
 export interface Replica {

@@ -12,6 +12,7 @@
  *   n cid origin first-counter        -> run(8)                 own runs
  *   s seq                             -> cid, kind(1), key      change feed
  *   x seq                             -> cid, key, version      conflicts: what lww dropped, in the feed's sequence
+ *   e seq                             -> generation(8), name    deleted collections, in the feed's sequence; the latest of each name
  *   p cid store                       -> resume cursor of what is being received from that store (R5)
  *   q seq                             -> quarantine
  *   t                                 reserved: stamp index of collections with a ttl
@@ -39,6 +40,7 @@ const LETTER = {
   run: letter('n'),
   feed: letter('s'),
   conflict: letter('x'),
+  deletion: letter('e'),
   cursor: letter('p'),
   quarantine: letter('q'),
 } as const
@@ -112,6 +114,7 @@ function sequenceRow(kind: number, sequence: number, allocate: Allocate): Uint8A
 
 export const feedRow = (sequence: number, allocate: Allocate = allocateBytes): Uint8Array => sequenceRow(LETTER.feed, sequence, allocate)
 export const conflictRow = (sequence: number): Uint8Array => sequenceRow(LETTER.conflict, sequence, allocateBytes)
+export const deletionRow = (sequence: number): Uint8Array => sequenceRow(LETTER.deletion, sequence, allocateBytes)
 
 /** The value of a feed row. `kind`: FEED_PUT or FEED_DELETE. */
 export function feedValue(cid: number, kind: number, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
@@ -136,9 +139,11 @@ function rangeOf(prefix: Uint8Array): RowRange & { readonly gte: Uint8Array; rea
 
 export const allCollections = rangeOf(Uint8Array.of(LETTER.collection))
 export const allConflicts = rangeOf(Uint8Array.of(LETTER.conflict))
-/** Rows of the feed, and conflicts, with sequences in (after, upTo]. */
+export const allDeletions = rangeOf(Uint8Array.of(LETTER.deletion))
+/** Rows of the feed, conflicts and deletions, with sequences in (after, upTo]. */
 export const feedAfter = (after: number, upTo: number): RowRange => ({ gt: feedRow(after), lt: feedRow(upTo + 1) })
 export const conflictsAfter = (after: number, upTo: number): RowRange => ({ gt: conflictRow(after), lt: conflictRow(upTo + 1) })
+export const deletionsAfter = (after: number, upTo: number): RowRange => ({ gt: deletionRow(after), lt: deletionRow(upTo + 1) })
 export const allQuarantined = rangeOf(Uint8Array.of(LETTER.quarantine))
 export const recordsOf = (cid: number): { readonly gte: Uint8Array; readonly lt: Uint8Array } => rangeOf(rowOf(LETTER.record, cid))
 export const bucketsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.bucket, cid))

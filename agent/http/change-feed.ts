@@ -114,9 +114,9 @@ export function createChangeFeed(replica: Pick<Replica, 'storeId' | 'feedEnd' | 
   }
 }
 
-function contentBytes({ record }: Change): number {
-  if (record === undefined) return 0
-  return [record, ...(record.conflicts ?? [])].reduce(
+function contentBytes(change: Change): number {
+  if (change.key === undefined || change.record === undefined) return 0
+  return [change.record, ...(change.record.conflicts ?? [])].reduce(
     (sum, { payload, data, vector }) => sum + (payload?.length ?? 0) + (data?.length ?? 0) + (vector?.length ?? 0),
     0,
   )

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import type { Change } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
+import type { RoleEvent } from '../event-hub.ts'
 import type { FeedStart } from './change-feed.ts'
 import { runEventStream } from './event-stream.ts'
 import { checkName } from './path-key.ts'
@@ -42,7 +43,8 @@ const ChangeRow = Type.Object(
     cursor: Type.String(),
     kind: Type.Enum(['put', 'delete', 'conflict']),
     collection: Type.String(),
-    key: Type.String(),
+    key: Type.Optional(Type.String({ description: 'Absent when the whole collection was deleted.' })),
+    generation: Type.Optional(Type.Integer({ description: 'Of the collection that was deleted as a whole.' })),
     payload,
     data,
     content_type,
@@ -51,7 +53,12 @@ const ChangeRow = Type.Object(
     conflicts,
     etag: Type.Optional(Type.String()),
   },
-  { title: 'Change', description: 'A put has what a GET gives, a conflict the version that was dropped, a delete the key alone.' },
+  {
+    title: 'Change',
+    description:
+      'A put has what a GET gives, a conflict the version that was dropped, a delete the key alone. A delete without a key: the collection ' +
+      'is gone with all its records.',
+  },
 )
 
 const Changes = Type.Object(
@@ -86,8 +93,9 @@ export function addEventRoutes(app: App, context: RouteContext): void {
         operationId: 'streamEvents',
         summary: 'Streams what happens, as server-sent events.',
         description:
-          'The events put, delete, conflict and reset have a cursor as their id; peer, sync and role have none. The stream goes on until ' +
-          'the client leaves, or ends with an event "end" that says why.',
+          'The events put, delete, conflict and reset have a cursor as their id; peer, sync and role have none. Without a collection ' +
+          'the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event ' +
+          '"end" that says why.',
         tags,
         querystring: EventsQuery,
         headers: LastEventId,
@@ -105,7 +113,11 @@ export function addEventRoutes(app: App, context: RouteContext): void {
       try {
         reply.hijack()
         reply.raw.writeHead(200, reply.getHeaders() as Record<string, string>)
-        const ending = await runEventStream({ ...context, response: reply.raw, start, collection: filter })
+        const role = (): Omit<RoleEvent, 'kind'> => {
+          const node = context.node()
+          return { role: node.role, epoch: node.epoch }
+        }
+        const ending = await runEventStream({ ...context, role, response: reply.raw, start, collection: filter })
         if (ending?.code === 'HS_SLOW_CONSUMER') slowConsumers += 1
         if (ending?.code === 'HS_INTERNAL') log.error({ err: ending.cause }, 'a stream of events failed')
       } finally {

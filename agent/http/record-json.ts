@@ -76,12 +76,13 @@ export function createJsonWriter(): JsonWriter {
       members(record)
       text('}')
     },
-    change(cursor, { kind, collection, key, record }) {
-      text(`{"cursor":"${cursor}","kind":"${kind}","collection":"${collection}",`)
-      if (record === undefined) text(`"key":${JSON.stringify(key)}`)
+    change(cursor, change) {
+      text(`{"cursor":"${cursor}","kind":"${change.kind}","collection":"${change.collection}",`)
+      if (change.key === undefined) text(`"generation":${change.generation}`)
+      else if (change.record === undefined) text(`"key":${JSON.stringify(change.key)}`)
       else {
-        members(record)
-        text(`,"etag":"${record.etag}"`)
+        members(change.record)
+        text(`,"etag":"${change.record.etag}"`)
       }
       text('}')
     },

@@ -15,7 +15,9 @@ const kindWidth = 'conflict'.length
 
 const colourByKind: Readonly<Record<string, Colour>> = { put: 'green', delete: 'red', conflict: 'yellow', reset: 'yellow' }
 
-const describeRecord = (data: Data): string => `${formatText(data['collection'])}  ${formatText(data['key'])}`
+/** A delete without a key is one of a whole collection. */
+const describeRecord = ({ collection, key }: Data): string =>
+  key === undefined ? `${formatText(collection)}  the whole collection` : `${formatText(collection)}  ${formatText(key)}`
 const describeWritten = (data: Data): string => `${describeRecord(data)}  ${formatContent(data)}`
 
 const describeByKind: Readonly<Record<string, (data: Data) => string>> = {
@@ -42,8 +44,8 @@ export function describeEvent({ kind, text, data }: WatchedEvent): string {
 export const watch = defineCommand({
   summary: 'Shows changes as they happen, until Ctrl-C',
   details:
-    'Records that were put, deleted or in conflict (with what was dropped); peers that come and go; exchanges that end. With COLLECTION only ' +
-    'what belongs to it. When the agent is lost, watch waits for it and goes on where it was; nothing is missed. --json prints one event a ' +
+    'Records that were put, deleted or in conflict (with what was dropped), and collections that were deleted; peers that come and go; ' +
+    'exchanges that end; first of all the role of the agent. With COLLECTION only what belongs to it. When the agent is lost, watch waits for it and goes on where it was; nothing is missed. --json prints one event a ' +
     'line, and its `cursor` is what --since takes.',
   positionals: ['[collection]'],
   options: { since: { type: 'string', value: 'CURSOR', doc: 'Go on behind this cursor; 0 is the beginning, otherwise it is now' } },

@@ -106,6 +106,7 @@ describe('watch', () => {
   it('shows each event on a line, tells where it was, and Ctrl-C ends it well', async () => {
     const others = [
       `event: delete\nid: ${F}.2\ndata: {"kind":"delete","collection":"map","key":"a\\u001b[2J"}\n\n`,
+      `event: delete\nid: ${F}.2\ndata: {"kind":"delete","collection":"map","generation":1}\n\n`,
       `event: conflict\nid: ${F}.3\ndata: {"kind":"conflict","collection":"map","key":"b","payload":"lost"}\n\n`,
       'event: peer\ndata: {"kind":"peer","change":"dropped","reason":"timeout","node_id":"a92f001122","node_name":"rover-2","addr":"10.0.0.2:1"}\n\n',
       'event: sync\ndata: {"kind":"sync","peer":"a92f001122","collection":"map","in_sync":true,"entries_sent":0,"entries_received":1200}\n\n',
@@ -117,6 +118,7 @@ describe('watch', () => {
     const lines = [
       'put       map  door  {"n":1}',
       'delete    map  a\\x1b[2J',
+      'delete    map  the whole collection',
       'conflict  map  b  dropped: "lost"',
       'peer      rover-2 a92f0011 at 10.0.0.2:1 dropped (timeout)',
       'sync      map with a92f0011: in sync, 1,200 received, 0 sent',

@@ -183,6 +183,25 @@ describe('asking for changes', () => {
   })
 })
 
+describe('a collection that is deleted', () => {
+  it('is told to whoever was away, also after kill -9, and before what a new one of its name gets', async () => {
+    const env = { HS_DATA_DIR: await makeFolder() }
+    const agent = await startAgentProcess({ env })
+    await putMany(agent, 'map', 500, 'x')
+    const { next } = await pull(agent, 'collection=map&since=0&limit=1000')
+    await fetch(`${agent.url}/api/collections/map`, { method: 'DELETE' })
+    await agent.kill('SIGKILL')
+    const again = await startAgentProcess({ env })
+    await put(again, 'map', 'new')
+    const { changes } = await pull(again, `collection=map&since=${next}`)
+    expect(changes).toMatchObject([
+      { kind: 'delete', collection: 'map', generation: 1 },
+      { kind: 'put', collection: 'map', key: 'new' },
+    ])
+    expect(changes[0]).not.toHaveProperty('key')
+  })
+})
+
 describe('two agents', () => {
   it('tell of each other, of what was exchanged, and of what the exchange brought', async () => {
     const swarm = {

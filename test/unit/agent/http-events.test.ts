@@ -108,6 +108,7 @@ describe('what is told', () => {
     const fixture = await startHttp()
     const events = await open(fixture)
     await events.next()
+    await events.nextEvent('role')
     fixture.events.publish({ kind: 'peer', change: 'dropped', reason: 'timeout', peer: PEER })
     fixture.events.publish(exchanged('map'))
     fixture.events.publish({ kind: 'role', role: 'leader', epoch: 2 })
@@ -122,6 +123,32 @@ describe('what is told', () => {
       { kind: 'sync', peer: PEER.nodeId, collection: 'map', in_sync: true, entries_received: 1, bytes_received: 9 },
       { kind: 'role', role: 'Leader', epoch: 2 },
     ])
+  })
+
+  test('the role of the node comes first, and for one collection not at all', async () => {
+    const fixture = await startHttp()
+    await fixture.replica.write([put('map', 'door')])
+    const [all, some] = [await open(fixture, '?since=0'), await open(fixture, '?since=0&collection=map')]
+    await all.next()
+    expect(await all.next()).toMatchObject({ event: 'role', id: undefined, data: { kind: 'role', role: 'Edge', epoch: 0 } })
+    expect(await all.next()).toMatchObject({ event: 'put' })
+    expect(await some.nextEvent('put', 'role')).toMatchObject({ event: 'put' })
+  })
+
+  test('a collection that goes is one delete without a key, also for those who follow that collection alone', async () => {
+    const fixture = await startHttp()
+    await fixture.replica.write([put('map', 'door'), put('map', 'window'), put('other', 'a')])
+    const followers = [await open(fixture), await open(fixture, '?collection=map')]
+    const other = await open(fixture, '?collection=other')
+    for (const follower of [...followers, other]) await follower.next()
+    expect((await request(`${fixture.url}/api/collections/map`, { method: 'DELETE' })).status).toBe(204)
+    await fixture.replica.write([put('map', 'new'), put('other', 'b')])
+    for (const follower of followers) {
+      const gone = await follower.nextEvent('put', 'delete')
+      expect(gone.data).toEqual({ cursor: gone.id, kind: 'delete', collection: 'map', generation: 1 })
+      expect((await follower.nextEvent('put', 'delete')).data).toMatchObject({ kind: 'put', collection: 'map', key: 'new' })
+    }
+    expect((await other.nextEvent('put', 'delete')).data).toMatchObject({ kind: 'put', collection: 'other', key: 'b' })
   })
 
   test('a collection hides all that does not belong to it, and the cursor moves on with what was hidden', async () => {
@@ -144,6 +171,7 @@ describe('what is told', () => {
     const fixture = await startHttp({ limits: { eventsKeepAliveMs: 20 } })
     const events = await open(fixture)
     expect(await events.next()).toMatchObject({ event: undefined, retry: '1000' })
+    await events.nextEvent('role')
     expect([await events.next(), await events.next()]).toMatchObject([{ comment: 'keep-alive' }, { comment: 'keep-alive' }])
   })
 })

@@ -76,6 +76,14 @@ describe('watching', () => {
     expect(setting.asked[0]).toBe('/api/events?collection=map&since=0')
   })
 
+  it('the role with which every connection begins is news only when it is another one', async () => {
+    const role = (name: string): string => `event: role\ndata: {"kind":"role","role":"${name}","epoch":0}\n\n`
+    const roles: unknown[] = []
+    for await (const { data } of follow([role('Edge'), role('Edge') + role('Leader'), role('Leader')]).watch.events)
+      roles.push(data['role'])
+    expect(roles).toEqual(['Edge', 'Leader'])
+  })
+
   it('an end that the agent announces is a loss with its reason', async () => {
     const end = 'event: end\ndata: {"kind":"end","code":"HS_SHUTTING_DOWN","detail":"go on later"}\n\n'
     const setting = follow([event('put', 'f.1', 'a') + end + event('put', 'f.2', 'never read')])
