@@ -1,6 +1,7 @@
 /**
- * Requests made from the description of the API, good ones and spoilt ones: each is answered in time, with what is described, never
- * with 500; and afterwards nothing is held - no place in a gate, no bytes, no socket, no timer.
+ * Requests made from the description of the API. Plain ones, one for each operation and media type, in an order in which each finds
+ * what it asks for: they succeed. Random ones, good and spoilt: each is answered in time, with what is described, never with 500; and
+ * afterwards nothing is held - no place in a gate, no bytes, no socket, no timer.
  */
 import { Agent, request as httpRequest } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -29,7 +30,49 @@ interface Answer {
   readonly text: string
 }
 
-// --- Making requests ---
+// --- Making plain requests ---
+
+/** What a plain request says, by the name of a member or parameter: nothing that other requests meet. */
+const plainByName: Readonly<Record<string, unknown>> = { name: 'plain', key: 'k', vector: [1, 2], k: 3 }
+
+/** The least that fits a schema. */
+function plainOf(schema: Schema, name = ''): unknown {
+  if (Object.hasOwn(plainByName, name)) return plainByName[name]
+  if (schema.type === 'array') return schema.items === undefined ? [] : [plainOf(schema.items)]
+  if (schema.type !== 'object') throw new Error(`say in plainByName what "${name}" is in a plain request`)
+  const { properties = {}, required = [] } = schema
+  return Object.fromEntries(required.map(member => [member, plainOf(properties[member] ?? {}, member)]))
+}
+
+/** A request for each media type that an operation takes, and each that it answers with. */
+function plainRequestsOf(operation: Operation): Sent[] {
+  const { path, parameters = [], requestBody, responses } = operation
+  const required = parameters.filter(parameter => parameter.required === true)
+  if (required.some(parameter => parameter.in !== 'path')) throw new Error(`${path} asks for more than its path`)
+  const valueOfParameter = new Map(required.map(({ name, schema }) => [name, String(plainOf(schema, name))]))
+  const plainPath = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(valueOfParameter.get(name) ?? ''))
+  const bodies = Object.entries(requestBody?.content ?? {}).map(([type, { schema }]) => ({
+    type,
+    bytes: Buffer.from(JSON.stringify(plainOf(schema))),
+  }))
+  const successes = Object.entries(responses).filter(([status]) => status.startsWith('2'))
+  const accepted = new Set(successes.flatMap(([, { content }]) => Object.keys(content ?? { '*/*': {} })))
+  return (bodies.length === 0 ? [undefined] : bodies).flatMap(body =>
+    [...accepted].map(accept => ({
+      operation,
+      path: plainPath,
+      headers: { accept, ...(body === undefined ? {} : { 'content-type': body.type }) },
+      body: body?.bytes,
+    })),
+  )
+}
+
+/** What makes something first; what deletes last, and of that the records before their collection. */
+const METHODS = ['PUT', 'POST', 'GET', 'DELETE']
+const inPlainOrder = (a: Operation, b: Operation): number =>
+  METHODS.indexOf(a.method) - METHODS.indexOf(b.method) || b.path.length - a.path.length
+
+// --- Making random requests ---
 
 /** Few collections, so that requests meet one another's traces. */
 const collectionName = fc.constantFrom('a', 'b', 'vectors', 'none')
@@ -206,38 +249,60 @@ const held = (): Record<string, number> =>
     ]),
   )
 
+const describedAt = { method: 'GET', path: '/api/openapi.json', responses: {} }
+
+async function readOperations(port: number, agent: Agent): Promise<Operation[]> {
+  const { text } = await send(port, { operation: describedAt, path: describedAt.path, headers: {}, body: undefined }, agent)
+  return listOperations(JSON.parse(text) as Document)
+}
+
 describe('requests made from /api/openapi.json', () => {
+  it('succeed for every operation in each of its media types, when they are plain', async () => {
+    const { port } = await startHttp()
+    const agent = new Agent({ keepAlive: true })
+    const succeeded = new Set<Operation>()
+    const operations = await readOperations(port, agent)
+    for (const sent of operations.toSorted(inPlainOrder).flatMap(plainRequestsOf)) {
+      const answer = await send(port, sent, agent)
+      const { operation, path, headers } = sent
+      expect({ operation: `${operation.method} ${path}`, headers, answer, fault: faultOf(sent, answer) }).toMatchObject({
+        answer: { status: expect.toSatisfy((status: number) => status >= 200 && status < 300) as unknown },
+        fault: undefined,
+      })
+      succeeded.add(operation)
+    }
+    expect(operations.filter(operation => !succeeded.has(operation))).toEqual([])
+    expect(operations.length).toBeGreaterThan(15)
+    agent.destroy()
+  })
+
   it('are answered as described, never with 500, and leave nothing behind', async () => {
     const before = held()
     const { port, logged, close } = await startHttp({
       limits: { streamsMax: STREAMS_MAX, lingerMs: 10, bodyIdleMs: 1000, bodiesBytesMax: 70_000_000 },
     })
     const agent = new Agent({ keepAlive: true, maxSockets: 4 })
-    const description = { method: 'GET', path: '/api/openapi.json', responses: {} }
-    const { text } = await send(port, { operation: description, path: description.path, headers: {}, body: undefined }, agent)
-    const operations = listOperations(JSON.parse(text) as Document)
+    const operations = await readOperations(port, agent)
     const [create] = operations.filter(({ operationId }) => operationId === 'putRecord')
     for (const name of ['a', 'b', 'vectors']) {
       const path = `/api/collections/${name}/records/k`
       const headers = { 'content-type': 'application/json' }
       if (create !== undefined) await send(port, { operation: create, path, headers, body: Buffer.from('{"payload":1}') }, agent)
     }
-    const seen = new Map<string, Set<number>>()
+
+    let successes = 0
 
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...operations).chain(requestOf), async sent => {
         const answer = await send(port, sent, agent)
-        const name = `${sent.operation.method} ${sent.operation.path}`
-        seen.set(name, (seen.get(name) ?? new Set()).add(answer.status))
+        if (answer.status < 400) successes += 1
         expect({ fault: faultOf(sent, answer), answer }).toMatchObject({ fault: undefined })
       }),
       { numRuns: RUNS },
     )
 
-    // Every operation was tried; all but a few have succeeded, as far as random keys meet what was written.
-    expect(operations.filter(({ method, path }) => !seen.has(`${method} ${path}`))).toEqual([])
-    const failing = operations.filter(({ method, path }) => ![...(seen.get(`${method} ${path}`) ?? [])].some(status => status < 400))
-    expect(failing.length).toBeLessThan(3)
+    // More than half of them, as it stands; a tenth says that they are not all turned away at the door.
+    expect(successes).toBeGreaterThan(RUNS / 10)
     expect(logged.filter(({ level }) => Number(level) >= 50)).toEqual([])
     agent.destroy()
     await close()
