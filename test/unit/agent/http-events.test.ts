@@ -1,4 +1,7 @@
 /** `GET /api/events`: what is told, where it begins and goes on, and what happens to those who do not listen. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { PeerView } from '../../../agent/http/port.ts'
 import { openEvents, type EventReader } from '../../event-reader.ts'
@@ -53,6 +56,18 @@ function nextToStop(fixture: HttpFixture): Promise<void> {
     }
   })
   return promise
+}
+
+/** The server's side of the next request that comes, once it is there. */
+function nextResponse({ port }: HttpFixture): () => ServerResponse | undefined {
+  let response: ServerResponse | undefined
+  const onStart = (message: unknown): void => {
+    const started = message as { readonly response: ServerResponse; readonly socket: Socket }
+    if (started.socket.localPort === port) response ??= started.response
+  }
+  subscribe('http.server.request.start', onStart)
+  onTestFinished(() => void unsubscribe('http.server.request.start', onStart))
+  return () => response
 }
 
 /** A payload of so many bytes as JSON. */
@@ -264,30 +279,30 @@ describe('where it begins', () => {
 describe('those who do not listen', () => {
   test('P8 while the socket is full the feed is not read; nothing is lost when it is taken later', async () => {
     let read = 0
+    let readsWhileFull = 0
     const fixture = await startHttp({
       replica: replica => ({
         ...replica,
         storeId: replica.storeId,
         async changes(after, limit) {
+          if (response()?.writableNeedDrain === true) readsWhileFull += 1
           const page = await replica.changes(after, limit)
           read += page.changes.length
           return page
         },
       }),
     })
+    const response = nextResponse(fixture)
     const events = await open(fixture, '?since=0')
     events.pause()
     const total = 60
     for (let i = 0; i < total; i++) await fixture.replica.write([put('c', String(i).padStart(3, '0'), large(500_000))])
     // The kernel's buffers of one connection take some megabytes; then reading stops.
-    let before = -1
-    while (before !== read) {
-      before = read
-      await new Promise(resolve => setTimeout(resolve, 100))
-    }
+    await expect.poll(() => response()?.writableNeedDrain, { timeout: 10_000 }).toBe(true)
     expect(read).toBeLessThan(total)
     events.resume()
     for (let i = 0; i < total; i++) expect((await events.nextEvent('put')).data).toMatchObject({ key: String(i).padStart(3, '0') })
+    expect(readsWhileFull).toBe(0)
   })
 
   test('P8 a consumer that takes nothing is told so at the end, and goes on behind its last id', async () => {
