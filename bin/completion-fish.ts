@@ -10,7 +10,7 @@ export function renderFish({ commands, valueOptions, commonOptions }: Words): st
   const offer = (choices: Choices): string => {
     switch (choices) {
       case 'collections':
-        return `-f -a '(hs-agent completion collections 2>/dev/null)'`
+        return `-f -a '(__hs_agent_collections)'`
       case 'commands':
         return `-f -a ${quote(commands.map(({ word }) => word).join(' '))}`
       case 'files':
@@ -61,7 +61,14 @@ function __hs_agent_place
     echo "$command:$count"
 end
 
+# Asks the program that is being completed, which may be none of $PATH.
+function __hs_agent_collections
+    set -l words (commandline -opc)
+    $words[1] completion collections 2>/dev/null
+end
+
 complete -c hs-agent -f
+complete -c hs-agent -n 'test (__hs_agent_place) = :0' -l version -d 'Print the version'
 ${commonOptions.map(one => option(one)).join('\n')}
 ${lines.join('\n')}`
 }

@@ -37,7 +37,8 @@ export function renderZsh({ commands, commonOptions }: Words): string {
 
 _hs_agent_collections() {
   local -a names
-  names=(\${(f)"$(hs-agent completion collections 2>/dev/null)"})
+  # The program that is being completed, which may be none of $PATH.
+  names=(\${(f)"$(\${~program} completion collections 2>/dev/null)"})
   compadd -a names
 }
 
@@ -50,7 +51,7 @@ ${commands.map(({ word, doc }) => `    ${shellQuote(`${word}:${escapeDoc(doc)}`)
 }
 
 _hs_agent() {
-  local context state state_descr line ret=1
+  local context state state_descr line ret=1 program=$words[1]
   typeset -A opt_args
 
   _arguments -C \\

@@ -11,6 +11,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { makeFolder, startAgentProcess, type AgentProcess } from '../agent-process.ts'
+import { obtain } from './packages.ts'
 
 const run = promisify(execFile)
 const PREFIX = 'hs-test'
@@ -49,27 +50,16 @@ export interface Network {
 export async function findObstacle(): Promise<string | undefined> {
   if (process.platform !== 'linux') return 'network namespaces are a thing of Linux'
   if (process.getuid?.() !== 0) return 'making network namespaces takes root'
+  const missing = (await obtain('ip', 'iproute2')) ?? (await obtain('nft', 'nftables'))
+  if (missing !== undefined) return missing
   const name = `${PREFIX}-${process.pid}-probe`
   try {
-    await install('ip', ['-V'], 'iproute2')
-    await install('nft', ['--version'], 'nftables')
     await removeAbandoned()
     await run('ip', ['netns', 'add', name])
     await run('ip', ['netns', 'del', name])
     return undefined
   } catch (error) {
     return `network namespaces cannot be made: ${error instanceof Error ? error.message.trim() : String(error)}`
-  }
-}
-
-async function install(command: string, args: readonly string[], packageName: string): Promise<void> {
-  try {
-    await run(command, args)
-  } catch {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    await run('apt-get', ['update'], { env })
-    await run('apt-get', ['install', '--yes', '--no-install-recommends', packageName], { env })
-    await run(command, args)
   }
 }
 

@@ -1,5 +1,5 @@
 /** The unit file, as systemd itself judges it. */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,32 +8,14 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../agent/errors.ts'
 import { makeFolder, stopEverything } from '../agent-process.ts'
+import { obtain } from './packages.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const UNIT = readFileSync(join(ROOT, 'systemd/hs-agent.service'), 'utf8')
 /** Of 100: 0 is a service that may do nothing, 96 one that may do everything. */
 const EXPOSURE_MAX = 20
 
-const has = (program: string): boolean => {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`])
-    return true
-  } catch {
-    return false
-  }
-}
-
-// Where the tests run as root, as in continuous integration, systemd's tools are installed for them.
-if (!has('systemd-analyze') && process.getuid?.() === 0 && has('apt-get')) {
-  const quiet = { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const
-  try {
-    execFileSync('apt-get', ['update', '-qq'], quiet)
-    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'systemd'], quiet)
-  } catch {
-    // No package source in reach: the tests below say what is missing.
-  }
-}
-const reason = has('systemd-analyze') ? undefined : 'systemd-analyze is missing here, and could not be installed'
+const reason = await obtain('systemd-analyze', 'systemd')
 
 async function analyze(...words: string[]): Promise<{ status: number; output: string }> {
   try {

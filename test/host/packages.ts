@@ -1,0 +1,29 @@
+/** The programs of other packages that suites for real hosts need. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+
+/** Whether a shell finds the program. */
+export const has = (program: string): Promise<boolean> =>
+  run('sh', ['-c', `command -v ${program}`]).then(
+    () => true,
+    () => false,
+  )
+
+/**
+ * Where the tests run as root, as in continuous integration, a program that is missing is installed from its package. Returns why it is
+ * not there, for the suite's name, or undefined.
+ */
+export async function obtain(program: string, packageName = program): Promise<string | undefined> {
+  if (await has(program)) return undefined
+  if (process.getuid?.() !== 0 || !(await has('apt-get'))) return `${program} is missing here, and installing it takes root on Debian`
+  try {
+    await run('apt-get', ['update', '-qq'], { env })
+    await run('apt-get', ['install', '--yes', '-qq', '--no-install-recommends', packageName], { env })
+  } catch (error) {
+    return `${program} is missing here, and could not be installed: ${String(error)}`
+  }
+  return (await has(program)) ? undefined : `${packageName} was installed without ${program}`
+}
