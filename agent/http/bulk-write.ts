@@ -2,12 +2,13 @@
 import type { LocalWrite, Replica, VersionView } from '../../sync/replica.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { HttpLimits } from './limits.ts'
-import { isFault, type RecordFault, type RecordInput } from './record-body.ts'
+import type { JsonFault } from './json-object.ts'
+import { isFault, type RecordInput } from './record-body.ts'
 
 /** One record of the request, or why it is none. */
 export interface BulkLine {
   readonly line: number
-  readonly record: RecordInput | RecordFault
+  readonly record: RecordInput | JsonFault
 }
 
 export type LineResult =

@@ -4,6 +4,7 @@ import { Value } from 'typebox/value'
 import { readU32, toHex } from '../../base/bytes.ts'
 import type { CollectionSettings, CollectionView } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
+import { quoteName, readJsonObject } from './json-object.ts'
 import { checkName } from './path-key.ts'
 import { findCollection, type App, type RouteContext } from './route.ts'
 import {
@@ -95,18 +96,11 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
 
 /** Reads the body that creates a collection. Throws HS_INVALID_*. */
 function parseSettings(text: string): { name: string; settings: Partial<CollectionSettings> } {
-  let input: unknown
-  try {
-    input = JSON.parse(text)
-  } catch (error) {
-    throw new AgentError('HS_INVALID_JSON', error instanceof Error ? error.message : 'not JSON')
-  }
-  if (typeof input !== 'object' || input === null || Array.isArray(input))
-    throw new AgentError('HS_INVALID_REQUEST', 'a collection is a JSON object')
+  const input = readJsonObject(text, 'a collection')
   for (const field of Object.keys(input)) {
     if (LATER_SETTINGS.includes(field)) throw new AgentError('HS_INVALID_SETTINGS', `${field} is not available in this version`)
     if (!Object.hasOwn(CollectionInput.properties, field)) {
-      throw new AgentError('HS_INVALID_SETTINGS', `a collection has no setting ${JSON.stringify(field.slice(0, 100))}`)
+      throw new AgentError('HS_INVALID_SETTINGS', `a collection has no setting ${quoteName(field)}`)
     }
   }
   const name = 'name' in input ? input.name : undefined

@@ -2,6 +2,7 @@
 import type { WriteContent } from '../../sync/replica.ts'
 import { CONTENT_TYPE_BYTES_MAX } from '../../sync/content.ts'
 import type { ErrorCode } from '../errors.ts'
+import { isNumbers, parseJsonObject, quoteName, type JsonFault } from './json-object.ts'
 import { findJsonFault, JSON_DEPTH_MAX } from '../json-text.ts'
 
 export interface RecordInput {
@@ -11,15 +12,9 @@ export interface RecordInput {
   readonly bytes: number
 }
 
-/** Why a record is not taken. */
-export interface RecordFault {
-  readonly code: ErrorCode
-  readonly detail: string
-}
+const fault = (code: ErrorCode, detail: string): JsonFault => ({ code, detail })
 
-const fault = (code: ErrorCode, detail: string): RecordFault => ({ code, detail })
-
-export const isFault = (value: object): value is RecordFault => 'code' in value
+export const isFault = (value: object): value is JsonFault => 'code' in value
 
 type Member = 'key' | 'payload' | 'data' | 'content_type' | 'vector'
 const MEMBERS: ReadonlySet<string> = new Set<Member>(['key', 'payload', 'data', 'content_type', 'vector'])
@@ -31,19 +26,14 @@ const PASSED_OVER = 'version'
  * Reads one record, `{key?, payload?, vector?}` or `{key?, data, content_type, vector?}`. `keyIn` says where its key comes from: with
  * `path` the record itself must not name one; a line of a bulk write may be one of an export, whose version is passed over. The payload's bytes are made here, once; what they hold is what every replica keeps.
  */
-export function parseRecord(text: string, keyIn: 'path' | 'record'): RecordInput | RecordFault {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    return fault('HS_INVALID_JSON', error instanceof Error ? error.message : 'not JSON')
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return fault('HS_INVALID_REQUEST', 'a record is a JSON object')
-  const record: { [member in Member]?: unknown } = value
+export function parseRecord(text: string, keyIn: 'path' | 'record'): RecordInput | JsonFault {
+  const parsed = parseJsonObject(text, 'a record')
+  if (isFault(parsed)) return parsed
+  const record: { [member in Member]?: unknown } = parsed.object
   // Object.keys also names a member called __proto__, which JSON.parse keeps as plain data.
-  for (const name of Object.keys(value)) {
+  for (const name of Object.keys(parsed.object)) {
     if (!isMember(name) && !(name === PASSED_OVER && keyIn === 'record'))
-      return fault('HS_INVALID_REQUEST', `a record has no field ${JSON.stringify(name.slice(0, 100))}`)
+      return fault('HS_INVALID_REQUEST', `a record has no field ${quoteName(name)}`)
   }
   if (record.key !== undefined && keyIn === 'path') return fault('HS_INVALID_REQUEST', 'the key is in the path, not in the body')
   if (record.key !== undefined && typeof record.key !== 'string') return fault('HS_INVALID_KEY', 'a key is a string')
@@ -76,10 +66,6 @@ export function parseRecord(text: string, keyIn: 'path' | 'record'): RecordInput
 function alteredDetail(number: string): string {
   const shown = number.length > 60 ? `${number.slice(0, 60)}…` : number
   return `the number ${shown} would be stored as ${String(Number(number))}; send it as a string, or with fewer digits`
-}
-
-function isNumbers(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every(element => typeof element === 'number')
 }
 
 /** Strict: padded, of the standard alphabet, without stray bits at the end. */

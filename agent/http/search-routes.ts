@@ -3,6 +3,7 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises'
 import { Type } from 'typebox'
 import type { FoundRecord, VectorQuery } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
+import { isNumbers, quoteName, readJsonObject } from './json-object.ts'
 import type { HttpLimits } from './limits.ts'
 import { checkName } from './path-key.ts'
 import { createGate, type App, type RouteContext } from './route.ts'
@@ -76,16 +77,9 @@ const FIELDS: ReadonlySet<string> = new Set(['vector', 'k', 'prefix'])
 
 /** Reads the body of a search. Throws HS_INVALID_*; what the collection says about the vector comes later. */
 function parseQuery(text: string, { neighboursMax, searchBytesMax }: HttpLimits): VectorQuery {
-  let input: unknown
-  try {
-    input = JSON.parse(text)
-  } catch (error) {
-    throw new AgentError('HS_INVALID_JSON', error instanceof Error ? error.message : 'not JSON')
-  }
-  if (typeof input !== 'object' || input === null || Array.isArray(input))
-    throw new AgentError('HS_INVALID_REQUEST', 'a search is a JSON object')
+  const input = readJsonObject(text, 'a search')
   const unknown = Object.keys(input).find(field => !FIELDS.has(field))
-  if (unknown !== undefined) throw new AgentError('HS_INVALID_REQUEST', `a search has no field ${JSON.stringify(unknown.slice(0, 100))}`)
+  if (unknown !== undefined) throw new AgentError('HS_INVALID_REQUEST', `a search has no field ${quoteName(unknown)}`)
   const { vector, k, prefix }: { vector?: unknown; k?: unknown; prefix?: unknown } = input
   if (!isNumbers(vector)) throw new AgentError('HS_INVALID_VECTOR', 'a search needs a vector, an array of numbers')
   if (typeof k !== 'number' || !Number.isInteger(k) || k < 1 || k > neighboursMax)
@@ -94,10 +88,6 @@ function parseQuery(text: string, { neighboursMax, searchBytesMax }: HttpLimits)
   if (typeof prefix !== 'string' || !prefix.isWellFormed())
     throw new AgentError('HS_INVALID_REQUEST', 'a prefix is a string without lone surrogates')
   return { vector, k, prefix, bytesMax: searchBytesMax }
-}
-
-function isNumbers(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every(element => typeof element === 'number')
 }
 
 /** Stored payload bytes go into the JSON text as they are. */
