@@ -33,10 +33,14 @@ export function renderEnvExample(): string {
   return ['# Settings of hs-agent. Take the # away from what you change; an empty value counts as unset.', '', ...blocks].join('\n')
 }
 
-/** A line for each variable with its default, and its meaning below, for a terminal. */
-export function renderHelp(): string {
+/** A line for each variable with its default, and its meaning below, for a terminal of so many columns. */
+export function renderHelp(width: number): string {
+  const indent = '      '
   return entries
-    .flatMap(([variable, setting]) => [`  ${variable} (${defaultOf(setting)})`, ...wrapText(setting.doc, 90).map(line => `      ${line}`)])
+    .flatMap(([variable, setting]) => [
+      `  ${variable} (${defaultOf(setting)})`,
+      ...wrapText(setting.doc, width - indent.length).map(line => indent + line),
+    ])
     .join('\n')
     .replaceAll('`', '')
 }

@@ -17,13 +17,26 @@ function editDistance(a: string, b: string): number {
   return previous[b.length] ?? 0
 }
 
+interface Near {
+  readonly name: string
+  readonly distance: number
+}
+
 /** The nearest of `known`, the first of equals; undefined when there are none. Ignores case. */
-export function nearestName(name: string, known: readonly string[]): string | undefined {
+export const nearestName = (name: string, known: readonly string[]): string | undefined => findNearest(name, known)?.name
+
+/** The nearest of `known` when at least half of it can be recognised: of nothing like it there is nothing to say. */
+export function similarName(name: string, known: readonly string[]): string | undefined {
+  const nearest = findNearest(name, known)
+  return nearest !== undefined && nearest.distance * 2 <= Math.max(name.length, nearest.name.length) ? nearest.name : undefined
+}
+
+function findNearest(name: string, known: readonly string[]): Near | undefined {
   const wanted = name.slice(0, lengthMax).toLowerCase()
-  let nearest: { readonly name: string; readonly distance: number } | undefined
+  let nearest: Near | undefined
   for (const candidate of known) {
     const distance = editDistance(wanted, candidate.toLowerCase())
     if (nearest === undefined || distance < nearest.distance) nearest = { name: candidate, distance }
   }
-  return nearest?.name
+  return nearest
 }

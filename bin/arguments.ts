@@ -1,7 +1,7 @@
 /** Reads the words of a command line: which command, its arguments, its options. All faults are HS_USAGE. */
 import { parseArgs } from 'node:util'
 import { AgentError } from '../agent/errors.ts'
-import { nearestName } from '../agent/nearest-name.ts'
+import { similarName } from '../agent/nearest-name.ts'
 import type { Command, Option } from './command.ts'
 
 /** Options that every command takes. */
@@ -78,8 +78,9 @@ function readOption(command: string, known: Readonly<Record<string, Option>>, to
   const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined
   if (option === undefined) {
     if (/^-\d/.test(token.rawName)) throw createUsageError(`${command}: put -- before arguments that begin with a dash`)
-    const names = Object.keys(known).map(name => `--${name}`)
-    throw createUsageError(`${command} has no option ${token.rawName}; did you mean ${nearestName(token.rawName, names)}?`)
+    const similar = similarName(token.name, Object.keys(known))
+    const advice = similar === undefined ? `hs-agent ${command} --help lists them` : `did you mean --${similar}?`
+    throw createUsageError(`${command} has no option ${token.rawName}; ${advice}`)
   }
   if (option.type === 'boolean') {
     if (token.inlineValue === true) throw createUsageError(`${token.rawName} takes no value`)

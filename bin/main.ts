@@ -1,14 +1,14 @@
 /** One call of the command line, from its words to its exit status. */
 import { createConfigError, formatFault } from '../agent/config.ts'
 import { EXIT } from '../agent/errors.ts'
-import { nearestName } from '../agent/nearest-name.ts'
+import { similarName } from '../agent/nearest-name.ts'
 import { createApiClient } from './api-client.ts'
 import { createUsageError, parseCommandArguments, splitWords } from './arguments.ts'
 import { commands } from './commands.ts'
 import { describeFailure } from './failure.ts'
 import { renderCommandHelp, renderOverview } from './help.ts'
 import { loadSettings } from './settings.ts'
-import { print, printError } from './terminal.ts'
+import { print, printError, terminalWidth } from './terminal.ts'
 import type { Config, Environment } from '../agent/config.ts'
 import type { Command, Invocation, LoadedSettings, Options } from './command.ts'
 
@@ -35,7 +35,7 @@ async function dispatch(words: readonly string[], surroundings: Surroundings): P
   if (name === undefined || name === 'help') return showHelp(name === 'help' || help, name === 'help' ? rest : [])
   const command = findCommand(name)
   if (help) {
-    print(renderCommandHelp(name, command))
+    print(renderCommandHelp(name, command, terminalWidth()))
     return EXIT.done
   }
   const { args, options } = parseCommandArguments(name, command, rest)
@@ -45,17 +45,19 @@ async function dispatch(words: readonly string[], surroundings: Surroundings): P
 function findCommand(name: string): Command {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command !== undefined) return command
-  throw createUsageError(`there is no command ${JSON.stringify(name)}; did you mean ${nearestName(name, Object.keys(commands))}?`)
+  const similar = similarName(name, Object.keys(commands))
+  const advice = similar === undefined ? 'hs-agent --help lists them' : `did you mean ${similar}?`
+  throw createUsageError(`there is no command ${JSON.stringify(name)}; ${advice}`)
 }
 
 /** `hs-agent help [COMMAND]`. Without any word it is a question of usage, not an answer. */
 function showHelp(isAskedFor: boolean, rest: readonly string[]): number {
   const topic = rest.find(word => !word.startsWith('-'))
   if (topic !== undefined && topic !== 'help') {
-    print(renderCommandHelp(topic, findCommand(topic)))
+    print(renderCommandHelp(topic, findCommand(topic), terminalWidth()))
     return EXIT.done
   }
-  const overview = renderOverview(commands)
+  const overview = renderOverview(commands, terminalWidth())
   if (isAskedFor) print(overview)
   else printError(overview)
   return isAskedFor ? EXIT.done : EXIT.usage

@@ -67,7 +67,9 @@ export const importRecords = defineCommand({
     const count = createLineCount()
     const tally: ImportTally = { accepted: 0, rejectedCount: 0, line: 0 }
     const shown: Rejection[] = []
-    const progress = startProgress(process.stderr, () => ({ records: tally.accepted, bytes: count.bytes }), source.bytesTotal)
+    // Much is read ahead of what is durable: of the bytes read, those of the lines that were answered.
+    const answered = (): number => Math.round((count.bytes * tally.line) / Math.max(1, count.lines))
+    const progress = startProgress(process.stderr, () => ({ records: tally.accepted, bytes: answered() }), source.bytesTotal)
     let isAnswered = false
     let failure: unknown
     try {

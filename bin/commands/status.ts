@@ -13,7 +13,7 @@ const lines: readonly (readonly [string, (status: Status) => string])[] = [
   ['clock', status => formatCount(status['logical_clock'])],
   ['epoch', status => formatCount(status['epoch'])],
   ['secured', status => formatYesNo(status['secured'])],
-  ['upstream', status => formatText(status['upstream_peer'])],
+  ['upstream', status => (status['upstream_peer'] === null ? 'none' : formatText(status['upstream_peer']))],
   [
     'downstream',
     status => (Array.isArray(status['downstream_peers']) ? status['downstream_peers'].map(formatText).join(', ') || 'none' : '-'),

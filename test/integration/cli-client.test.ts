@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createApiClient } from '../../bin/api-client.ts'
-import { runCli } from './cli-process.ts'
+import { PROGRAM, runCli } from './cli-process.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { CliResult } from './cli-process.ts'
 
@@ -123,6 +123,25 @@ describe('asking', () => {
     expect(asked[0]?.url).toBe('/api/collections/a/records?prefix=k%2F&limit=1&reverse=true')
     expect(stdout).toMatch(/k\/1 +1970-01-01 00:00:00\.000Z +\{"b":1\}/)
     expect(stderr).toContain('--cursor abc')
+  })
+
+  it('output that cannot be written is a failure with its reason; a reader that has seen enough is none', async () => {
+    answer = answerWith(200, { key: 'k', payload: 'x'.repeat(1_000_000), version: {} })
+    const shell = async (line: string): Promise<CliResult> => {
+      const run = promisify(execFile)('bash', ['--norc', '-c', line, PROGRAM], {
+        env: { PATH: process.env['PATH'], HS_URL: url },
+        cwd: folder,
+      })
+      const failed = (error: unknown): CliResult => {
+        const { code, stdout, stderr } = error as { readonly code: number; readonly stdout: string; readonly stderr: string }
+        return { status: code, stdout, stderr }
+      }
+      return run.then(output => ({ status: 0, ...output }), failed)
+    }
+    const full = { status: 1, stdout: '', stderr: 'hs-agent: HS_FILE_FAILED: standard output: no space left on device\n' }
+    expect(await shell('"$0" get a k > /dev/full')).toEqual(full)
+    expect(await shell('"$0" version > /dev/full')).toEqual(full)
+    expect(await shell('set -o pipefail; "$0" get a k | head -c 2')).toEqual({ status: 0, stdout: '"x', stderr: '' })
   })
 
   it('get prints the payload, or the bytes of a record that holds data', async () => {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 
-const program = fileURLToPath(new URL('../../bin/hs-agent', import.meta.url))
+export const PROGRAM = fileURLToPath(new URL('../../bin/hs-agent', import.meta.url))
 
 export interface CliSurroundings {
   readonly env?: Readonly<Record<string, string>>
@@ -20,7 +20,7 @@ export interface CliResult {
 
 export function startCli(words: readonly string[], { env = {}, workingDirectory }: CliSurroundings): ChildProcessWithoutNullStreams {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HS_')))
-  return spawn(program, words, { cwd: workingDirectory, env: { ...inherited, ...env } })
+  return spawn(PROGRAM, words, { cwd: workingDirectory, env: { ...inherited, ...env } })
 }
 
 /** Runs a command to its end. */

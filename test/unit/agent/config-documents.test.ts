@@ -19,7 +19,7 @@ describe('documents about the settings', () => {
 
   it('help and the table name every variable, the table also those to come', () => {
     for (const variable of settingNames) {
-      expect(renderHelp()).toContain(variable)
+      expect(renderHelp(80)).toContain(variable)
       expect(renderMarkdown()).toContain(`| \`${variable}\` |`)
     }
     for (const variable of reserved) expect(renderMarkdown()).toContain(variable)

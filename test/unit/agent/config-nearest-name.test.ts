@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nearestName } from '../../../agent/nearest-name.ts'
+import { nearestName, similarName } from '../../../agent/nearest-name.ts'
 
 describe('the nearest name', () => {
   it('is the one with the fewest edits, whatever the case', () => {
@@ -12,5 +12,11 @@ describe('the nearest name', () => {
   it('is the first of equals, and none of none', () => {
     expect(nearestName('c', ['a', 'b'])).toBe('a')
     expect(nearestName('c', [])).toBeUndefined()
+  })
+
+  it('is no suggestion when it has little in common', () => {
+    const known = ['run', 'put', 'list', 'status']
+    expect(['foo', 'promote', 'doctor', 'x'].map(name => similarName(name, known))).toEqual([undefined, undefined, undefined, undefined])
+    expect(['ls', 'stats', 'PUSH', 'runs'].map(name => similarName(name, known))).toEqual(['list', 'status', 'put', 'run'])
   })
 })

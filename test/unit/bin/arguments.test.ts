@@ -38,9 +38,9 @@ describe('the words of a command line', () => {
     expect(parse('a', '-')).toMatchObject({ args: { file: '-' } })
   })
 
-  it('an option that does not exist is refused, naming the nearest', () => {
+  it('an option that does not exist is refused, naming the one that it looks like', () => {
     expect(() => parse('a', '--limti', '5')).toThrow(usage('no option --limti; did you mean --limit?'))
-    expect(() => parse('a', '--toString')).toThrow(usage('no option --toString'))
+    expect(() => parse('a', '--toString')).toThrow(usage('no option --toString; hs-agent list --help lists them'))
     expect(() => parse('a', '-5')).toThrow(usage('put -- before arguments that begin with a dash'))
   })
 

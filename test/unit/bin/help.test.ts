@@ -18,9 +18,14 @@ describe('help', () => {
     expect(help).toContain(command.examples[0])
   })
 
-  it('fits a terminal of 120 columns', () => {
-    const texts = [renderOverview(commands), ...Object.entries(commands).map(([name, command]) => renderCommandHelp(name, command))]
-    const tooLong = texts.flatMap(text => text.split('\n')).filter(line => line.length > 120)
-    expect(tooLong).toEqual([])
+  it.each([
+    ['without a terminal', undefined, 100],
+    ['on a wide terminal', 200, 100],
+    ['on a narrow terminal', 60, 60],
+  ])('%s it is as wide as can be read, except for what is to be typed', (_, columns, widthMax) => {
+    const all = Object.entries(commands)
+    const texts = [renderOverview(commands, columns), ...all.map(([name, command]) => renderCommandHelp(name, command, columns))]
+    const prose = texts.flatMap(text => text.split('\n')).filter(line => !/^Usage:|^ {2}.*hs-agent |^ {2}HS_/.test(line))
+    expect(prose.filter(line => line.length > widthMax)).toEqual([])
   })
 })
