@@ -1,4 +1,5 @@
 /** One picture of the demo as lines of text, 80 columns wide: a pure function of what is known. */
+import { formatBytes } from '../bin/words.ts'
 import type { Colour } from '../bin/terminal.ts'
 import { CONTESTED, isSameIn, type RobotView } from './observation.ts'
 import type { Link, Traffic } from './radio.ts'
@@ -26,11 +27,6 @@ export interface Scene {
 export type Paint = (colour: Colour, text: string) => string
 
 export const formatTime = (ms: number): string => `${Math.floor(ms / 60_000)}:${String(Math.floor(ms / 1000) % 60).padStart(2, '0')}`
-
-export function formatBytes(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`
-  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${(bytes / 1_000_000).toFixed(1)} MB`
-}
 
 /** Breaks a sentence into lines that are no wider than the picture. */
 export function wrapWords(text: string): string {

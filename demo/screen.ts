@@ -24,7 +24,9 @@ const CLEAR_REST_OF_LINE = '\u001b[K'
 
 export function openScreen(output: NodeJS.WriteStream): Screen {
   const isLarge = output.columns >= FRAME_COLUMNS && output.rows > FRAME_LINES
-  return output.isTTY && isLarge ? createLiveScreen(output) : createPlainScreen()
+  if (output.isTTY && isLarge) return createLiveScreen(output)
+  if (output.isTTY) print(`In a window of at least ${FRAME_COLUMNS} by ${FRAME_LINES + 1} the picture moves; this one is smaller.\n`)
+  return createPlainScreen()
 }
 
 function createLiveScreen(output: NodeJS.WriteStream): Screen {

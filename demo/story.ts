@@ -1,6 +1,7 @@
 /** What happens, chapter by chapter, and what is said of it. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { formatBytes, HEARD_MS, wrapWords, type Scene } from './frame.ts'
+import { formatBytes } from '../bin/words.ts'
+import { HEARD_MS, wrapWords, type Scene } from './frame.ts'
 import { createLedger } from './ledger.ts'
 import { isSame, observe, CONTESTED, type RobotView } from './observation.ts'
 import type { Radio } from './radio.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FRAME_COLUMNS, FRAME_LINES, formatBytes, formatTime, renderFrame, wrapWords, type Scene } from '../../../demo/frame.ts'
+import { FRAME_COLUMNS, FRAME_LINES, formatTime, renderFrame, wrapWords, type Scene } from '../../../demo/frame.ts'
 import type { RobotView } from '../../../demo/observation.ts'
 import { openScreen } from '../../../demo/screen.ts'
 
@@ -63,7 +63,6 @@ describe('a picture', () => {
   })
 
   it('units for people', () => {
-    expect([0, 999, 1000, 2_500_000].map(formatBytes)).toEqual(['0 B', '999 B', '1.0 KB', '2.5 MB'])
     expect([0, 9_999, 61_000].map(formatTime)).toEqual(['0:00', '0:09', '1:01'])
     expect(
       wrapWords('word '.repeat(40).trim())
