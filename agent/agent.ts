@@ -20,6 +20,7 @@ import { createMetrics } from './metrics.ts'
 import { viewPeer } from './peer-view.ts'
 import { createSystemClock, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering } from './peering.ts'
+import { createProver } from './proof/prover.ts'
 import { createStoreHealth } from './store-health.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
@@ -70,7 +71,7 @@ async function build(
   closers: (() => Promise<void> | void)[],
   close: () => Promise<void>,
 ): Promise<Agent> {
-  const { store, identity } = await openDataDirectory(config.dataDir)
+  const { store, identity, signingKey } = await openDataDirectory(config.dataDir)
   const { nodeId } = identity
   const nodeName = config.nodeName ?? defaultNodeName(nodeId)
   const { log, release } = createLog(config.logLevel, nodeName)
@@ -82,12 +83,13 @@ async function build(
   const codec = createCodec()
 
   const storeHealth = createStoreHealth(log)
+  const digestSalt = digestSaltOf(config)
   const replica = await openReplicaOrExplain({
     store,
     hash: systemHash,
     random: systemRandom,
     clock,
-    digestSalt: digestSaltOf(config),
+    digestSalt,
     clockDriftMaxMs: config.clockDriftMaxMs,
     durability: config.durability === 'fsync' ? 'fsync' : 'deferred',
     onNotice: notice => storeHealth.notice(notice),
@@ -98,12 +100,14 @@ async function build(
   const swarm: { gossip?: Gossip; synchroniser?: Synchroniser; isStarting: boolean } = { isStarting: config.gossipPort !== undefined }
   const metrics = createMetrics()
   const events = createEventHub()
+  const prover = createProver({ replica, nodeId, signingKey, digestSalt, clock })
   const isReachable = !isLoopback(config.httpHost)
   const http = await createHttpServer({
     host: config.httpHost,
     port: config.httpPort,
     tokens: config.apiTokens,
     replica,
+    prover,
     node: () => ({
       nodeId,
       nodeName,
@@ -111,6 +115,7 @@ async function build(
       epoch: 0,
       version,
       uptimeSecs: Math.floor((clock.monotonicMs() - startedMs) / 1000),
+      publicKey: prover.publicKey,
       secured: false,
       upstreamPeer: undefined,
       downstreamPeers: swarm.synchroniser?.downstream() ?? [],

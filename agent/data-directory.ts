@@ -6,13 +6,15 @@ import type { Store } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
 import { loadIdentity, type Identity } from './identity.ts'
 import { openLevelStore } from './level-store.ts'
+import { loadSigningKey, type SigningKey } from './signing-key.ts'
 
 export interface DataDirectory {
   readonly store: Store
   readonly identity: Identity
+  readonly signingKey: SigningKey
 }
 
-/** Opens the database, which locks the directory, and then the identity. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED. */
+/** Opens the database, which locks the directory, and then the identity and the signing key. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED. */
 export async function openDataDirectory(folder: string): Promise<DataDirectory> {
   try {
     await makeFolders(folder)
@@ -22,7 +24,7 @@ export async function openDataDirectory(folder: string): Promise<DataDirectory> 
   }
   const store = await openLevelStore(join(folder, 'store'))
   try {
-    return { store, identity: await loadIdentity(folder) }
+    return { store, identity: await loadIdentity(folder), signingKey: await loadSigningKey(folder) }
   } catch (error) {
     await store.close()
     throw error

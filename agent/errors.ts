@@ -51,6 +51,7 @@ export const ERRORS = {
   HS_AGENT_UNREACHABLE: entry(503, 'No agent answers at this address.', EXIT.unreachable),
   HS_USAGE: entry(400, 'The command line is not understood.', EXIT.usage),
   HS_FILE_FAILED: entry(500, 'A file could not be read or written.'),
+  HS_PROOF_INVALID: entry(400, 'The proof does not hold.'),
   HS_NOT_IN_SYNC: entry(503, 'The deadline passed before everything was in sync.'),
 } as const satisfies Record<string, ErrorEntry> & Record<RefusalCode, ErrorEntry>
 

@@ -8,11 +8,13 @@ import { get } from './commands/get.ts'
 import { importRecords } from './commands/import.ts'
 import { list } from './commands/list.ts'
 import { peers } from './commands/peers.ts'
+import { proof } from './commands/proof.ts'
 import { put } from './commands/put.ts'
 import { run } from './commands/run.ts'
 import { search } from './commands/search.ts'
 import { status } from './commands/status.ts'
 import { sync } from './commands/sync.ts'
+import { verifyProof } from './commands/verify-proof.ts'
 import { showVersion } from './commands/version.ts'
 import { watch } from './commands/watch.ts'
 import { defineCommand } from './command.ts'
@@ -41,6 +43,8 @@ export const commands: Readonly<Record<string, Command>> = {
   search,
   watch,
   sync,
+  proof,
+  'verify-proof': verifyProof,
   config,
   completion,
   version: showVersion,

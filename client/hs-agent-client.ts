@@ -12,6 +12,8 @@ export interface ClusterStatus {
   readonly version: string
   readonly uptime_secs: number
   readonly secured: boolean
+  /** Ed25519, 32 bytes in hexadecimal: checkpoints and proofs of this node are signed with it. */
+  readonly public_key: string
 }
 
 export interface PeerCollection {
@@ -182,6 +184,68 @@ export type BulkAcknowledgement =
       readonly detail?: string
     }
 
+export interface CheckpointFields {
+  readonly node_id: string
+  readonly collection: string
+  /** How many times the collection was made. */
+  readonly generation: number
+  /** Root of the Merkle tree over the buckets. */
+  readonly root: string
+  /** As GET …/digest has it. */
+  readonly digest: string
+  /** Versions held, those of deleted keys included. */
+  readonly item_count: number
+  /** Live records. */
+  readonly record_count: number
+  /** Hash of the version vector: equal where the same writes are known. */
+  readonly knowledge: string
+  /** Lamport clock of the node. */
+  readonly logical_clock: number
+  /** Unix milliseconds by the clock of the node. */
+  readonly time: number
+  /** Whether the board said that its clock was synchronised. */
+  readonly trusted_time: boolean
+  /** HS_DIGEST_SALT, without which no hash can be made again. */
+  readonly digest_salt: string
+}
+
+export interface ProvenVersion {
+  /** Who wrote it. */
+  readonly origin: string
+  readonly counter: number
+  /** Unix milliseconds of the version. */
+  readonly time: number
+  readonly tick: number
+  /** What the body holds, as docs/protocol.md has it. */
+  readonly flags: number
+  /** Vector, media type, payload or data, as docs/protocol.md has it. */
+  readonly body: string
+}
+
+export interface Proof {
+  readonly format: 'hs-proof 1'
+  readonly checkpoint: CheckpointFields
+  readonly key: string
+  /** The one that a GET shows, then those that it lists as conflicts. */
+  readonly versions: readonly ProvenVersion[]
+  /** Hashes of all items of the bucket, 16 bytes each; those of `versions` first, in their order. */
+  readonly bucket_items: string
+  readonly path: readonly string[]
+  /** Ed25519 (RFC 8032). */
+  readonly public_key: string
+  /** Ed25519 over the binary layout of docs/protocol.md. */
+  readonly signature: string
+}
+
+export interface Checkpoint {
+  readonly format: 'hs-checkpoint 1'
+  readonly checkpoint: CheckpointFields
+  /** Ed25519 (RFC 8032). */
+  readonly public_key: string
+  /** Ed25519 over the binary layout of docs/protocol.md. */
+  readonly signature: string
+}
+
 export interface Written {
   readonly key: string
   readonly version: Version
@@ -304,6 +368,12 @@ export interface HsAgentClient {
     args: { readonly name: string; readonly body: Iterable<BulkRecord> },
     options?: CallOptions,
   ): AsyncGenerator<BulkAcknowledgement>
+
+  /** A signed proof that this node holds a record now. `hs-agent verify-proof` and docs/protocol.md say how it is verified, and what it does not prove. `GET /api/collections/{name}/records/{key}/proof` */
+  getProof(args: { readonly name: string; readonly key: string }, options?: CallOptions): Promise<Proof>
+
+  /** What this node holds of a collection now, under its signature. `GET /api/collections/{name}/checkpoint` */
+  getCheckpoint(args: { readonly name: string }, options?: CallOptions): Promise<Checkpoint>
 
   /** Writes a record. 201 when the key was free, 200 when a record was replaced. If-Match and If-None-Match: * make it conditional. `PUT /api/collections/{name}/records/{key}` */
   putRecord(
@@ -469,6 +539,16 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         },
         options,
       ) as AsyncGenerator<BulkAcknowledgement>,
+    getProof: (args, options) =>
+      transport.call(
+        { method: 'GET', path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}/proof`, accept: 'application/json' },
+        options,
+      ) as Promise<Proof>,
+    getCheckpoint: (args, options) =>
+      transport.call(
+        { method: 'GET', path: `/api/collections/${segment(args.name)}/checkpoint`, accept: 'application/json' },
+        options,
+      ) as Promise<Checkpoint>,
     putRecord: (args, options) =>
       transport.call(
         {

@@ -7,12 +7,13 @@ import { encodeUtf8 } from '../base/utf8.ts'
 import { loadBuckets, loadCollection, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
 import { addItem, addSum, BUCKET_LEVEL, createDigestSum, FANOUT, ITEM_HASH_BYTES, nodeIndex, rootDigest, type DigestSum } from './digest.ts'
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
-import { findVersionBytes } from './entry.ts'
+import { findVersionBytes, type Entry } from './entry.ts'
+import { readClock } from './replica-state.ts'
 import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { StoreSnapshot } from './store.ts'
 import { originBytes, readCounter, readDot, ORIGIN_BYTES } from './version.ts'
-import { keyText, SEQUENCE_BYTES } from './write-batch.ts'
+import { decodeStoredEntry, keyText, SEQUENCE_BYTES } from './write-batch.ts'
 
 /** One version as it lies in the store: nothing is decoded on the way to the wire. */
 export interface EncodedItem {
@@ -45,6 +46,8 @@ export interface CollectionSnapshot {
   readonly knowledge: Uint8Array
   /** Versions held, tombstones included. */
   readonly itemCount: number
+  /** Keys whose entry is live. */
+  readonly recordCount: number
   /** Live versions that this vector covers and `after` does not, ascending by origin and counter, from behind `resume` where it applies. */
   logTail(after: VersionVector, resume?: ResumePoint): AsyncGenerator<EncodedItem>
   /** The 16 children of a node of the digest tree. */
@@ -54,6 +57,8 @@ export interface CollectionSnapshot {
   items(level: number, index: number): AsyncGenerator<ItemSummary>
   /** The version with this dot. */
   item(key: Uint8Array, dot: Dot): EncodedItem | undefined
+  /** All versions of a key. */
+  entry(key: Uint8Array): Entry | undefined
 }
 
 /** How far an earlier, interrupted tail came (R5): `position` in a tail towards `target`. */
@@ -63,6 +68,8 @@ export interface ResumePoint {
 }
 
 export interface ReplicaSnapshot {
+  /** Lamport clock, as it lies beside the data. */
+  readonly logicalClock: number
   /** Names of the collections, the system collection first, then in ascending order. */
   names(): readonly string[]
   collection(name: string): Promise<CollectionSnapshot | undefined>
@@ -101,6 +108,7 @@ export function openReplicaSnapshot(
   const names = [...cidByName.keys()].sort()
   return {
     // "_" sorts before every letter and after every digit: the system collection is put first by name.
+    logicalClock: readClock(snapshot).lamport,
     names: () => [...names.filter(name => name === SYSTEM_COLLECTION), ...names.filter(name => name !== SYSTEM_COLLECTION)],
     async collection(name) {
       const cid = cidByName.get(name)
@@ -112,7 +120,7 @@ export function openReplicaSnapshot(
 }
 
 function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionState, hash: Hash, saltId: Uint8Array): CollectionSnapshot {
-  const { cid, name, generation, vector, collected, total } = state
+  const { cid, name, generation, vector, collected, total, recordCount } = state
   const counters = countersOf(vector)
 
   const readItem = (key: Uint8Array, dot: Dot): EncodedItem | undefined => {
@@ -131,6 +139,7 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
     root: rootDigest(hash, total),
     knowledge: knowledgeHash(hash, saltId, generation, counters, collected),
     itemCount: total.count,
+    recordCount,
     async *logTail(after, resume) {
       for (const [origin, counter] of sortedEntries(counters)) {
         const from = tailStart(origin, after, resume)
@@ -168,6 +177,10 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
       }
     },
     item: readItem,
+    entry(key) {
+      const value = snapshot.get(recordRow(cid, key))
+      return value && decodeStoredEntry(value)?.entry
+    },
   }
 }
 

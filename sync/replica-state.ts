@@ -145,7 +145,7 @@ export function encodeClock(state: ReplicaState): Uint8Array {
   return createByteWriter(32).raw(stamp).u64(state.lamport).u64(state.sequence).u64(state.nextCid).finish()
 }
 
-function readClock(reader: StoreReader) {
+export function readClock(reader: StoreReader) {
   const value = reader.get(metaRow('clock'))
   if (value === undefined) return { stamp: STAMP_ZERO, lamport: 0, sequence: 0, nextCid: SYSTEM_CID + 1 }
   const fields = createByteReader(value)

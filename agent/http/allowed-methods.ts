@@ -1,6 +1,7 @@
 /** 405 with an Allow header for paths that exist and methods that they do not have; the framework by itself answers 404. */
 import type { RouteOptions } from 'fastify'
 import { sendProblem } from './problem.ts'
+import { PROOF_ROUTE } from './proof-routes.ts'
 import type { App } from './route.ts'
 
 export interface AllowedMethods {
@@ -15,7 +16,8 @@ export function createAllowedMethods(): AllowedMethods {
   let isClosed = false
   return {
     onRoute({ method, url }) {
-      if (isClosed) return
+      // Its path is that of a record, too, for the other methods.
+      if (isClosed || url === PROOF_ROUTE) return
       const methods = methodsByUrl.get(url) ?? new Set()
       methodsByUrl.set(url, methods)
       for (const one of [method].flat()) methods.add(one)

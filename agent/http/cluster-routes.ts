@@ -70,6 +70,7 @@ function toStatusJson(node: NodeView, logicalClock: number): ClusterStatusJson {
     version: node.version,
     uptime_secs: node.uptimeSecs,
     secured: node.secured,
+    public_key: node.publicKey,
   }
 }
 

@@ -19,6 +19,8 @@ export const DEFAULT_LIMITS = {
   eventStreamsMax: 128,
   /** Searches at once, waiting ones included. Beyond: 503 with Retry-After. */
   searchesMax: 32,
+  /** Checkpoints and proofs at once; agent/proof/shapes.ts bounds each. Beyond: 503 with Retry-After. */
+  proofsMax: 4,
   /** Connections at once. Beyond: closed without an answer. */
   connectionsMax: 256,
   /** Request line and headers. Beyond: 413. */

@@ -7,10 +7,29 @@ import { AgentError } from '../errors.ts'
  * come as they are or as %2F. Throws HS_INVALID_KEY.
  */
 export function keyOfUrl(url: string): string {
+  return readKey(keyPart(url))
+}
+
+/**
+ * The key of `/api/collections/NAME/records/KEY/proof`, undefined when the path is not one. A key that itself ends so is told apart by its
+ * last slash, which is then written %2F. Throws HS_INVALID_KEY.
+ */
+export function keyOfProofUrl(url: string): string | undefined {
+  const part = keyPart(url)
+  const slash = part.lastIndexOf('/')
+  return slash >= 0 && decodePercent(part.slice(slash + 1)) === 'proof' ? readKey(part.slice(0, slash)) : undefined
+}
+
+/** Everything behind the fifth slash, still encoded. */
+function keyPart(url: string): string {
   const path = pathOf(url)
   let at = 0
   for (let slashes = 0; slashes < 5; slashes++) at = path.indexOf('/', at) + 1
-  const key = decodePercent(path.slice(at))
+  return path.slice(at)
+}
+
+function readKey(encoded: string): string {
+  const key = decodePercent(encoded)
   if (key === undefined) throw new AgentError('HS_INVALID_KEY', 'the key in the path is not percent-encoded UTF-8')
   const fault = keyFault(key)
   if (fault !== undefined) throw new AgentError('HS_INVALID_KEY', fault)

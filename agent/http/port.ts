@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Replica } from '../../sync/replica.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Prover } from '../proof/prover.ts'
 import type { SyncRow } from '../sync-state.ts'
 import type { HttpLimits } from './limits.ts'
 
@@ -17,6 +18,8 @@ export interface NodeView {
   readonly epoch: number
   readonly version: string
   readonly uptimeSecs: number
+  /** Ed25519, 32 bytes in hexadecimal: what checkpoints and proofs are signed with. */
+  readonly publicKey: string
   /** Whether a swarm key seals gossip and links. */
   readonly secured: boolean
   /** The leader's URL. */
@@ -63,6 +66,7 @@ export interface HttpOptions {
   /** Any of them opens the API. None: the API is for this machine, and Host and Origin are checked. */
   readonly tokens: readonly string[]
   readonly replica: Replica
+  readonly prover: Prover
   readonly node: () => NodeView
   readonly peers: () => { readonly gossipEnabled: boolean; readonly peers: readonly PeerView[] }
   readonly sync: {

@@ -3,7 +3,8 @@ import { Type } from 'typebox'
 import type { LocalWrite, WriteDone } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
 import { isCurrent, writeConditions } from './conditions.ts'
-import { checkName, keyOfUrl } from './path-key.ts'
+import { checkName, keyOfProofUrl, keyOfUrl } from './path-key.ts'
+import type { ProofAnswer } from './proof-routes.ts'
 import { isFault, parseRecord } from './record-body.ts'
 import { createJsonWriter, toVersionJson } from './record-json.ts'
 import type { App, RouteContext } from './route.ts'
@@ -12,7 +13,8 @@ import { asBytes, ReadCondition, RecordInput, RecordParams, StoredRecord, withEt
 /** A wildcard, so that a key's slashes need not be escaped. */
 export const RECORD_ROUTE = '/api/collections/:name/records/*'
 
-export function addRecordRoutes(app: App, context: RouteContext): void {
+/** `prove` answers for keys whose slashes are not escaped: those reach the wildcard. */
+export function addRecordRoutes(app: App, context: RouteContext, prove: ProofAnswer): void {
   const { replica, bodies, limits } = context
   const tags = ['records']
   const params = RecordParams
@@ -71,6 +73,12 @@ export function addRecordRoutes(app: App, context: RouteContext): void {
     },
     async (request, reply) => {
       const collection = checkName(request.params.name)
+      const provenKey = keyOfProofUrl(request.raw.url ?? '')
+      if (provenKey !== undefined)
+        return reply
+          .code(200)
+          .type('application/json; charset=utf-8')
+          .send(await prove(collection, provenKey))
       const key = keyOfUrl(request.raw.url ?? '')
       const record = replica.get(collection, key)
       if (record === undefined) throw new AgentError('HS_NOT_FOUND', `there is no record ${JSON.stringify(key)} in ${collection}`)

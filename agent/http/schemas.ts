@@ -42,6 +42,7 @@ export const ClusterStatus = Type.Object(
     version: Type.String(),
     uptime_secs: Type.Number(),
     secured: Type.Boolean(),
+    public_key: Type.String({ description: 'Ed25519, 32 bytes in hexadecimal: checkpoints and proofs of this node are signed with it.' }),
   },
   { title: 'ClusterStatus' },
 )

@@ -23,6 +23,7 @@ import { addOperationRoutes, collectSamples } from './operation-routes.ts'
 import { decodePercent, hasKey, pathOf } from './path-key.ts'
 import type { HttpOptions, HttpServer } from './port.ts'
 import { sendProblem, toAgentError } from './problem.ts'
+import { addProofRoutes } from './proof-routes.ts'
 import { addRecordRoutes } from './record-routes.ts'
 import { createGate, type App, type RouteContext } from './route.ts'
 import { addSearchRoutes } from './search-routes.ts'
@@ -137,7 +138,7 @@ async function createApp(context: RouteContext): Promise<App> {
   addCollectionRoutes(app, context)
   addListingRoutes(app, context)
   addBulkRoutes(app, context)
-  addRecordRoutes(app, context)
+  addRecordRoutes(app, context, addProofRoutes(app, context))
   addEventRoutes(app, context)
   addSearchRoutes(app, context)
   addOperationRoutes(app, context)

@@ -12,6 +12,7 @@ const lines: readonly (readonly [string, (status: Status) => string])[] = [
   ['up for', status => formatDuration(typeof status['uptime_secs'] === 'number' ? status['uptime_secs'] * 1000 : undefined)],
   ['clock', status => formatCount(status['logical_clock'])],
   ['epoch', status => formatCount(status['epoch'])],
+  ['public key', status => formatText(status['public_key'])],
   ['secured', status => formatYesNo(status['secured'])],
   ['upstream', status => (status['upstream_peer'] === null ? 'none' : formatText(status['upstream_peer']))],
   [

@@ -1,4 +1,5 @@
 /** An HTTP server on a free loopback port, over a real replica in memory, for the tests of the API. */
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { pino } from 'pino'
@@ -9,6 +10,8 @@ import type { HttpOptions, PeerView } from '../../../agent/http/port.ts'
 import { createHttpServer } from '../../../agent/http/server.ts'
 import { createMetrics } from '../../../agent/metrics.ts'
 import { createSystemClock, systemHash, systemRandom } from '../../../agent/ports.ts'
+import { createProver } from '../../../agent/proof/prover.ts'
+import { createSigningKey } from '../../../agent/signing-key.ts'
 import type { SyncRow } from '../../../agent/sync-state.ts'
 import { openReplica, type OpenReplica } from '../../../sync/open-replica.ts'
 import { createMemoryStore, type MemoryStore } from '../../memory-store.ts'
@@ -49,6 +52,9 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
     clockDriftMaxMs: 60_000,
     durability: 'fsync',
   })
+  const signingKey = createSigningKey(generateKeyPairSync('ed25519').privateKey)
+  const clock = createSystemClock(() => true)
+  const prover = createProver({ replica, nodeId: NODE_ID, signingKey, digestSalt: new Uint8Array(16), clock })
   const logged: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: line => void logged.push(JSON.parse(line) as Record<string, unknown>) })
   const events = createEventHub()
@@ -57,6 +63,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
     port: options.port ?? 0,
     tokens: options.tokens ?? [],
     replica: options.replica?.(replica) ?? replica,
+    prover,
     node: () => ({
       nodeId: NODE_ID,
       nodeName: 'robot-1',
@@ -64,6 +71,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
       epoch: 0,
       version: '0.1.0',
       uptimeSecs: 12,
+      publicKey: prover.publicKey,
       secured: false,
       upstreamPeer: undefined,
       downstreamPeers: [],

@@ -36,6 +36,7 @@ describe('shapes', () => {
       version: '0.1.0',
       uptime_secs: 12,
       secured: false,
+      public_key: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
     })
   })
 
@@ -128,9 +129,11 @@ describe('shapes', () => {
         '/api/cluster/status',
         '/api/collections',
         '/api/collections/{name}',
+        '/api/collections/{name}/checkpoint',
         '/api/collections/{name}/digest',
         '/api/collections/{name}/records',
         '/api/collections/{name}/records/{key}',
+        '/api/collections/{name}/records/{key}/proof',
         '/api/collections/{name}/search',
         '/api/events',
         '/api/openapi.json',
