@@ -10,7 +10,7 @@ import type { HttpOptions, PeerView } from '../../../agent/http/port.ts'
 import { createHttpServer } from '../../../agent/http/server.ts'
 import { createMetrics } from '../../../agent/metrics.ts'
 import { createSystemClock, systemHash, systemRandom } from '../../../agent/ports.ts'
-import { createProver } from '../../../agent/proof/prover.ts'
+import { createProver, type Prover } from '../../../agent/proof/prover.ts'
 import { createSigningKey } from '../../../agent/signing-key.ts'
 import type { SyncRow } from '../../../agent/sync-state.ts'
 import { openReplica, type OpenReplica } from '../../../sync/open-replica.ts'
@@ -38,6 +38,7 @@ interface FixtureOptions {
   readonly reasons?: readonly string[]
   readonly replica?: (replica: OpenReplica) => HttpOptions['replica']
   readonly metrics?: HttpOptions['metrics']
+  readonly prover?: Prover
 }
 
 /** Starts a server that the test's end closes. */
@@ -54,7 +55,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
   })
   const signingKey = createSigningKey(generateKeyPairSync('ed25519').privateKey)
   const clock = createSystemClock(() => true)
-  const prover = createProver({ replica, nodeId: NODE_ID, signingKey, digestSalt: new Uint8Array(16), clock })
+  const prover = options.prover ?? createProver({ replica, nodeId: NODE_ID, signingKey, digestSalt: new Uint8Array(16), clock })
   const logged: Record<string, unknown>[] = []
   const log = pino({ level: 'debug' }, { write: line => void logged.push(JSON.parse(line) as Record<string, unknown>) })
   const events = createEventHub()
