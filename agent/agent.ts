@@ -18,7 +18,7 @@ import { watchClockTrust } from './kernel-clock.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { viewPeer } from './peer-view.ts'
-import { createSystemClock, systemHash, systemRandom } from './ports.ts'
+import { createSystemClock, systemCryptography, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering } from './peering.ts'
 import { createStoreHealth } from './store-health.ts'
 import type { Synchroniser } from './synchroniser.ts'
@@ -147,6 +147,7 @@ async function build(
         clock,
         random: systemRandom,
         hash: systemHash,
+        cryptography: systemCryptography,
         codec,
         log,
         localState: digests.localState,

@@ -1,6 +1,6 @@
 /** Drives the swarm core (swarm/swarm.ts) with real sockets, clocks and names. */
 import type { Logger } from 'pino'
-import type { Clock, Codec, Hash, Random } from '../base/ports.ts'
+import type { Clock, Codec, Cryptography, Hash, Random } from '../base/ports.ts'
 import type { Address } from '../swarm/address.ts'
 import type { DropReason, LocalState, RejectReason, SwarmEffect, SwarmEvent, UpdateReason } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
@@ -49,10 +49,12 @@ export interface GossipOptions {
   readonly swarmName: string
   /** HS_SWARM_OPEN. */
   readonly open: boolean
-  readonly secured: false
+  /** HS_SWARM_KEY, 32 bytes each; none makes an open swarm. */
+  readonly keys: readonly Uint8Array[]
   readonly clock: Clock
   readonly random: Random
   readonly hash: Hash
+  readonly cryptography: Cryptography
   readonly codec: Codec
   readonly log: Logger
   /** What this node holds now; what is durable, nothing else. */
@@ -101,7 +103,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
       timings: PROFILES[options.profile],
       limits: LIMITS,
     },
-    { hash: options.hash, random: options.random, codec: options.codec, wallMs: () => clock.wallMs() },
+    { hash: options.hash, cryptography: options.cryptography, random: options.random, codec: options.codec, wallMs: () => clock.wallMs() },
   )
   const rejectsByReason = new Map<RejectReason, number>()
   const loggedAtMs = new Map<string, number>()

@@ -46,7 +46,7 @@ export function createDigestView(replica: OpenReplica): DigestView {
 export interface PeeringParts {
   readonly options: Omit<
     GossipOptions,
-    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'on'
+    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'keys' | 'on'
   >
   readonly replica: OpenReplica
   readonly digests: DigestView
@@ -88,7 +88,7 @@ export async function startPeering(
         profile: config.gossipProfile,
         swarmName: config.swarmName,
         open: config.swarmOpen,
-        secured: false,
+        keys: [],
         on: {
           digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
           joined: view => tellPeer('joined', view),

@@ -36,6 +36,12 @@ export type RejectReason =
   | 'other-version'
   /** Sealed with a key; this node has none. */
   | 'sealed'
+  /** Not sealed; this node has a key. */
+  | 'not-sealed'
+  /** Sealed with a key that this node does not have. */
+  | 'unknown-key'
+  /** Names a key of ours and was not sealed with it, or was changed on the way. */
+  | 'bad-seal'
   | 'other-swarm'
   /** From a boot of that node before the one that is listed, or before our own. */
   | 'stale-boot'

@@ -111,7 +111,7 @@ export function createMember(header: PacketHeader, address: Address, nowMs: numb
     namedByUs: false,
     namesUs: false,
     toldSummary: '',
-    window: createReplayWindow(),
+    window: createReplayWindow(header.counter),
     trip: createRoundTrip(),
   }
 }
