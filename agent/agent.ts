@@ -12,6 +12,7 @@ import { AgentError } from './errors.ts'
 import { createEventHub } from './event-hub.ts'
 import { startFlushing } from './flusher.ts'
 import type { Gossip } from './gossip.ts'
+import type { DuplicateIdentity } from './http/port.ts'
 import { createHttpServer } from './http/server.ts'
 import { defaultNodeName } from './identity.ts'
 import { watchClockTrust } from './kernel-clock.ts'
@@ -19,8 +20,9 @@ import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { viewPeer } from './peer-view.ts'
 import { createSystemClock, systemCryptography, systemHash, systemRandom } from './ports.ts'
-import { createDigestView, startPeering } from './peering.ts'
+import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { createStoreHealth } from './store-health.ts'
+import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 export interface StartedAgent {
@@ -37,6 +39,11 @@ export interface AgentContext {
 }
 
 export interface Agent extends StartedAgent {
+  /**
+   * Other swarm keys from now on, as HS_SWARM_KEY has them. Throws AgentError HS_CONFIG_INVALID when the swarm would become open or
+   * sealed: that takes a restart.
+   */
+  useSwarmKeys(texts: readonly string[]): void
   /** Says farewell, finishes what is under way, and closes the store. */
   close(): Promise<void>
 }
@@ -95,7 +102,16 @@ async function build(
   closers.push(() => replica.close())
   if (config.durability !== 'fsync') closers.push(startFlushing(replica, config.durability, config.batchMs, log))
 
-  const swarm: { gossip?: Gossip; synchroniser?: Synchroniser; isStarting: boolean } = { isStarting: config.gossipPort !== undefined }
+  let swarmKeys = readSwarmKeys(config.swarmKeys)
+  const swarm: {
+    gossip?: Gossip
+    synchroniser?: Synchroniser
+    peering?: Peering
+    duplicate?: DuplicateIdentity
+    isStarting: boolean
+  } = {
+    isStarting: config.gossipPort !== undefined,
+  }
   const metrics = createMetrics()
   const events = createEventHub()
   const isReachable = !isLoopback(config.httpHost)
@@ -111,7 +127,9 @@ async function build(
       epoch: 0,
       version,
       uptimeSecs: Math.floor((clock.monotonicMs() - startedMs) / 1000),
-      secured: false,
+      secured: swarmKeys.length > 0,
+      swarmKeys: countKeyUse(swarmKeys, swarm.gossip?.members() ?? []),
+      duplicateIdentity: swarm.duplicate,
       upstreamPeer: undefined,
       downstreamPeers: swarm.synchroniser?.downstream() ?? [],
     }),
@@ -136,7 +154,7 @@ async function build(
   let gossipPort: number | undefined
   if (config.gossipPort !== undefined) {
     const digests = createDigestView(replica)
-    const { gossip, synchroniser, port } = await startPeering(config, config.gossipPort, closers, {
+    const peering = await startPeering(config, config.gossipPort, closers, {
       options: {
         nodeId,
         nodeName,
@@ -155,9 +173,12 @@ async function build(
       replica,
       digests,
       events,
+      swarmKeys,
+      onDuplicateIdentity: addr => void (swarm.duplicate = { addr, seenAtMs: clock.wallMs() }),
     })
-    Object.assign(swarm, { gossip, synchroniser, isStarting: false })
-    gossipPort = port
+    const { gossip, synchroniser } = peering
+    Object.assign(swarm, { gossip, synchroniser, peering, isStarting: false })
+    gossipPort = peering.port
     replica.onChange(() => gossip.localStateChanged())
   }
   addAgentSamples(metrics, { replica, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
@@ -176,7 +197,16 @@ async function build(
     await close()
     log.info('stopped')
   }
-  return { ...started, close: stop }
+  const useSwarmKeys = (texts: readonly string[]): void => {
+    const keys = readSwarmKeys(texts)
+    if (keys.length > 0 !== swarmKeys.length > 0) {
+      throw new AgentError('HS_CONFIG_INVALID', 'HS_SWARM_KEY cannot be set or taken away while the agent runs: restart it')
+    }
+    swarmKeys = keys
+    swarm.peering?.useKeys(keys)
+    log.info({ swarm_keys: keys.map(({ id }) => id) }, 'the swarm keys were read again; the first one seals')
+  }
+  return { ...started, useSwarmKeys, close: stop }
 }
 
 /** Without a salt: zeros. */

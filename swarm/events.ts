@@ -21,6 +21,8 @@ export type SwarmEvent =
   /** The addresses behind HS_GOSSIP_PEERS, all of them, as far as they could be resolved. */
   | { readonly type: 'seeds-resolved'; readonly addresses: readonly Address[] }
   | { readonly type: 'interfaces-changed' }
+  /** The keys are others from now on, 32 bytes each, the first seals; not for a swarm that has none. */
+  | { readonly type: 'keys'; readonly keys: readonly Uint8Array[] }
   /** A clean stop: says so a few times, then gives `stopped`. */
   | { readonly type: 'leave' }
 

@@ -8,6 +8,7 @@
  *   info    "hs-agent gossip 1\0", node id (16), boot id (8)
  * so that a packet counter is a nonce that no two packets under one key share.
  */
+import { assert } from '../base/assert.ts'
 import { concatBytes, EMPTY, fromHex, readU32 } from '../base/bytes.ts'
 import type { Aead, Cryptography, Hash } from '../base/ports.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
@@ -18,11 +19,18 @@ import { hashSwarmName } from './packet.ts'
 const KEY_ID_LABEL = encodeUtf8('hs-agent swarm key\0') ?? EMPTY
 const GOSSIP_LABEL = encodeUtf8('hs-agent gossip 1\0') ?? EMPTY
 
+/** Keys that one node holds at a time. */
+export const SWARM_KEYS_MAX = 8
+
 export interface KeyRing {
   /** Of the key that seals; 0 when the swarm is open. */
   readonly sealingId: number
+  /** Of all keys, the one that seals first. */
+  readonly ids: readonly number[]
   has(keyId: number): boolean
   /** The cipher of one boot of one node; `has(keyId)` must hold. Costs microseconds: seal.ts keeps those in use. */
+  /** Other keys from now on; at least one, and an open ring stays open. */
+  replace(keys: readonly Uint8Array[]): void
   derive(keyId: number, sender: { readonly nodeId: NodeId; readonly bootId: BootId }): Aead
 }
 
@@ -38,10 +46,21 @@ export function createKeyRing(
   ports: { readonly hash: Hash; readonly cryptography: Cryptography },
 ): KeyRing {
   const salt = hashSwarmName(swarmName, ports.hash)
-  const keyById = new Map(keys.map(key => [swarmKeyId(key, ports.hash), key]))
-  const [sealingId = 0] = keyById.keys()
+  const byId = (keys: readonly Uint8Array[]): Map<number, Uint8Array> => new Map(keys.map(key => [swarmKeyId(key, ports.hash), key]))
+  let keyById = byId(keys)
+  let ids = [...keyById.keys()]
   return {
-    sealingId,
+    get sealingId() {
+      return ids[0] ?? 0
+    },
+    get ids() {
+      return ids
+    },
+    replace(replacing) {
+      assert(ids.length > 0 === replacing.length > 0, 'a swarm does not become open or sealed while it runs')
+      keyById = byId(replacing)
+      ids = [...keyById.keys()]
+    },
     has: keyId => keyById.has(keyId),
     derive(keyId, { nodeId, bootId }) {
       const info = concatBytes(GOSSIP_LABEL, parseNodeId(nodeId) ?? EMPTY, fromHex(bootId) ?? EMPTY)

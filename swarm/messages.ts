@@ -14,8 +14,20 @@ import { DIGEST_BYTES, isCollectionName } from './digest-list.ts'
 import type { CollectionDigest } from './digest-list.ts'
 import { formatNodeId, parseNodeId } from './identity.ts'
 import type { BootId, NodeId } from './identity.ts'
+import { SWARM_KEYS_MAX } from './key-ring.ts'
 
-const KIND = { heartbeat: 1, ping: 2, pong: 3, rumours: 4, leave: 5, digestRequest: 6, digestPage: 7, challenge: 48, echo: 49 } as const
+const KIND = {
+  heartbeat: 1,
+  ping: 2,
+  pong: 3,
+  rumours: 4,
+  leave: 5,
+  digestRequest: 6,
+  digestPage: 7,
+  challenge: 48,
+  echo: 49,
+  keys: 50,
+} as const
 
 /** Messages in one packet; what the sender makes stays far below. */
 const MESSAGES_MAX = 16
@@ -86,6 +98,8 @@ export type SwarmMessage =
   /** Whoever reads this is to send the cookie back, from where it was sent to. */
   | { readonly kind: 'challenge'; readonly cookie: Uint8Array }
   | { readonly kind: 'echo'; readonly cookie: Uint8Array }
+  /** The ids of the keys that the sender holds, when it is more than the one that seals. */
+  | { readonly kind: 'keys'; readonly keyIds: readonly number[] }
   | DigestRequest
   | DigestPage
 
@@ -123,6 +137,10 @@ export function encodePing(kind: 'ping' | 'pong', token: Uint8Array, codec: Code
 
 export function encodeCookie(kind: 'challenge' | 'echo', cookie: Uint8Array, codec: Codec): Uint8Array {
   return codec.encode([KIND[kind], cookie])
+}
+
+export function encodeKeys(keyIds: readonly number[], codec: Codec): Uint8Array {
+  return codec.encode([KIND.keys, [...keyIds]])
 }
 
 export function encodeLeave(incarnation: number, codec: Codec): Uint8Array {
@@ -231,6 +249,10 @@ function decodeMessage(item: unknown): SwarmMessage | 'unknown' | undefined {
     case KIND.echo: {
       const cookie = asBytes(fields[1], COOKIE_BYTES)
       return cookie && { kind: kind === KIND.challenge ? 'challenge' : 'echo', cookie: Uint8Array.from(cookie) }
+    }
+    case KIND.keys: {
+      const keyIds = decodeAll(fields[1], SWARM_KEYS_MAX, item => asInteger(item, U32_MAX))
+      return keyIds && { kind: 'keys', keyIds }
     }
     default:
       return 'unknown'

@@ -8,7 +8,7 @@ import { parseNodeId } from './identity.ts'
 import type { KeyRing } from './key-ring.ts'
 import type { Member } from './member.ts'
 import type { Membership } from './membership.ts'
-import { encodeHeartbeat, encodePing, encodeRumours } from './messages.ts'
+import { encodeHeartbeat, encodeKeys, encodePing, encodeRumours } from './messages.ts'
 import type { Rumour } from './messages.ts'
 import type { SwarmOptions } from './options.ts'
 import { encodeBody, encodeHeader, MESSAGES_BYTES_MAX, swarmTag } from './packet.ts'
@@ -55,6 +55,8 @@ export function createOutbound(
   const none = new Uint8Array(0)
   const fixed = concatBytes(fromHex(swarm) ?? none, parseNodeId(options.nodeId) ?? none, fromHex(own.bootId) ?? none)
   const seal = createSeal(ring, { nodeId: options.nodeId, bootId: own.bootId })
+  /** While the key is being changed, others want to know who holds which. */
+  const keys = (): Uint8Array[] => (ring.ids.length > 1 ? [encodeKeys(ring.ids, ports.codec)] : [])
   let packetCounter = 0
 
   const packet = (messages: readonly Uint8Array[], multicast = false): Uint8Array => {
@@ -98,7 +100,7 @@ export function createOutbound(
     swarm,
     packet,
     greeting(to, greeting, nowMs) {
-      const messages = [...(greeting.before ?? []), heartbeat(greeting.named, greeting.answerMe)]
+      const messages = [...(greeting.before ?? []), heartbeat(greeting.named, greeting.answerMe), ...keys()]
       if (greeting.token !== undefined) messages.push(encodePing('ping', greeting.token, ports.codec))
       if (greeting.rumours === true) {
         const about = membership.sample(options.limits.rumoursPerPacket, member => !sameAddress(member.address, to) && isTold(member, to))
@@ -112,7 +114,7 @@ export function createOutbound(
       }
       return packet(messages)
     },
-    beacon: () => packet([heartbeat(false, false)], true),
+    beacon: () => packet([heartbeat(false, false), ...keys()], true),
     rumour: (about, to, nowMs) => (isTold(about, to) ? encodeRumours([tell(about, nowMs)], MESSAGES_BYTES_MAX, ports.codec) : undefined),
   }
 }

@@ -63,6 +63,8 @@ export function createReception(state: SwarmState): Reception {
     const changes = new Set<UpdateReason>(current === undefined ? ['restarted'] : [])
     if (observe(member, arrival, heartbeat)) changes.add('address')
     if (heartbeat !== undefined && applyHeartbeat(member, heartbeat, arrival)) changes.add('described')
+    // A packet that describes its sender also says which keys it holds, when it is more than one.
+    if (heartbeat !== undefined) member.keyIds = messages.find(message => message.kind === 'keys')?.keyIds ?? [header.keyId]
     for (const message of messages) applyMessage(member, message, arrival)
     if (heartbeat !== undefined && (current === undefined || heartbeat.answerMe) && state.answers.take(state.nowMs)) {
       // To where it spoke from: that address works, whatever is believed of it. Only a beacon's source is not its sender's socket.
@@ -89,6 +91,7 @@ export function createReception(state: SwarmState): Reception {
   function observe(member: Member, arrival: Arrival, heartbeat: Heartbeat | undefined): boolean {
     member.window.mark(arrival.header.counter)
     member.evidenceMs = state.nowMs
+    member.keyId = arrival.header.keyId
     if (!arrival.unicast) member.multicastMs = state.nowMs
     const address = addressOf(arrival, heartbeat ?? { gossipPort: member.address.port })
     const moved = observeAddress(member, address, arrival.unicast, state.nowMs, ADDRESS_HOLD_PERIODS * timings.periodMs)
@@ -121,6 +124,7 @@ export function createReception(state: SwarmState): Reception {
       case 'ping':
       case 'challenge':
       case 'echo':
+      case 'keys':
         return
       case 'pong':
         if (!member.trip.echoed(message.token, state.nowMs) && seeds.answered(member.nodeId, message.token)) member.namedByUs = true

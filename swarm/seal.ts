@@ -25,9 +25,15 @@ export type SealPacket = (head: Uint8Array, counter: number, body: Uint8Array) =
 export type OpenPacket = (header: PacketHeader, bytes: Uint8Array) => Uint8Array | RejectReason
 
 export function createSeal(ring: KeyRing, own: { readonly nodeId: NodeId; readonly bootId: BootId }): SealPacket {
-  if (ring.sealingId === 0) return (head, _counter, body) => concatBytes(head, body)
-  const aead = ring.derive(ring.sealingId, own)
-  return (head, counter, body) => concatBytes(head, aead.seal(nonceOf(counter), head, body))
+  let keyId = 0
+  let aead: Aead | undefined
+  return (head, counter, body) => {
+    if (ring.sealingId !== keyId) {
+      keyId = ring.sealingId
+      aead = ring.derive(keyId, own)
+    }
+    return concatBytes(head, aead === undefined ? body : aead.seal(nonceOf(counter), head, body))
+  }
 }
 
 /** `sendersMax`: keys of senders that are kept; the one unused longest goes first. */

@@ -14,6 +14,7 @@ import { createBootId } from './identity.ts'
 import { createInbound } from './inbound.ts'
 import type { Inbound } from './inbound.ts'
 import { createKeyRing } from './key-ring.ts'
+import type { KeyRing } from './key-ring.ts'
 import { viewMember } from './member.ts'
 import type { Member } from './member.ts'
 import { createMembership } from './membership.ts'
@@ -55,6 +56,7 @@ export interface SwarmState {
   readonly inbound: Inbound
   readonly outbound: Outbound
   readonly exchanges: DigestExchanges
+  readonly ring: KeyRing
   readonly cookies: Cookies
   readonly proofs: AddressProofs
 }
@@ -88,6 +90,7 @@ export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmStat
     inbound: createInbound(options, ports.codec, ownPast, membership, createOpener(ring, limits.senderKeysMax)),
     outbound,
     exchanges,
+    ring,
     cookies: createCookies(ports),
     proofs: createAddressProofs(limits),
   }

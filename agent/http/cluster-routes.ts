@@ -70,6 +70,17 @@ function toStatusJson(node: NodeView, logicalClock: number): ClusterStatusJson {
     version: node.version,
     uptime_secs: node.uptimeSecs,
     secured: node.secured,
+    swarm_keys: node.swarmKeys.map(({ id, seals, peers, peersSealing, peersHolding }) => ({
+      id,
+      seals,
+      peers,
+      peers_sealing: peersSealing,
+      peers_holding: peersHolding,
+    })),
+    duplicate_identity:
+      node.duplicateIdentity === undefined
+        ? null
+        : { addr: node.duplicateIdentity.addr, seen_secs: Math.floor(node.duplicateIdentity.seenAtMs / 1000) },
   }
 }
 

@@ -65,6 +65,8 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
       version: '0.1.0',
       uptimeSecs: 12,
       secured: false,
+      swarmKeys: [],
+      duplicateIdentity: undefined,
       upstreamPeer: undefined,
       downstreamPeers: [],
     }),

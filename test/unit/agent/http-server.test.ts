@@ -36,6 +36,8 @@ describe('shapes', () => {
       version: '0.1.0',
       uptime_secs: 12,
       secured: false,
+      swarm_keys: [],
+      duplicate_identity: null,
     })
   })
 
