@@ -82,6 +82,12 @@ async function build(
   const nodeName = config.nodeName ?? defaultNodeName(nodeId)
   const { log, release } = createLog(config.logLevel, nodeName)
   closers.push(release)
+  if (identity.copiedFrom !== undefined) {
+    log.warn(
+      { node_id: nodeId, copied_from: identity.copiedFrom },
+      'this data directory comes from another machine: this is a new node now, with the same data',
+    )
+  }
   const trust = watchClockTrust(config.clockTrusted)
   closers.push(() => trust.close())
   const clock = createSystemClock(() => trust.isTrusted())

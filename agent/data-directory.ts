@@ -2,10 +2,13 @@
 import { constants } from 'node:fs'
 import { access, mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { renewIdentity } from '../sync/replica-state.ts'
 import type { Store } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
 import { loadIdentity, type Identity } from './identity.ts'
 import { openLevelStore } from './level-store.ts'
+import { readMachine } from './machine.ts'
+import { systemRandom } from './ports.ts'
 
 export interface DataDirectory {
   readonly store: Store
@@ -22,7 +25,7 @@ export async function openDataDirectory(folder: string): Promise<DataDirectory> 
   }
   const store = await openLevelStore(join(folder, 'store'))
   try {
-    return { store, identity: await loadIdentity(folder) }
+    return { store, identity: await loadIdentity(folder, await readMachine(), () => renewIdentity(store, systemRandom)) }
   } catch (error) {
     await store.close()
     throw error

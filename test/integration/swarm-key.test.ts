@@ -1,5 +1,5 @@
 /** A swarm under a key, as real processes: who is let in, and the walk from one key to the next while it works. */
-import { writeFile } from 'node:fs/promises'
+import { cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { makeSwarmKey, readSwarmKeys } from '../../agent/swarm-keys.ts'
@@ -26,8 +26,9 @@ async function startRobots(key: string): Promise<Robot[]> {
   return Promise.all(ports.map((port, i) => startRobot(`robot${i + 1}`, port, peers, key)))
 }
 
-async function startRobot(name: string, port: number, peers: string, key: string): Promise<Robot> {
+async function startRobot(name: string, port: number, peers: string, key: string, copyOf?: string): Promise<Robot> {
   const folder = await makeFolder('hs-key-')
+  if (copyOf !== undefined) await cp(copyOf, folder, { recursive: true })
   const env = join(folder, '.env')
   await writeFile(env, `HS_SWARM_KEY=${key}\n`)
   const agent = await startAgentProcess({
@@ -56,7 +57,7 @@ async function startRobot(name: string, port: number, peers: string, key: string
 async function follow(agent: AgentProcess, heard: string[]): Promise<void> {
   const events = await openEvents(`${agent.url}/api/events`)
   for (let block = await events.next(); block !== undefined; block = await events.next()) {
-    if (block.event === 'peer') heard.push(block.text ?? '')
+    if (block.event === 'peer' || block.event === 'identity') heard.push(block.text ?? '')
   }
 }
 
@@ -170,4 +171,25 @@ it('P16 an agent without the key, or with another one, is not let in, and both s
   await plain.setKeys(OLD)
   await says(plain, 'HS_SWARM_KEY cannot be set or taken away while the agent runs')
   expect(await ask(plain, '/api/cluster/status')).toMatchObject({ secured: false })
+})
+
+it('P15 two agents on copies of one data directory both report it, in the log, the events and the status', async () => {
+  const [port, copyPort] = [await findFreePort(), await findFreePort()]
+  const peers = [port, copyPort].map(port => `127.0.0.1:${port}`).join(',')
+  const template = await startRobot('card', port, peers, OLD)
+  await template.kill()
+  const copies = [
+    await startRobot('card', port, peers, OLD, template.dataDir),
+    await startRobot('card', copyPort, peers, OLD, template.dataDir),
+  ] as const
+  for (const [i, copy] of copies.entries()) {
+    const addr = `127.0.0.1:${[copyPort, port][i]}`
+    await until('a copy reports the other', DEADLINE_MS, async () => {
+      const status = await ask(copy, '/api/cluster/status')
+      const { duplicate_identity: duplicate } = status as { duplicate_identity: { addr: string } | null }
+      const isTold = copy.heard.some(text => text.includes(addr)) && copy.output().includes('another process uses this node id')
+      return duplicate?.addr === addr && isTold ? undefined : JSON.stringify({ duplicate, heard: copy.heard })
+    })
+    expect(await peersOf(copy)).toBe(0)
+  }
 })
