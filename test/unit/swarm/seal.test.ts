@@ -215,6 +215,31 @@ describe('sealed swarms', () => {
     expect(right.sent.every(({ to }) => to === 'multicast')).toBe(true)
   })
 
+  test('change their key node by node, and nobody is refused or dropped meanwhile', () => {
+    const net = createVirtualNetwork()
+    const nodes = [1, 2, 3, 4].map(index => net.add(index, { keys: [K1] }))
+    net.run(5_000)
+    for (const keys of [[K1, K2], [K2, K1], [K2]]) {
+      for (const node of nodes) {
+        node.give({ type: 'keys', keys })
+        net.run(700)
+      }
+      net.run(10_000)
+      const ids = keys.map(key => swarmKeyId(key, systemHash))
+      for (const member of nodes.flatMap(node => node.swarm.members(net.nowMs())))
+        expect(member).toMatchObject({ keyId: ids[0], keyIds: ids })
+    }
+    for (const node of nodes) {
+      expect(node.lists()).toHaveLength(3)
+      expect([...node.effects('reject'), ...node.effects('member-dropped')]).toEqual([])
+    }
+    // A node that was away meanwhile is not heard, in neither direction.
+    const late = net.add(5, { keys: [K1] })
+    net.run(5_000)
+    expect(late.lists()).toEqual([])
+    expect(nodes[0]!.lists()).toHaveLength(3)
+  })
+
   test('P16 whatever is made of recorded packets: no exception, and no trace of what does not authenticate (G1, G11, G12)', () => {
     const { story, packets, net } = scene([K1])
     // Two like nodes live through the same story; one of them is also given forged packets, all the time.
