@@ -12,16 +12,18 @@ import { AgentError } from './errors.ts'
 import { createEventHub } from './event-hub.ts'
 import { startFlushing } from './flusher.ts'
 import type { Gossip } from './gossip.ts'
+import type { DuplicateIdentity } from './http/port.ts'
 import { createHttpServer } from './http/server.ts'
 import { defaultNodeName } from './identity.ts'
 import { watchClockTrust } from './kernel-clock.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { viewPeer } from './peer-view.ts'
-import { createSystemClock, systemHash, systemRandom } from './ports.ts'
-import { createDigestView, startPeering } from './peering.ts'
+import { createSystemClock, systemCryptography, systemHash, systemRandom } from './ports.ts'
+import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { createProver } from './proof/prover.ts'
 import { createStoreHealth } from './store-health.ts'
+import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 export interface StartedAgent {
@@ -38,6 +40,11 @@ export interface AgentContext {
 }
 
 export interface Agent extends StartedAgent {
+  /**
+   * Other swarm keys from now on, as HS_SWARM_KEY has them. Throws AgentError HS_CONFIG_INVALID when the swarm would become open or
+   * sealed: that takes a restart.
+   */
+  useSwarmKeys(texts: readonly string[]): void
   /** Says farewell, finishes what is under way, and closes the store. */
   close(): Promise<void>
 }
@@ -76,6 +83,12 @@ async function build(
   const nodeName = config.nodeName ?? defaultNodeName(nodeId)
   const { log, release } = createLog(config.logLevel, nodeName)
   closers.push(release)
+  if (identity.copiedFrom !== undefined) {
+    log.warn(
+      { node_id: nodeId, copied_from: identity.copiedFrom },
+      'this data directory comes from another machine: this is a new node now, with the same data',
+    )
+  }
   const trust = watchClockTrust(config.clockTrusted)
   closers.push(() => trust.close())
   const clock = createSystemClock(() => trust.isTrusted())
@@ -97,7 +110,16 @@ async function build(
   closers.push(() => replica.close())
   if (config.durability !== 'fsync') closers.push(startFlushing(replica, config.durability, config.batchMs, log))
 
-  const swarm: { gossip?: Gossip; synchroniser?: Synchroniser; isStarting: boolean } = { isStarting: config.gossipPort !== undefined }
+  let swarmKeys = readSwarmKeys(config.swarmKeys)
+  const swarm: {
+    gossip?: Gossip
+    synchroniser?: Synchroniser
+    peering?: Peering
+    duplicate?: DuplicateIdentity
+    isStarting: boolean
+  } = {
+    isStarting: config.gossipPort !== undefined,
+  }
   const metrics = createMetrics()
   const events = createEventHub()
   const prover = createProver({ replica, nodeId, signingKey, digestSalt, clock })
@@ -116,7 +138,9 @@ async function build(
       version,
       uptimeSecs: Math.floor((clock.monotonicMs() - startedMs) / 1000),
       publicKey: prover.publicKey,
-      secured: false,
+      secured: swarmKeys.length > 0,
+      swarmKeys: countKeyUse(swarmKeys, swarm.gossip?.members() ?? []),
+      duplicateIdentity: swarm.duplicate,
       upstreamPeer: undefined,
       downstreamPeers: swarm.synchroniser?.downstream() ?? [],
     }),
@@ -141,7 +165,7 @@ async function build(
   let gossipPort: number | undefined
   if (config.gossipPort !== undefined) {
     const digests = createDigestView(replica)
-    const { gossip, synchroniser, port } = await startPeering(config, config.gossipPort, closers, {
+    const peering = await startPeering(config, config.gossipPort, closers, {
       options: {
         nodeId,
         nodeName,
@@ -152,6 +176,7 @@ async function build(
         clock,
         random: systemRandom,
         hash: systemHash,
+        cryptography: systemCryptography,
         codec,
         log,
         localState: digests.localState,
@@ -159,9 +184,12 @@ async function build(
       replica,
       digests,
       events,
+      swarmKeys,
+      onDuplicateIdentity: addr => void (swarm.duplicate = { addr, seenAtMs: clock.wallMs() }),
     })
-    Object.assign(swarm, { gossip, synchroniser, isStarting: false })
-    gossipPort = port
+    const { gossip, synchroniser } = peering
+    Object.assign(swarm, { gossip, synchroniser, peering, isStarting: false })
+    gossipPort = peering.port
     replica.onChange(() => gossip.localStateChanged())
   }
   addAgentSamples(metrics, { replica, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
@@ -180,7 +208,16 @@ async function build(
     await close()
     log.info('stopped')
   }
-  return { ...started, close: stop }
+  const useSwarmKeys = (texts: readonly string[]): void => {
+    const keys = readSwarmKeys(texts)
+    if (keys.length > 0 !== swarmKeys.length > 0) {
+      throw new AgentError('HS_CONFIG_INVALID', 'HS_SWARM_KEY cannot be set or taken away while the agent runs: restart it')
+    }
+    swarmKeys = keys
+    swarm.peering?.useKeys(keys)
+    log.info({ swarm_keys: keys.map(({ id }) => id) }, 'the swarm keys were read again; the first one seals')
+  }
+  return { ...started, useSwarmKeys, close: stop }
 }
 
 /** Without a salt: zeros. */

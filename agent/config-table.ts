@@ -2,7 +2,7 @@
  * Every `HS_*` variable: its type, default, limits and meaning. Help, docs/configuration.md and systemd/hs-agent.env.example are
  * made from this table; nothing else knows a variable's name.
  */
-import { choice, directory, duration, flag, hexBytes, integer, label, tokenList } from './config-type.ts'
+import { choice, directory, duration, flag, hexBytes, integer, keyList, label, tokenList } from './config-type.ts'
 import { host, hostPortList, httpUrl, interfaceList, ipAddress, multicastGroup } from './config-address.ts'
 import type { Limits, SettingType } from './config-type.ts'
 
@@ -122,13 +122,20 @@ export const settings = {
     default: 'default',
     min: 1,
     max: 64,
-    doc: 'Swarms with different names ignore one another. Peers met by multicast are synced when both carry the same name, other than `default`.',
+    doc: 'Swarms with different names ignore one another. Without a key, peers met by multicast are synced when both carry the same name, other than `default`.',
+  }),
+  HS_SWARM_KEY: setting({
+    name: 'swarmKeys',
+    type: keyList,
+    default: '',
+    secret: true,
+    doc: 'Keys of the swarm: the first one seals gossip and peer links, all of them open (for changing the key). Who does not have it is not heard. Without one the swarm is open to whoever is on the network.',
   }),
   HS_SWARM_OPEN: setting({
     name: 'swarmOpen',
     type: flag,
     default: 'false',
-    doc: 'Also sync with peers that were met by multicast alone. Otherwise these are listed and not synced, unless HS_SWARM_NAME or HS_GOSSIP_PEERS says so.',
+    doc: 'Without a key: also sync with peers that were met by multicast alone. Otherwise these are listed and not synced, unless HS_SWARM_NAME or HS_GOSSIP_PEERS says so.',
   }),
   HS_DIGEST_SALT: setting({
     name: 'digestSalt',
@@ -198,7 +205,6 @@ export const isSettingName = (name: string): name is SettingName => Object.hasOw
 
 /** Variables of the contract that this version does not know yet. Ignoring them would do something else than was asked for. */
 export const reserved: readonly string[] = [
-  'HS_SWARM_KEY',
   'HS_LEADER',
   'HS_MQTT_URL',
   'HS_MQTT_TOPIC_PREFIX',

@@ -118,6 +118,20 @@ export const hexBytes: SettingType<string> = {
   },
 }
 
+/** Enough to replace one key by another while a third is on its way out. */
+const keysMax = 8
+
+/** Keys of 32 bytes in base64, with its padding. */
+export const keyList: SettingType<readonly string[]> = {
+  form: () => `1 to ${keysMax} keys of 32 bytes in base64, comma separated`,
+  parse(text) {
+    const keys = [...new Set(splitList(text))]
+    const isKey = (key: string): boolean => /^[A-Za-z0-9+/]{43}=$/.test(key) && Buffer.from(key, 'base64').toString('base64') === key
+    return keys.length <= keysMax && keys.every(isKey) ? good(keys) : bad(`must be ${keyList.form({})}; \`hs-agent keygen\` makes one`)
+  },
+  format: keys => keys.join(','),
+}
+
 /** Enough to change tokens one by one; each request is compared with all of them. */
 const tokensMax = 8
 

@@ -2,11 +2,14 @@
 import { constants } from 'node:fs'
 import { access, mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { renewIdentity } from '../sync/replica-state.ts'
 import type { Store } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
 import { loadIdentity, type Identity } from './identity.ts'
 import { openLevelStore } from './level-store.ts'
-import { loadSigningKey, type SigningKey } from './signing-key.ts'
+import { readMachine } from './machine.ts'
+import { systemRandom } from './ports.ts'
+import { loadSigningKey, makeSigningKey, type SigningKey } from './signing-key.ts'
 
 export interface DataDirectory {
   readonly store: Store
@@ -24,7 +27,12 @@ export async function openDataDirectory(folder: string): Promise<DataDirectory> 
   }
   const store = await openLevelStore(join(folder, 'store'))
   try {
-    return { store, identity: await loadIdentity(folder), signingKey: await loadSigningKey(folder) }
+    const renew = async (): Promise<void> => {
+      await renewIdentity(store, systemRandom)
+      await makeSigningKey(folder)
+    }
+    const identity = await loadIdentity(folder, await readMachine(), renew)
+    return { store, identity, signingKey: await loadSigningKey(folder) }
   } catch (error) {
     await store.close()
     throw error

@@ -33,7 +33,16 @@ export interface RoleEvent {
   readonly epoch: number
 }
 
-export type AgentEvent = PeerEvent | SyncEvent | RoleEvent
+/** Something is wrong with who this node is. */
+export interface IdentityEvent {
+  readonly kind: 'identity'
+  /** Another process uses this node's id. */
+  readonly fault: 'duplicate'
+  /** Where that one's gossip comes from. */
+  readonly addr: string
+}
+
+export type AgentEvent = PeerEvent | SyncEvent | RoleEvent | IdentityEvent
 
 export interface EventHub {
   publish(event: AgentEvent): void

@@ -1,6 +1,6 @@
 /** Drives the swarm core (swarm/swarm.ts) with real sockets, clocks and names. */
 import type { Logger } from 'pino'
-import type { Clock, Codec, Hash, Random } from '../base/ports.ts'
+import type { Clock, Codec, Cryptography, Hash, Random } from '../base/ports.ts'
 import type { Address } from '../swarm/address.ts'
 import type { DropReason, LocalState, RejectReason, SwarmEffect, SwarmEvent, UpdateReason } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
@@ -22,6 +22,13 @@ const STATE_READ_INTERVAL_MS = 50
 const DRAIN_TURNS_MAX = 512
 /** Faults and rejects of one kind are logged at most this often; all of them are counted. */
 const LOG_INTERVAL_MS = 60_000
+/** Refusals that have to do with keys: somebody has set one wrong, or tries. */
+const KEY_FAULTS: Partial<Record<RejectReason, string>> = {
+  sealed: 'it is sealed, and this agent has no swarm key (HS_SWARM_KEY)',
+  'not-sealed': 'it is not sealed, and this agent has a swarm key: its sender needs the same HS_SWARM_KEY',
+  'unknown-key': 'it is sealed with a swarm key that this agent does not have (HS_SWARM_KEY)',
+  'bad-seal': 'it was not sealed with the swarm key that it names, or was changed on the way',
+}
 /** setTimeout takes 31 bits; nobody needs to sleep longer than this. */
 const SLEEP_MAX_MS = 60_000
 
@@ -49,10 +56,12 @@ export interface GossipOptions {
   readonly swarmName: string
   /** HS_SWARM_OPEN. */
   readonly open: boolean
-  readonly secured: false
+  /** HS_SWARM_KEY, 32 bytes each; none makes an open swarm. */
+  readonly keys: readonly Uint8Array[]
   readonly clock: Clock
   readonly random: Random
   readonly hash: Hash
+  readonly cryptography: Cryptography
   readonly codec: Codec
   readonly log: Logger
   /** What this node holds now; what is durable, nothing else. */
@@ -80,6 +89,8 @@ export interface GossipStats extends UdpStats {
 export interface Gossip {
   members(): readonly MemberView[]
   member(nodeId: string): MemberView | undefined
+  /** Other keys from now on; for a swarm that has some. */
+  useKeys(keys: readonly Uint8Array[]): void
   /** Cheap, and may be called after every write: the state is read at most 20 times a second. */
   localStateChanged(): void
   stats(): GossipStats
@@ -101,7 +112,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
       timings: PROFILES[options.profile],
       limits: LIMITS,
     },
-    { hash: options.hash, random: options.random, codec: options.codec, wallMs: () => clock.wallMs() },
+    { hash: options.hash, cryptography: options.cryptography, random: options.random, codec: options.codec, wallMs: () => clock.wallMs() },
   )
   const rejectsByReason = new Map<RejectReason, number>()
   const loggedAtMs = new Map<string, number>()
@@ -170,11 +181,17 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
         return on.duplicateIdentity(effect.from)
       case 'reject':
         rejectsByReason.set(effect.reason, (rejectsByReason.get(effect.reason) ?? 0) + 1)
-        if (isLogged(effect.reason)) log.debug({ reason: effect.reason, from: effect.from }, 'gossip: refused a packet')
+        if (isLogged(effect.reason)) logRefused(effect.reason, effect.from)
         return
       case 'stopped':
         return onStopped()
     }
+  }
+
+  function logRefused(reason: RejectReason, from: Address): void {
+    const sentence = KEY_FAULTS[reason]
+    if (sentence === undefined) log.debug({ reason, from }, 'gossip: refused a packet')
+    else log.warn({ reason, from }, `gossip: refused a packet: ${sentence}`)
   }
 
   // --- Time ---
@@ -233,7 +250,8 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   give({ type: 'start' })
   const lookup = systemLookup(options.host.includes(':') ? 6 : 4)
   seedWatch = watchSeeds(options.seeds, lookup, addresses => give({ type: 'seeds-resolved', addresses }))
-  if (!options.open && options.swarmName === 'default' && options.seeds.length === 0) {
+  if (options.keys.length > 0) log.info('gossip: sealed with the swarm key; who does not have it is not heard')
+  else if (!options.open && options.swarmName === 'default' && options.seeds.length === 0) {
     log.warn('gossip: no swarm key: peers met by multicast alone are listed and not synced (HS_SWARM_OPEN, HS_SWARM_NAME, HS_GOSSIP_PEERS)')
   } else log.warn('gossip: no swarm key: whoever is on this network can read and change what is synced')
 
@@ -254,6 +272,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     members: () => swarm.members(monotonicMs()),
     member: nodeId => swarm.member(nodeId, monotonicMs()),
     localStateChanged,
+    useKeys: keys => give({ type: 'keys', keys }),
     stats: () => ({ ...udp.stats(), rejectsByReason }),
     close: () => (closing ??= close()),
   }

@@ -1,5 +1,5 @@
 /**
- * The peer link: sync messages over TCP, on the gossip port's number.
+ * The peer link: sync messages over TCP, on the gossip port's number; with a swarm key inside of TLS (link-security.ts).
  *
  *   preamble   4    "HSL1", once, from both sides
  *   length     4    big-endian, of what follows the flags; 0: a ping, nothing follows
@@ -13,6 +13,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Link } from '../sync/channel.ts'
 import { AgentError } from './errors.ts'
+import type { LinkSecurity } from './link-security.ts'
 import { createFrameReader, HEAD_BYTES, PREAMBLE, type FrameFault } from './frame-reader.ts'
 
 const PING = Buffer.alloc(HEAD_BYTES)
@@ -215,11 +216,16 @@ export async function listenForPeers(
   port: number,
   onLink: (link: PeerLink) => void,
   limits: LinkLimits = LINK_LIMITS,
+  security?: LinkSecurity,
 ): Promise<PeerListener> {
   const hostBySocket = new Map<Socket, string | undefined>()
   const isFull = (host: string | undefined): boolean =>
     hostBySocket.size >= limits.inboundLinksMax ||
     [...hostBySocket.values()].filter(other => other === host).length >= limits.inboundLinksPerHostMax
+  const take = (socket: Socket): void => {
+    const link = createPeerLink(socket, limits, () => onLink(link))
+  }
+  const secure = security?.createAcceptor(take)
   const server: Server = createServer(socket => {
     const { remoteAddress } = socket
     if (isFull(remoteAddress)) {
@@ -228,7 +234,8 @@ export async function listenForPeers(
     }
     hostBySocket.set(socket, remoteAddress)
     socket.on('close', () => hostBySocket.delete(socket))
-    const link = createPeerLink(socket, limits, () => onLink(link))
+    if (secure === undefined) take(socket)
+    else secure(socket)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', error => reject(bindFailure(host, port, error)))
@@ -257,21 +264,32 @@ function bindFailure(host: string, port: number, error: NodeJS.ErrnoException): 
   return new AgentError('HS_BIND_FAILED', `the peer link cannot listen on ${host} port ${port}: ${reason}`, { cause: error })
 }
 
-/** Opens a link to a peer; undefined when it cannot be reached. */
-export async function dialPeer(host: string, port: number, limits: LinkLimits = LINK_LIMITS): Promise<PeerLink | undefined> {
+/** Opens a link to a peer; undefined when it cannot be reached, or holds none of our keys. */
+export async function dialPeer(
+  host: string,
+  port: number,
+  limits: LinkLimits = LINK_LIMITS,
+  security?: LinkSecurity,
+): Promise<PeerLink | undefined> {
   return new Promise(resolve => {
     const socket = connect({ host, port })
     const fail = (): void => {
+      clearTimeout(timer)
       socket.destroy()
       resolve(undefined)
     }
-    socket.setTimeout(limits.connectMs, fail)
-    socket.once('error', fail)
-    socket.once('connect', () => {
-      socket.setTimeout(0)
-      socket.off('timeout', fail)
+    const timer = setTimeout(fail, limits.connectMs)
+    const succeed = (ready: Socket): void => {
+      clearTimeout(timer)
       socket.off('error', fail)
-      resolve(createPeerLink(socket, limits))
+      socket.off('close', fail)
+      resolve(createPeerLink(ready, limits))
+    }
+    socket.once('error', fail)
+    socket.once('close', fail)
+    socket.once('connect', () => {
+      if (security === undefined) succeed(socket)
+      else security.secure(socket, succeed)
     })
   })
 }

@@ -3,12 +3,15 @@ import { createDigestList, differingNames, type CollectionDigest } from '../swar
 import type { LocalState } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
+import { formatHostPort } from './config-address.ts'
 import type { Config } from './config.ts'
 import type { EventHub, PeerEvent } from './event-hub.ts'
 import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
-import { listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
+import { createLinkSecurity } from './link-security.ts'
+import { dialPeer, LINK_LIMITS, listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
 import { viewPeer } from './peer-view.ts'
 import { systemHash } from './ports.ts'
+import type { SwarmKey } from './swarm-keys.ts'
 import { createSynchroniser, type SyncPeer, type Synchroniser } from './synchroniser.ts'
 
 /** Tries with a random gossip port: TCP and UDP need the same number, and UDP's may be taken. */
@@ -46,14 +49,19 @@ export function createDigestView(replica: OpenReplica): DigestView {
 export interface PeeringParts {
   readonly options: Omit<
     GossipOptions,
-    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'on'
+    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'keys' | 'on'
   >
   readonly replica: OpenReplica
   readonly digests: DigestView
   readonly events: Pick<EventHub, 'publish'>
+  readonly swarmKeys: readonly SwarmKey[]
+  /** Another process uses this node's id; `addr` is its gossip address. */
+  readonly onDuplicateIdentity: (addr: string) => void
 }
 
 export interface Peering {
+  /** Other keys from now on; for a swarm that has some. */
+  useKeys(keys: readonly SwarmKey[]): void
   readonly gossip: Gossip
   readonly synchroniser: Synchroniser
   readonly port: number
@@ -66,17 +74,18 @@ export async function startPeering(
   closers: (() => Promise<void> | void)[],
   parts: PeeringParts,
 ): Promise<Peering> {
-  const { options, replica, digests, events } = parts
+  const { options, replica, digests, events, swarmKeys: keys } = parts
   const { log } = options
   const tellPeer = (change: PeerEvent['change'], view: MemberView, reason?: string): void =>
     events.publish({ kind: 'peer', change, peer: viewPeer(view, options.clock), ...(reason === undefined ? {} : { reason }) })
   // Links and digests may come before both sides of the pair stand.
   const swarm: { gossip?: Gossip; synchroniser?: Synchroniser } = {}
   const isNamedPort = port !== 0
+  const security = keys.length === 0 ? undefined : createLinkSecurity(keys, config.swarmName, LINK_LIMITS.firstMessageMs)
 
   const bind = async (): Promise<{ listener: PeerListener; gossip: Gossip }> => {
     const onLink = (link: PeerLink): void => (swarm.synchroniser === undefined ? link.close() : swarm.synchroniser.accept(link))
-    const listener = await listenForPeers(config.gossipHost, port, onLink)
+    const listener = await listenForPeers(config.gossipHost, port, onLink, LINK_LIMITS, security)
     try {
       const gossip = await startGossip({
         ...options,
@@ -88,7 +97,7 @@ export async function startPeering(
         profile: config.gossipProfile,
         swarmName: config.swarmName,
         open: config.swarmOpen,
-        secured: false,
+        keys: keys.map(({ bytes }) => bytes),
         on: {
           digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
           joined: view => tellPeer('joined', view),
@@ -101,7 +110,11 @@ export async function startPeering(
             swarm.synchroniser?.peerDropped(view.nodeId)
           },
           observeClock: value => replica.observeLogicalClock(value),
-          duplicateIdentity: () => {},
+          duplicateIdentity(from) {
+            const addr = formatHostPort(from)
+            parts.onDuplicateIdentity(addr)
+            events.publish({ kind: 'identity', fault: 'duplicate', addr })
+          },
         },
       })
       return { listener, gossip }
@@ -137,13 +150,15 @@ export async function startPeering(
     hash: options.hash,
     codec: options.codec,
     log,
+    isSealed: keys.length > 0,
+    dial: (host, port) => dialPeer(host, port, LINK_LIMITS, security),
     peer(peerId) {
       const member = gossip.member(peerId)
       return member && peerOf(member)
     },
     peers: () => gossip.members().map(peerOf),
     differing: peerId => digests.differing(gossip.member(peerId)),
-    isOpen: config.swarmOpen || config.swarmName !== 'default',
+    isOpen: keys.length > 0 || config.swarmOpen || config.swarmName !== 'default',
     onExchanged: event => events.publish(event),
   })
   closers.push(
@@ -153,5 +168,13 @@ export async function startPeering(
   )
   Object.assign(swarm, { gossip, synchroniser })
   for (const member of gossip.members()) synchroniser.digestsChanged(member.nodeId, digests.differing(member))
-  return { gossip, synchroniser, port: listener.port }
+  return {
+    gossip,
+    synchroniser,
+    port: listener.port,
+    useKeys(keys) {
+      gossip.useKeys(keys.map(({ bytes }) => bytes))
+      security?.useKeys(keys)
+    },
+  }
 }

@@ -24,14 +24,19 @@ export async function loadSigningKey(dataDir: string): Promise<SigningKey> {
   try {
     const text = await readOwn(path)
     if (text !== undefined) return readSigningKey(path, text)
-    const { privateKey } = generateKeyPairSync('ed25519')
-    await writeDurably(path, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
-    return createSigningKey(privateKey)
+    return await makeSigningKey(dataDir)
   } catch (error) {
     if (error instanceof AgentError) throw error
     const reason = error instanceof Error ? error.message : String(error)
     throw new AgentError('HS_STORE_OPEN_FAILED', `the signing key in ${path} cannot be read or written: ${reason}`, { cause: error })
   }
+}
+
+/** Makes a key in the place of any other: no two nodes sign with one. */
+export async function makeSigningKey(dataDir: string): Promise<SigningKey> {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  await writeDurably(join(dataDir, FILE), privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
+  return createSigningKey(privateKey)
 }
 
 export function createSigningKey(privateKey: KeyObject): SigningKey {

@@ -11,7 +11,7 @@ import type { OpenReplica } from '../sync/open-replica.ts'
 import { runSession, type CollectionProgress, type SessionResult } from '../sync/session.ts'
 import { SYSTEM_COLLECTION } from '../sync/settings.ts'
 import type { SyncEvent } from './event-hub.ts'
-import { dialPeer, type PeerLink } from './peer-link.ts'
+import type { PeerLink } from './peer-link.ts'
 import { createSyncLedger } from './sync-ledger.ts'
 import type { SyncRow } from './sync-state.ts'
 
@@ -47,11 +47,15 @@ export interface SynchroniserOptions {
   readonly hash: Hash
   readonly codec: Codec
   readonly log: Logger
+  /** There is a swarm key. */
+  readonly isSealed: boolean
+  /** Opens a link; undefined when there is none to be had. */
+  readonly dial: (host: string, port: number) => Promise<PeerLink | undefined>
   readonly peer: (nodeId: string) => SyncPeer | undefined
   readonly peers: () => readonly SyncPeer[]
   /** Collections in which that peer's digests differ from ours, as far as gossip has told. */
   readonly differing: (nodeId: string) => readonly string[]
-  /** Anybody of the same swarm name may sync: HS_SWARM_OPEN, or a swarm name that is not the default. */
+  /** Anybody of the same swarm name may sync: HS_SWARM_KEY, HS_SWARM_OPEN, or a swarm name that is not the default. */
   readonly isOpen: boolean
   /** A user's collection has been exchanged with a peer. */
   readonly onExchanged: (event: SyncEvent) => void
@@ -100,6 +104,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const stateByNodeId = new Map<string, PeerState>()
   const ledger = createSyncLedger(options.clock)
   const totals: SyncTotals = { sessions: 0, failures: 0, malformed: 0, repairs: 0, diverged: 0, forks: 0 }
+  const unreachable = options.isSealed ? 'the peer cannot be reached, or does not hold the swarm key' : 'the peer cannot be reached'
   const inbound = new Set<Promise<void>>()
   let outbound = 0
   let isClosing = false
@@ -141,7 +146,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       link?.close()
     }
     const session = async (): Promise<SessionResult | undefined> => {
-      link = await dialPeer(peer.host, peer.port)
+      link = await options.dial(peer.host, peer.port)
       if (link === undefined || isAborted) {
         link?.close()
         return undefined
@@ -210,7 +215,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
 
   const finish = (state: PeerState, result: SessionResult | undefined, isAborted: boolean): void => {
     totals.sessions += 1
-    const fault = result === undefined ? 'the peer cannot be reached' : result.fault?.detail
+    const fault = result === undefined ? unreachable : result.fault?.detail
     // Of two sessions at once one gives way: that is no failure.
     const isBusy = result?.fault?.kind === 'refused' && result.fault.detail === BUSY
     ledger.ended(state.nodeId, isAborted || isBusy ? undefined : fault, options.differing(state.nodeId))

@@ -6,6 +6,7 @@ import { del } from './commands/delete.ts'
 import { exportRecords } from './commands/export.ts'
 import { get } from './commands/get.ts'
 import { importRecords } from './commands/import.ts'
+import { keygen } from './commands/keygen.ts'
 import { list } from './commands/list.ts'
 import { peers } from './commands/peers.ts'
 import { proof } from './commands/proof.ts'
@@ -46,6 +47,7 @@ export const commands: Readonly<Record<string, Command>> = {
   proof,
   'verify-proof': verifyProof,
   config,
+  keygen,
   completion,
   version: showVersion,
   help,

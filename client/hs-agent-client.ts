@@ -1,6 +1,25 @@
 // Made by `npm run client` from /api/openapi.json: do not edit. A test fails when it is out of date.
 import { createTransport, segment, toNdjson, type CallOptions, type ClientOptions, type ServerEvent } from './transport.ts'
 
+export interface SwarmKey {
+  /** 8 hexadecimal digits; no secret. */
+  readonly id: string
+  /** This node seals with it; with the others it only opens. */
+  readonly seals: boolean
+  readonly peers: number
+  /** Peers whose last packet was sealed with it. */
+  readonly peers_sealing: number
+  /** Peers that say that they hold it. */
+  readonly peers_holding: number
+}
+
+export interface DuplicateIdentity {
+  /** Where its gossip comes from. */
+  readonly addr: string
+  /** Unix seconds. */
+  readonly seen_secs: number
+}
+
 export interface ClusterStatus {
   readonly node_id: string
   readonly node_name: string
@@ -11,9 +30,13 @@ export interface ClusterStatus {
   readonly epoch: number
   readonly version: string
   readonly uptime_secs: number
-  readonly secured: boolean
   /** Ed25519, 32 bytes in hexadecimal: checkpoints and proofs of this node are signed with it. */
   readonly public_key: string
+  /** Gossip and peer links are sealed with a swarm key. */
+  readonly secured: boolean
+  readonly swarm_keys: readonly SwarmKey[]
+  /** The last sight of another process that uses the id of this node. */
+  readonly duplicate_identity: DuplicateIdentity | null
 }
 
 export interface PeerCollection {
@@ -399,7 +422,7 @@ export interface HsAgentClient {
     options?: CallOptions,
   ): Promise<void>
 
-  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync and role have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
+  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync, role and identity have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
   streamEvents(
     args?: { readonly collection?: string | undefined; readonly since?: string | undefined; readonly lastEventId?: string | undefined },
     options?: CallOptions,

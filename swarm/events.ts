@@ -21,6 +21,8 @@ export type SwarmEvent =
   /** The addresses behind HS_GOSSIP_PEERS, all of them, as far as they could be resolved. */
   | { readonly type: 'seeds-resolved'; readonly addresses: readonly Address[] }
   | { readonly type: 'interfaces-changed' }
+  /** The keys are others from now on, 32 bytes each, the first seals; not for a swarm that has none. */
+  | { readonly type: 'keys'; readonly keys: readonly Uint8Array[] }
   /** A clean stop: says so a few times, then gives `stopped`. */
   | { readonly type: 'leave' }
 
@@ -36,6 +38,12 @@ export type RejectReason =
   | 'other-version'
   /** Sealed with a key; this node has none. */
   | 'sealed'
+  /** Not sealed; this node has a key. */
+  | 'not-sealed'
+  /** Sealed with a key that this node does not have. */
+  | 'unknown-key'
+  /** Names a key of ours and was not sealed with it, or was changed on the way. */
+  | 'bad-seal'
   | 'other-swarm'
   /** From a boot of that node before the one that is listed, or before our own. */
   | 'stale-boot'

@@ -39,6 +39,9 @@ export interface Member {
   httpPort: number
   httpReachable: boolean
   secured: boolean
+  /** The key that its last packet was sealed with, 0 for none, and all that it holds as far as it has said. */
+  keyId: number
+  keyIds: readonly number[]
   logicalClock: number
   /** Peer's wall clock less ours. */
   clockSkewMs: number
@@ -79,6 +82,9 @@ export interface MemberView {
   readonly rttMs: number | undefined
   readonly clockSkewMs: number
   readonly secured: boolean
+  /** The key that its last packet was sealed with, 0 for none, and all that it holds as far as it has said. */
+  readonly keyId: number
+  readonly keyIds: readonly number[]
   /** Whether data may be exchanged with it, and why (not). */
   readonly mayExchange: boolean
   readonly trust: TrustReason
@@ -102,6 +108,8 @@ export function createMember(header: PacketHeader, address: Address, nowMs: numb
     httpPort: 0,
     httpReachable: false,
     secured: false,
+    keyId: header.keyId,
+    keyIds: [],
     logicalClock: 0,
     clockSkewMs: 0,
     summary: '',
@@ -111,7 +119,7 @@ export function createMember(header: PacketHeader, address: Address, nowMs: numb
     namedByUs: false,
     namesUs: false,
     toldSummary: '',
-    window: createReplayWindow(),
+    window: createReplayWindow(header.counter),
     trip: createRoundTrip(),
   }
 }
@@ -172,6 +180,8 @@ export function viewMember(member: Member, rule: TrustRule, nowMs: number): Memb
     rttMs: member.trip.smoothedMs(),
     clockSkewMs: member.clockSkewMs,
     secured: member.secured,
+    keyId: member.keyId,
+    keyIds: member.keyIds,
     mayExchange: mayExchange(trust),
     trust,
   }

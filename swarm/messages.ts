@@ -9,12 +9,25 @@ import { concatBytes, fromHex, readU64, toHex, u64Bytes } from '../base/bytes.ts
 import type { Codec } from '../base/ports.ts'
 import { decodeHost, encodeHost } from './address.ts'
 import type { Address } from './address.ts'
+import { COOKIE_BYTES } from './cookie.ts'
 import { DIGEST_BYTES, isCollectionName } from './digest-list.ts'
 import type { CollectionDigest } from './digest-list.ts'
 import { formatNodeId, parseNodeId } from './identity.ts'
 import type { BootId, NodeId } from './identity.ts'
+import { SWARM_KEYS_MAX } from './key-ring.ts'
 
-const KIND = { heartbeat: 1, ping: 2, pong: 3, rumours: 4, leave: 5, digestRequest: 6, digestPage: 7 } as const
+const KIND = {
+  heartbeat: 1,
+  ping: 2,
+  pong: 3,
+  rumours: 4,
+  leave: 5,
+  digestRequest: 6,
+  digestPage: 7,
+  challenge: 48,
+  echo: 49,
+  keys: 50,
+} as const
 
 /** Messages in one packet; what the sender makes stays far below. */
 const MESSAGES_MAX = 16
@@ -82,6 +95,11 @@ export type SwarmMessage =
   | { readonly kind: 'pong'; readonly token: Uint8Array }
   | { readonly kind: 'rumours'; readonly rumours: readonly Rumour[] }
   | { readonly kind: 'leave'; readonly incarnation: number }
+  /** Whoever reads this is to send the cookie back, from where it was sent to. */
+  | { readonly kind: 'challenge'; readonly cookie: Uint8Array }
+  | { readonly kind: 'echo'; readonly cookie: Uint8Array }
+  /** The ids of the keys that the sender holds, when it is more than the one that seals. */
+  | { readonly kind: 'keys'; readonly keyIds: readonly number[] }
   | DigestRequest
   | DigestPage
 
@@ -115,6 +133,14 @@ export function encodeHeartbeat(heartbeat: Heartbeat, codec: Codec): Uint8Array 
 
 export function encodePing(kind: 'ping' | 'pong', token: Uint8Array, codec: Codec): Uint8Array {
   return codec.encode([KIND[kind], token])
+}
+
+export function encodeCookie(kind: 'challenge' | 'echo', cookie: Uint8Array, codec: Codec): Uint8Array {
+  return codec.encode([KIND[kind], cookie])
+}
+
+export function encodeKeys(keyIds: readonly number[], codec: Codec): Uint8Array {
+  return codec.encode([KIND.keys, [...keyIds]])
 }
 
 export function encodeLeave(incarnation: number, codec: Codec): Uint8Array {
@@ -219,6 +245,15 @@ function decodeMessage(item: unknown): SwarmMessage | 'unknown' | undefined {
     }
     case KIND.digestPage:
       return decodeDigestPage(fields)
+    case KIND.challenge:
+    case KIND.echo: {
+      const cookie = asBytes(fields[1], COOKIE_BYTES)
+      return cookie && { kind: kind === KIND.challenge ? 'challenge' : 'echo', cookie: Uint8Array.from(cookie) }
+    }
+    case KIND.keys: {
+      const keyIds = decodeAll(fields[1], SWARM_KEYS_MAX, item => asInteger(item, U32_MAX))
+      return keyIds && { kind: 'keys', keyIds }
+    }
     default:
       return 'unknown'
   }

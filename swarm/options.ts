@@ -71,10 +71,17 @@ export interface SwarmLimits {
   readonly seedsMax: number
   /** Source hosts with a packet bucket of their own; further ones share one. */
   readonly sourcesMax: number
+  /** Keys of senders' boots kept; the one unused longest goes first. */
+  readonly senderKeysMax: number
+  /** Addresses remembered for having echoed a cookie, and for having not; the oldest goes first. */
+  readonly provenAddressesMax: number
+  readonly unprovenAddressesMax: number
   /** Packets looked at per source host. Several agents may share a host. */
   readonly sourceRate: Rate
   /** Heartbeats sent at once because somebody unknown spoke up. */
   readonly answerRate: Rate
+  /** Of these, to one address that is not listed: it asks again when it needs more. */
+  readonly newcomerRate: Rate
   /** Heartbeats sent to nodes heard of through others. */
   readonly contactRate: Rate
   /** What one heartbeat tells of other members: about 42 bytes each. */
@@ -103,8 +110,12 @@ export const LIMITS: SwarmLimits = {
   contactsMax: 1_024,
   seedsMax: 256,
   sourcesMax: 1_024,
+  senderKeysMax: 8_192,
+  provenAddressesMax: 8_192,
+  unprovenAddressesMax: 1_024,
   sourceRate: { perSecond: 500, burst: 1_000 },
   answerRate: { perSecond: 100, burst: 200 },
+  newcomerRate: { perSecond: 2, burst: 4 },
   contactRate: { perSecond: 50, burst: 100 },
   rumoursPerPacket: 8,
   probesPerPeriod: 128,
@@ -137,8 +148,8 @@ export interface SwarmOptions {
   readonly swarmName: string
   /** HS_SWARM_OPEN. */
   readonly open: boolean
-  /** Whether a swarm key is set: not in this version. */
-  readonly secured: false
+  /** HS_SWARM_KEY, 32 bytes each: the first seals, all of them open; none makes an open swarm. */
+  readonly keys: readonly Uint8Array[]
   readonly timings: SwarmTimings
   readonly limits: SwarmLimits
 }

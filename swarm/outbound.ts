@@ -5,12 +5,14 @@ import { encodeHost, isTellable, sameAddress } from './address.ts'
 import type { Address } from './address.ts'
 import type { BootId } from './identity.ts'
 import { parseNodeId } from './identity.ts'
+import type { KeyRing } from './key-ring.ts'
 import type { Member } from './member.ts'
 import type { Membership } from './membership.ts'
-import { encodeHeartbeat, encodePing, encodeRumours } from './messages.ts'
+import { encodeHeartbeat, encodeKeys, encodePing, encodeRumours } from './messages.ts'
 import type { Rumour } from './messages.ts'
 import type { SwarmOptions } from './options.ts'
-import { encodePacket, MESSAGES_BYTES_MAX, swarmTag } from './packet.ts'
+import { encodeBody, encodeHeader, MESSAGES_BYTES_MAX, swarmTag } from './packet.ts'
+import { createSeal } from './seal.ts'
 
 export interface Greeting {
   /** The address stands in our HS_GOSSIP_PEERS. */
@@ -47,15 +49,19 @@ export function createOutbound(
   ports: { readonly hash: Hash; readonly codec: Codec; readonly wallMs: () => number },
   own: OwnState,
   membership: Membership,
+  ring: KeyRing,
 ): Outbound {
   const swarm = swarmTag(options.swarmName, ports.hash)
   const none = new Uint8Array(0)
   const fixed = concatBytes(fromHex(swarm) ?? none, parseNodeId(options.nodeId) ?? none, fromHex(own.bootId) ?? none)
+  const seal = createSeal(ring, { nodeId: options.nodeId, bootId: own.bootId })
+  /** While the key is being changed, others want to know who holds which. */
+  const keys = (): Uint8Array[] => (ring.ids.length > 1 ? [encodeKeys(ring.ids, ports.codec)] : [])
   let packetCounter = 0
 
   const packet = (messages: readonly Uint8Array[], multicast = false): Uint8Array => {
     packetCounter += 1
-    return encodePacket(fixed, packetCounter, multicast, messages)
+    return seal(encodeHeader(fixed, ring.sealingId, packetCounter, multicast), packetCounter, encodeBody(messages))
   }
 
   const heartbeat = (named: boolean, answerMe: boolean): Uint8Array =>
@@ -71,7 +77,7 @@ export function createOutbound(
         summary: own.summary,
         heartbeatCounter: own.heartbeatCounter,
         wallMs: ports.wallMs(),
-        secured: options.secured,
+        secured: ring.sealingId !== 0,
         httpReachable: options.httpReachable,
         named,
         answerMe,
@@ -94,7 +100,7 @@ export function createOutbound(
     swarm,
     packet,
     greeting(to, greeting, nowMs) {
-      const messages = [...(greeting.before ?? []), heartbeat(greeting.named, greeting.answerMe)]
+      const messages = [...(greeting.before ?? []), heartbeat(greeting.named, greeting.answerMe), ...keys()]
       if (greeting.token !== undefined) messages.push(encodePing('ping', greeting.token, ports.codec))
       if (greeting.rumours === true) {
         const about = membership.sample(options.limits.rumoursPerPacket, member => !sameAddress(member.address, to) && isTold(member, to))
@@ -108,7 +114,7 @@ export function createOutbound(
       }
       return packet(messages)
     },
-    beacon: () => packet([heartbeat(false, false)], true),
+    beacon: () => packet([heartbeat(false, false), ...keys()], true),
     rumour: (about, to, nowMs) => (isTold(about, to) ? encodeRumours([tell(about, nowMs)], MESSAGES_BYTES_MAX, ports.codec) : undefined),
   }
 }

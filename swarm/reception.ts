@@ -6,8 +6,8 @@ import type { UpdateReason } from './events.ts'
 import type { BootId } from './identity.ts'
 import { createMember, describeMember, observeAddress, viewMember } from './member.ts'
 import type { Member } from './member.ts'
-import { encodePing } from './messages.ts'
 import type { Heartbeat, Rumour, SwarmMessage } from './messages.ts'
+import { answerNewcomer, echoesCookie, encodeEchoes, mayAnswer } from './newcomer.ts'
 import type { PacketHeader } from './packet.ts'
 import { dropMember, greetStranger, reject, sendGreeting, sendHeartbeat, sendMessages } from './state.ts'
 import type { SwarmState } from './state.ts'
@@ -29,6 +29,8 @@ interface Arrival {
   readonly header: PacketHeader
   readonly from: Address
   readonly unicast: boolean
+  /** Of the datagram. */
+  readonly bytes: number
 }
 
 export function createReception(state: SwarmState): Reception {
@@ -41,11 +43,14 @@ export function createReception(state: SwarmState): Reception {
     const known = membership.get(header.nodeId)
     const current = known?.bootId === header.bootId ? known : undefined
     const heartbeat = messages.find(message => message.kind === 'heartbeat')
+    const echoes = arrival.unicast ? encodeEchoes(state, messages) : []
+    const isFresh = admit(arrival, heartbeat, messages)
     if (messages.some(message => message.kind === 'leave')) {
       if (current === undefined) return reject(state, 'unknown-sender', from)
       current.window.mark(header.counter)
       return dropMember(state, current, 'left')
     }
+    if (current === undefined && heartbeat !== undefined && !isFresh) return answerNewcomer(state, addressOf(arrival, heartbeat), echoes)
     const member = current ?? (heartbeat && createMember(header, addressOf(arrival, heartbeat), state.nowMs))
     if (member === undefined) return reject(state, 'unknown-sender', from)
     if (current === undefined) {
@@ -58,9 +63,9 @@ export function createReception(state: SwarmState): Reception {
     const changes = new Set<UpdateReason>(current === undefined ? ['restarted'] : [])
     if (observe(member, arrival, heartbeat)) changes.add('address')
     if (heartbeat !== undefined && applyHeartbeat(member, heartbeat, arrival)) changes.add('described')
+    // A packet that describes its sender also says which keys it holds, when it is more than one.
+    if (heartbeat !== undefined) member.keyIds = messages.find(message => message.kind === 'keys')?.keyIds ?? [header.keyId]
     for (const message of messages) applyMessage(member, message, arrival)
-    const ping = arrival.unicast ? messages.find(message => message.kind === 'ping') : undefined
-    const echoes = ping === undefined ? [] : [encodePing('pong', ping.token, ports.codec)]
     if (heartbeat !== undefined && (current === undefined || heartbeat.answerMe) && state.answers.take(state.nowMs)) {
       // To where it spoke from: that address works, whatever is believed of it. Only a beacon's source is not its sender's socket.
       const to = arrival.unicast ? from : member.address
@@ -73,10 +78,20 @@ export function createReception(state: SwarmState): Reception {
     if (exchanges.want(member, state.nowMs)) compareDigests(state, member)
   }
 
+  /** What an authentic packet allows to be answered; whether its sender is there now. */
+  function admit(arrival: Arrival, heartbeat: Heartbeat | undefined, messages: readonly SwarmMessage[]): boolean {
+    const { from, unicast, bytes } = arrival
+    if (unicast || heartbeat !== undefined) {
+      state.proofs.received(heartbeat === undefined ? from : addressOf(arrival, heartbeat), bytes, state.nowMs)
+    }
+    return unicast && echoesCookie(state, from, messages)
+  }
+
   /** Any packet of a member is evidence of its life, and of where it is. True when its address changed. */
   function observe(member: Member, arrival: Arrival, heartbeat: Heartbeat | undefined): boolean {
     member.window.mark(arrival.header.counter)
     member.evidenceMs = state.nowMs
+    member.keyId = arrival.header.keyId
     if (!arrival.unicast) member.multicastMs = state.nowMs
     const address = addressOf(arrival, heartbeat ?? { gossipPort: member.address.port })
     const moved = observeAddress(member, address, arrival.unicast, state.nowMs, ADDRESS_HOLD_PERIODS * timings.periodMs)
@@ -107,6 +122,9 @@ export function createReception(state: SwarmState): Reception {
       case 'heartbeat':
       case 'leave':
       case 'ping':
+      case 'challenge':
+      case 'echo':
+      case 'keys':
         return
       case 'pong':
         if (!member.trip.echoed(message.token, state.nowMs) && seeds.answered(member.nodeId, message.token)) member.namedByUs = true
@@ -160,10 +178,28 @@ export function createReception(state: SwarmState): Reception {
   }
 
   /** The sender runs an older boot of a node that is listed in a newer one: a double, which should know. */
-  function tellOfNewerBoot(header: PacketHeader, to: Address): void {
+  function meetStale(arrival: Arrival, messages: readonly SwarmMessage[]): void {
+    const { header, from, unicast } = arrival
+    reject(state, 'stale-boot', from)
+    const heartbeat = messages.find(message => message.kind === 'heartbeat')
+    admit(arrival, heartbeat, messages)
+    if (heartbeat === undefined) return
     const newer = membership.get(header.nodeId)
-    const rumour = newer && state.outbound.rumour(newer, to, state.nowMs)
-    if (rumour !== undefined && state.answers.take(state.nowMs)) sendGreeting(state, to, { answerMe: false, before: [rumour] })
+    const rumour = newer && state.outbound.rumour(newer, from, state.nowMs)
+    if (rumour === undefined || !mayAnswer(state, from)) return
+    // With the echo, or it would not listen to us.
+    sendGreeting(state, from, { answerMe: false, before: [...(unicast ? encodeEchoes(state, messages) : []), rumour] })
+  }
+
+  /** Somebody with our node id; when it has shown that it is there and no recording, it is reported. */
+  function meetDouble(arrival: Arrival, messages: readonly SwarmMessage[]): void {
+    const heartbeat = messages.find(message => message.kind === 'heartbeat')
+    const echoes = arrival.unicast ? encodeEchoes(state, messages) : []
+    if (admit(arrival, heartbeat, messages)) reportDouble(arrival.header.bootId, arrival.from)
+    const isReported = state.nowMs - doubleReportedMs < DOUBLE_REPORT_MS
+    if (!isReported && heartbeat !== undefined) answerNewcomer(state, addressOf(arrival, heartbeat), echoes)
+    // It wants to be sure too; nothing is asked of it, or the two would ask for ever.
+    else if (echoes.length > 0 && mayAnswer(state, arrival.from)) sendMessages(state, arrival.from, echoes)
   }
 
   function reportDouble(bootId: BootId, from: Address): void {
@@ -175,20 +211,21 @@ export function createReception(state: SwarmState): Reception {
   return {
     packet(bytes, from, onGroupSocket) {
       const opened = state.inbound.open(bytes, from, state.nowMs)
+      const arrivalOf = (header: PacketHeader): Arrival => {
+        return { header, from, unicast: !onGroupSocket && !header.multicast, bytes: bytes.length }
+      }
       switch (opened.verdict) {
         case 'own':
           return
         case 'double':
-          reportDouble(opened.header.bootId, from)
-          return
+          return meetDouble(arrivalOf(opened.header), opened.messages)
+        case 'stale':
+          return meetStale(arrivalOf(opened.header), opened.messages)
         case 'rejected':
-          reject(state, opened.reason, from)
-          if (opened.reason === 'stale-boot' && opened.header !== undefined) tellOfNewerBoot(opened.header, from)
-          return
+          return reject(state, opened.reason, from)
         case 'accepted':
           if (opened.unknown > 0) reject(state, 'unknown-message', from)
-          apply({ header: opened.header, from, unicast: !onGroupSocket && !opened.header.multicast }, opened.messages)
-          return
+          return apply(arrivalOf(opened.header), opened.messages)
       }
     },
     nameSeeds() {

@@ -13,14 +13,15 @@ export interface ReplayWindow {
   mark(counter: number): void
 }
 
-export function createReplayWindow(): ReplayWindow {
+/** Counters below `first` count as seen: what was sent before its sender was known to be there may be a recording. */
+export function createReplayWindow(first = 1): ReplayWindow {
   const words = new Uint32Array(WORDS)
-  let highest = 0
+  let highest = first - 1
   const wordOf = (counter: number): number => Math.floor(counter / 32)
   return {
     seen(counter) {
       if (counter > highest) return false
-      if (counter <= highest - WINDOW) return true
+      if (counter < first || counter <= highest - WINDOW) return true
       return ((words[wordOf(counter) % WORDS]! >>> (counter % 32)) & 1) === 1
     },
     mark(counter) {

@@ -1,29 +1,38 @@
 /** What the files of the swarm core share: the parts of one node, the time of the present step, and the effects it has given so far. */
-import type { Codec, Hash, Random } from '../base/ports.ts'
+import type { Codec, Cryptography, Hash, Random } from '../base/ports.ts'
+import { createAddressProofs } from './address-proof.ts'
+import type { AddressProofs } from './address-proof.ts'
 import type { Address } from './address.ts'
 import { createContacts } from './contacts.ts'
 import type { Contacts } from './contacts.ts'
+import { createCookies } from './cookie.ts'
+import type { Cookies } from './cookie.ts'
 import { createDigestExchanges } from './digest-exchange.ts'
 import type { DigestExchanges } from './digest-exchange.ts'
 import type { DropReason, RejectReason, SwarmEffect } from './events.ts'
 import { createBootId } from './identity.ts'
 import { createInbound } from './inbound.ts'
 import type { Inbound } from './inbound.ts'
+import { createKeyRing } from './key-ring.ts'
+import type { KeyRing } from './key-ring.ts'
 import { viewMember } from './member.ts'
 import type { Member } from './member.ts'
 import { createMembership } from './membership.ts'
 import type { Membership } from './membership.ts'
-import { PING_TOKEN_BYTES } from './messages.ts'
+import { encodeCookie, PING_TOKEN_BYTES } from './messages.ts'
 import type { SwarmOptions } from './options.ts'
 import { createOutbound } from './outbound.ts'
 import type { Greeting, Outbound, OwnState } from './outbound.ts'
+import { MESSAGES_BYTES_MAX } from './packet.ts'
+import { createOpener } from './seal.ts'
 import { createSeeds } from './seeds.ts'
 import type { Seeds } from './seeds.ts'
-import { createTokenBucket } from './token-bucket.ts'
-import type { TokenBucket } from './token-bucket.ts'
+import { createSourceLimits, createTokenBucket } from './token-bucket.ts'
+import type { SourceLimits, TokenBucket } from './token-bucket.ts'
 
 export interface SwarmPorts {
   readonly hash: Hash
+  readonly cryptography: Cryptography
   readonly random: Random
   readonly codec: Codec
   /** Unix milliseconds; told to peers and compared with theirs, to be shown. */
@@ -42,9 +51,14 @@ export interface SwarmState {
   readonly seeds: Seeds
   readonly contacts: Contacts
   readonly answers: TokenBucket
+  /** Answers to nodes that are not listed, by address. */
+  readonly newcomers: SourceLimits
   readonly inbound: Inbound
   readonly outbound: Outbound
   readonly exchanges: DigestExchanges
+  readonly ring: KeyRing
+  readonly cookies: Cookies
+  readonly proofs: AddressProofs
 }
 
 export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmState {
@@ -58,7 +72,8 @@ export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmStat
     logicalClock: 0,
     summary: exchanges.local().summary,
   }
-  const outbound = createOutbound(options, ports, own, membership)
+  const ring = createKeyRing(options.keys, options.swarmName, ports)
+  const outbound = createOutbound(options, ports, own, membership, ring)
   const ownPast = { bootId: own.bootId, swarm: outbound.swarm, startedAtMs: () => state.startedAtMs }
   const state: SwarmState = {
     options,
@@ -71,9 +86,13 @@ export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmStat
     seeds: createSeeds(timings, limits, ports.random),
     contacts: createContacts(timings, limits),
     answers: createTokenBucket(limits.answerRate),
-    inbound: createInbound(options, ports.codec, ownPast, membership),
+    newcomers: createSourceLimits(limits.newcomerRate, limits.sourcesMax),
+    inbound: createInbound(options, ports.codec, ownPast, membership, createOpener(ring, limits.senderKeysMax)),
     outbound,
     exchanges,
+    ring,
+    cookies: createCookies(ports),
+    proofs: createAddressProofs(limits),
   }
   return state
 }
@@ -82,13 +101,28 @@ export function reject(state: SwarmState, reason: RejectReason, from: Address): 
   state.effects.push({ type: 'reject', reason, from })
 }
 
-export function sendMessages(state: SwarmState, to: Address, messages: readonly Uint8Array[]): void {
-  state.effects.push({ type: 'send', to, bytes: state.outbound.packet(messages) })
+/** Sends, unless it is more than an address may get that has not shown that it wants it. */
+function send(state: SwarmState, to: Address, bytes: Uint8Array): void {
+  if (state.proofs.take(to, bytes.length, state.nowMs)) state.effects.push({ type: 'send', to, bytes })
 }
 
-export function sendGreeting(state: SwarmState, to: Address, greeting: Omit<Greeting, 'named'>): void {
-  const bytes = state.outbound.greeting(to, { named: state.seeds.has(to), ...greeting }, state.nowMs)
-  state.effects.push({ type: 'send', to, bytes })
+/** A cookie for whoever is at this address. */
+function challenge(state: SwarmState, to: Address): Uint8Array {
+  return encodeCookie('challenge', state.cookies.make(to, state.nowMs), state.ports.codec)
+}
+
+export function sendMessages(state: SwarmState, to: Address, messages: readonly Uint8Array[]): void {
+  const withCookie = state.proofs.isDue(to, state.nowMs) ? [...messages, challenge(state, to)] : messages
+  const length = withCookie.reduce((bytes, message) => bytes + message.length, 0)
+  send(state, to, state.outbound.packet(length <= MESSAGES_BYTES_MAX ? withCookie : messages))
+}
+
+/** `isChallenge`: asks for an echo also where the address has been proven. */
+export function sendGreeting(state: SwarmState, to: Address, greeting: Omit<Greeting, 'named'>, { isChallenge = false } = {}): void {
+  const isAsked = isChallenge || state.proofs.isDue(to, state.nowMs)
+  const before = [...(greeting.before ?? []), ...(isAsked ? [challenge(state, to)] : [])]
+  const rumours = greeting.rumours === true && state.proofs.isProven(to, state.nowMs)
+  send(state, to, state.outbound.greeting(to, { named: state.seeds.has(to), ...greeting, before, rumours }, state.nowMs))
 }
 
 /** A heartbeat to a member, with a ping, to its address or to where it has just spoken from. */
@@ -99,9 +133,11 @@ export function sendHeartbeat(state: SwarmState, member: Member, greeting: Omit<
   sendGreeting(state, to, { ...greeting, token })
 }
 
-/** A heartbeat to somebody who is no member, or may not be. */
+/** A heartbeat to somebody who is no member, or may not be. Nobody has asked for it: it is small where the address is not proven. */
 export function greetStranger(state: SwarmState, to: Address, token?: Uint8Array): void {
-  sendGreeting(state, to, { answerMe: true, rumours: true, ...(token && { token }) })
+  const rumours = state.proofs.isProven(to, state.nowMs)
+  const greeting = { named: state.seeds.has(to), answerMe: true, rumours, before: [challenge(state, to)], ...(token && { token }) }
+  state.effects.push({ type: 'send', to, bytes: state.outbound.greeting(to, greeting, state.nowMs) })
 }
 
 export function dropMember(state: SwarmState, member: Member, reason: DropReason): void {

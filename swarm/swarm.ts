@@ -195,6 +195,8 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
         seeds.retryNow(state.nowMs)
         tombstoneDueMs = state.nowMs
         return
+      case 'keys':
+        return state.ring.replace(event.keys)
       case 'leave':
         return onLeave()
     }

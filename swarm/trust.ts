@@ -1,10 +1,12 @@
 /**
- * With whom data may be exchanged when there is no swarm key (interfaces.md, HS_SWARM_OPEN). Everybody heard is listed; whoever
- * was met by multicast alone under the default swarm name is not synced with.
+ * With whom data may be exchanged. With a swarm key, with everybody: nobody else is heard. Without one everybody heard is listed, and
+ * whoever was met by multicast alone under the default swarm name is not synced with (HS_SWARM_OPEN).
  */
 import { DEFAULT_SWARM_NAME } from './options.ts'
 
 export type TrustReason =
+  /** It holds the swarm key. */
+  | 'key'
   /** HS_SWARM_OPEN is set here. */
   | 'open'
   /** Both carry the same swarm name, and it is not the default one. */
@@ -17,12 +19,14 @@ export type TrustReason =
   | 'not-named'
 
 export interface TrustRule {
+  readonly keys: readonly Uint8Array[]
   readonly open: boolean
   readonly swarmName: string
 }
 
 /** `named…` as observed; that the swarm names are the same was a condition for reading the packet at all. */
 export function judgeTrust(rule: TrustRule, peer: { readonly namedByUs: boolean; readonly namesUs: boolean }): TrustReason {
+  if (rule.keys.length > 0) return 'key'
   if (rule.open) return 'open'
   if (rule.swarmName !== DEFAULT_SWARM_NAME) return 'swarm-name'
   if (peer.namedByUs) return 'named-by-us'

@@ -123,6 +123,16 @@ async function loadIdentity(store: Store, random: Random): Promise<Identity> {
   return { storeId: value.slice(0, STORE_ID_BYTES), origin: value.slice(STORE_ID_BYTES) }
 }
 
+/**
+ * Gives a store that was copied, and is not open as a replica, a store id and an origin of its own: the next write names its dots
+ * by it, and the store that it was copied from goes on with the old ones (R2).
+ */
+export async function renewIdentity(store: Store, random: Random): Promise<void> {
+  if (store.get(metaRow('identity')) === undefined) return
+  const value = encodeIdentity({ storeId: random.bytes(STORE_ID_BYTES), origin: random.bytes(ORIGIN_BYTES) })
+  await store.write([{ type: 'put', key: metaRow('identity'), value }], { sync: true })
+}
+
 function encodeIdentity(identity: Identity): Uint8Array {
   return createByteWriter(STORE_ID_BYTES + ORIGIN_BYTES)
     .raw(identity.storeId)

@@ -71,6 +71,17 @@ function toStatusJson(node: NodeView, logicalClock: number): ClusterStatusJson {
     uptime_secs: node.uptimeSecs,
     secured: node.secured,
     public_key: node.publicKey,
+    swarm_keys: node.swarmKeys.map(({ id, seals, peers, peersSealing, peersHolding }) => ({
+      id,
+      seals,
+      peers,
+      peers_sealing: peersSealing,
+      peers_holding: peersHolding,
+    })),
+    duplicate_identity:
+      node.duplicateIdentity === undefined
+        ? null
+        : { addr: node.duplicateIdentity.addr, seen_secs: Math.floor(node.duplicateIdentity.seenAtMs / 1000) },
   }
 }
 

@@ -30,7 +30,7 @@ export function toBlock({ comment, retryMs, id, event, data }: Block): Buffer {
   return Buffer.concat([head, LINE_END, Buffer.from('data: '), text, BLOCK_END])
 }
 
-/** `data` of a peer, sync or role event. */
+/** `data` of a peer, sync, role or identity event. */
 export function toEventJson(event: AgentEvent): object {
   switch (event.kind) {
     case 'peer': {
@@ -60,5 +60,7 @@ export function toEventJson(event: AgentEvent): object {
       }
     case 'role':
       return { kind: 'role', role: ROLE_NAMES[event.role], epoch: event.epoch }
+    case 'identity':
+      return { kind: 'identity', fault: event.fault, addr: event.addr }
   }
 }

@@ -93,9 +93,9 @@ export function addEventRoutes(app: App, context: RouteContext): void {
         operationId: 'streamEvents',
         summary: 'Streams what happens, as server-sent events.',
         description:
-          'The events put, delete, conflict and reset have a cursor as their id; peer, sync and role have none. Without a collection ' +
-          'the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event ' +
-          '"end" that says why.',
+          'The events put, delete, conflict and reset have a cursor as their id; peer, sync, role and identity have none. Without a ' +
+          'collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an ' +
+          'event "end" that says why.',
         tags,
         querystring: EventsQuery,
         headers: LastEventId,

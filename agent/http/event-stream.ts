@@ -2,7 +2,7 @@
  * One consumer of `GET /api/events`, from its first byte to its last.
  *
  * Changes of records are on disk: while the socket is full, the feed is not read, and nothing is dropped however slow the consumer is.
- * Peer, sync and role events are kept nowhere else: they wait for the consumer in a bounded queue, the role as it is now in front. A
+ * Peer, sync, role and identity events are kept nowhere else: they wait for the consumer in a bounded queue, the role as it is now in front. A
  * consumer that lets the queue overflow, or takes nothing at all for a while, gets a last event that says so; what it has missed is
  * behind its cursor.
  */
@@ -67,7 +67,7 @@ export async function runEventStream(options: EventStreamOptions): Promise<Agent
   const enqueue = (event: AgentEvent): void => {
     if (collection !== undefined && !(event.kind === 'sync' && event.collection === collection)) return
     if (queue.length >= limits.eventsQueuedMax) {
-      return end(new AgentError('HS_SLOW_CONSUMER', `more than ${limits.eventsQueuedMax} peer, sync and role events were waiting`))
+      return end(new AgentError('HS_SLOW_CONSUMER', `more than ${limits.eventsQueuedMax} events without an id were waiting`))
     }
     queue.push(event)
     waker.wake()

@@ -4,6 +4,7 @@ import type { Replica } from '../../sync/replica.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Prover } from '../proof/prover.ts'
+import type { KeyUse } from '../swarm-keys.ts'
 import type { SyncRow } from '../sync-state.ts'
 import type { HttpLimits } from './limits.ts'
 
@@ -22,10 +23,21 @@ export interface NodeView {
   readonly publicKey: string
   /** Whether a swarm key seals gossip and links. */
   readonly secured: boolean
+  /** The keys of this node and who uses them; empty without a key. */
+  readonly swarmKeys: readonly KeyUse[]
+  /** The last sight of another process that uses this node's id. */
+  readonly duplicateIdentity: DuplicateIdentity | undefined
   /** The leader's URL. */
   readonly upstreamPeer: string | undefined
   /** Node ids that replicate from this node now. */
   readonly downstreamPeers: readonly string[]
+}
+
+export interface DuplicateIdentity {
+  /** Where its gossip came from. */
+  readonly addr: string
+  /** Unix milliseconds. */
+  readonly seenAtMs: number
 }
 
 export interface PeerCollectionView {

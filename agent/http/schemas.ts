@@ -41,8 +41,30 @@ export const ClusterStatus = Type.Object(
     epoch: Type.Integer(),
     version: Type.String(),
     uptime_secs: Type.Number(),
-    secured: Type.Boolean(),
     public_key: Type.String({ description: 'Ed25519, 32 bytes in hexadecimal: checkpoints and proofs of this node are signed with it.' }),
+    secured: Type.Boolean({ description: 'Gossip and peer links are sealed with a swarm key.' }),
+    swarm_keys: Type.Array(
+      Type.Object(
+        {
+          id: Type.String({ description: '8 hexadecimal digits; no secret.' }),
+          seals: Type.Boolean({ description: 'This node seals with it; with the others it only opens.' }),
+          peers: Type.Integer(),
+          peers_sealing: Type.Integer({ description: 'Peers whose last packet was sealed with it.' }),
+          peers_holding: Type.Integer({ description: 'Peers that say that they hold it.' }),
+        },
+        { title: 'SwarmKey' },
+      ),
+    ),
+    duplicate_identity: Type.Union(
+      [
+        Type.Object(
+          { addr: Type.String({ description: 'Where its gossip comes from.' }), seen_secs: Type.Integer({ description: 'Unix seconds.' }) },
+          { title: 'DuplicateIdentity' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'The last sight of another process that uses the id of this node.' },
+    ),
   },
   { title: 'ClusterStatus' },
 )

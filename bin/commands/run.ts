@@ -1,6 +1,9 @@
 import { constants } from 'node:os'
 import { EXIT } from '../../agent/errors.ts'
+import type { Agent } from '../../agent/agent.ts'
+import type { Config } from '../../agent/config.ts'
 import { defineCommand } from '../command.ts'
+import { describeFailure } from '../failure.ts'
 import { print, printError, printJson } from '../terminal.ts'
 import { version } from '../version.ts'
 
@@ -30,9 +33,24 @@ function exitOnUncaught(error: unknown): void {
   process.exit(EXIT.failed)
 }
 
+/**
+ * SIGHUP: reads the settings again and takes over the swarm keys, so that they can be changed without a restart. With a terminal the
+ * signal means that the terminal is gone, and ends the process as ever.
+ */
+function rereadKeysOnHangup(config: () => Promise<Config>, agent: Agent): void {
+  if (process.stdin.isTTY || process.stdout.isTTY) return
+  process.on('SIGHUP', () => {
+    config()
+      .then(({ swarmKeys }) => agent.useSwarmKeys(swarmKeys))
+      .catch((error: unknown) => print(JSON.stringify({ level: 'error', time: Date.now(), msg: `SIGHUP: ${describeFailure(error).text}` })))
+  })
+}
+
 export const run = defineCommand({
   summary: 'Runs an agent until it is told to stop',
-  details: 'Prints one line that says where it listens, then its log. SIGTERM and SIGINT stop it cleanly, a second one at once.',
+  details:
+    'Prints one line that says where it listens, then its log. SIGTERM and SIGINT stop it cleanly, a second one at once. Without a ' +
+    'terminal, SIGHUP reads HS_SWARM_KEY again from --env-file and .env.',
   examples: ['hs-agent run', 'HS_HTTP_PORT=50051 HS_DATA_DIR=./data-2 HS_GOSSIP_PORT=7947 hs-agent run'],
   run: async ({ json, config }) => {
     const settings = await config()
@@ -49,6 +67,7 @@ export const run = defineCommand({
         else print(banner)
       },
     })
+    rereadKeysOnHangup(config, agent)
     await told
     const overdue = setTimeout(() => {
       printError(`hs-agent: closing took longer than ${closeMsMax / 1000} s; what was acknowledged is safe`)

@@ -15,11 +15,17 @@ const lines: readonly (readonly [string, (status: Status) => string])[] = [
   ['public key', status => formatText(status['public_key'])],
   ['secured', status => formatYesNo(status['secured'])],
   ['upstream', status => (status['upstream_peer'] === null ? 'none' : formatText(status['upstream_peer']))],
+  ['swarm key', status => (Array.isArray(status['swarm_keys']) ? status['swarm_keys'].map(formatKey).join('; ') || 'none' : '-')],
   [
     'downstream',
     status => (Array.isArray(status['downstream_peers']) ? status['downstream_peers'].map(formatText).join(', ') || 'none' : '-'),
   ],
 ]
+
+function formatKey(key: Status): string {
+  const shared = `${formatCount(key['peers_sealing'])} of ${formatCount(key['peers'])} peers seal with it, ${formatCount(key['peers_holding'])} hold it`
+  return `${formatText(key['id'])}${key['seals'] === true ? ' (seals)' : ''}: ${shared}`
+}
 
 export const status = defineCommand({
   summary: 'Shows the agent: name, role, clock, uptime',
@@ -28,6 +34,10 @@ export const status = defineCommand({
     const status = await (await connect()).getObject('/api/cluster/status')
     if (json) return printJson(status)
     const width = Math.max(...lines.map(([label]) => label.length))
+    const double: unknown = status['duplicate_identity']
+    if (typeof double === 'object' && double !== null && 'addr' in double) {
+      print(paint('red', `another process uses the id of this node: ${printable(formatText(double.addr))}`))
+    }
     for (const [label, show] of lines) print(`${paint('dim', label.padEnd(width))}  ${printable(show(status))}`)
   },
 })

@@ -8,6 +8,7 @@ import { toHex } from '../../base/bytes.ts'
 import type { Clock } from '../../base/ports.ts'
 import { decodeUtf8, encodeUtf8 } from '../../base/utf8.ts'
 import { openReplica, type OpenReplica } from '../../sync/open-replica.ts'
+import { renewIdentity } from '../../sync/replica-state.ts'
 import type { LocalWrite, RecordChange, WriteDone } from '../../sync/replica.ts'
 import type { Store } from '../../sync/store.ts'
 import { decodeVersion } from '../../sync/version.ts'
@@ -435,5 +436,29 @@ describe('a replica that comes back', () => {
     await ship(restored, b)
     expect(digestOf(restored, 'c')).toBe(digestOf(b, 'c'))
     expect((await b.list('c', {}, 10)).records.map(({ key }) => key)).toEqual(['a', 'b', 'c', 'd'])
+  })
+
+  it('P15 a copied store that is renewed writes on beside the first one, and the two agree', async () => {
+    const store = createMemoryStore()
+    const first = await open(store)
+    await replicasWrite(first, ['a'])
+    const copied = store.crash()
+    await renewIdentity(copied, createSeededRandom(99))
+    const copy = await open(copied)
+    expect(copy.storeId).not.toEqual(first.storeId)
+    // Both write on without having met: under one origin these would have the same counters.
+    await replicasWrite(first, ['b', 'shared'])
+    await replicasWrite(copy, ['c', 'shared'])
+    await ship(first, copy)
+    await ship(copy, first)
+    expect(digestOf(copy, 'c')).toBe(digestOf(first, 'c'))
+    expect((await copy.list('c', {}, 10)).records.map(({ key }) => key)).toEqual(['a', 'b', 'c', 'shared'])
+  })
+
+  it('P15 there is nothing to renew in an empty store', async () => {
+    const store = createMemoryStore()
+    await renewIdentity(store, createSeededRandom(99))
+    expect(store.get(encodeUtf8('midentity')!)).toBeUndefined()
+    await open(store)
   })
 })

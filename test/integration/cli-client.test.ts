@@ -249,14 +249,14 @@ describe('failing', () => {
   it('bad configuration is exit status 78 with all faults, a bad command line 2', async () => {
     answer = answerWith(200, {})
     await writeFile(join(folder, '.env'), 'HS_ROLE=boss\nnonsense\n')
-    const { status, stdout, stderr } = await cli(['status'], { HS_HTTP_PORT: '99999', HS_SWARM_KEY: 'x' })
+    const { status, stdout, stderr } = await cli(['status'], { HS_HTTP_PORT: '99999', HS_LEADER: 'x' })
     expect({ status, stdout }).toEqual({ status: 78, stdout: '' })
     expect(stderr.split('\n')).toEqual([
       'hs-agent: HS_CONFIG_INVALID: The configuration is not valid.',
       '  .env line 2: must be NAME=value, a comment or blank',
       '  HS_HTTP_PORT=99999: must be a whole number from 0 to 65535 (environment)',
       '  HS_ROLE=boss: must be one of `edge`, `leader` (.env line 1)',
-      '  HS_SWARM_KEY is not available in version 0.1.0 (environment)',
+      '  HS_LEADER is not available in version 0.1.0 (environment)',
       '',
     ])
     await rm(join(folder, '.env'))

@@ -1,5 +1,5 @@
 /** One simulated robot: the real swarm core, the real replica and the real sessions, on a virtual clock, disk and network. */
-import { systemHash } from '../../agent/ports.ts'
+import { systemCryptography, systemHash } from '../../agent/ports.ts'
 import type { Clock, Random } from '../../base/ports.ts'
 import { createDigestList, differingNames, type CollectionDigest } from '../../swarm/digest-list.ts'
 import { LIMITS, PROFILES } from '../../swarm/options.ts'
@@ -177,11 +177,11 @@ export function createRobot(world: World, network: Network, index: number, frame
         multicast: true,
         swarmName: 'sim',
         open: false,
-        secured: false,
+        keys: [],
         timings: PROFILES.lan,
         limits: LIMITS,
       },
-      { hash: systemHash, codec, random, wallMs: () => clock.wallMs() },
+      { hash: systemHash, cryptography: systemCryptography, codec, random, wallMs: () => clock.wallMs() },
     )
     network.attach(host, {
       datagram: (bytes, from, isMulticast) => give({ type: 'packet', bytes, from: { host: from, port: PORT }, multicast: isMulticast }),

@@ -18,6 +18,8 @@ function faultsOf(env: Environment): readonly ConfigFault[] {
 
 const messageOf = (env: Environment): string => faultsOf(env).map(formatFault).join('\n')
 
+const KEY = `${'A'.repeat(43)}=`
+
 describe('defaults', () => {
   it('an empty environment gives every default, with an absolute data directory and gossip off', () => {
     expect(configOf({})).toEqual({
@@ -36,6 +38,7 @@ describe('defaults', () => {
       swarmName: 'default',
       swarmOpen: false,
       digestSalt: undefined,
+      swarmKeys: [],
       clockTrusted: 'auto',
       clockDriftMaxMs: 60_000,
       durability: 'fsync',
@@ -96,6 +99,7 @@ describe('values', () => {
     ['HS_GOSSIP_INTERFACE', 'all', 'gossipInterfaces', []],
     ['HS_SWARM_OPEN', 'yes', 'swarmOpen', true],
     ['HS_DIGEST_SALT', '000102030405060708090A0B0C0D0E0F', 'digestSalt', '000102030405060708090a0b0c0d0e0f'],
+    ['HS_SWARM_KEY', `${KEY}, ${KEY.replace('A', 'B')},${KEY}`, 'swarmKeys', [KEY, KEY.replace('A', 'B')]],
     ['HS_CLOCK_DRIFT_MAX', '1500ms', 'clockDriftMaxMs', 1500],
     ['HS_CLOCK_DRIFT_MAX', '1.5 min', 'clockDriftMaxMs', 90_000],
     ['HS_CLOCK_DRIFT_MAX', '24h', 'clockDriftMaxMs', 86_400_000],
@@ -163,6 +167,11 @@ describe('values', () => {
     ['HS_API_TOKEN', 'long-enough-token,short'],
     ['HS_API_TOKEN', 'with a blank in it'],
     ['HS_API_TOKEN', Array.from({ length: 9 }, (_, i) => `token-number-${i}`).join(',')],
+    ['HS_SWARM_KEY', 'a passphrase is no key'],
+    ['HS_SWARM_KEY', KEY.slice(0, -1)],
+    ['HS_SWARM_KEY', `${KEY.slice(0, -2)}B=`],
+    ['HS_SWARM_KEY', `${KEY},${KEY.slice(4)}`],
+    ['HS_SWARM_KEY', Array.from('ABCDEFGHI', letter => KEY.replace('A', letter)).join(',')],
     ['HS_DIGEST_SALT', 'abcdef'],
     ['HS_DIGEST_SALT', 'zz0102030405060708090a0b0c0d0e0f'],
   ])('%s=%s is refused, and the secret is not shown', (variable, text) => {
@@ -246,6 +255,7 @@ describe('maskedConfig', () => {
     const config = configOf({
       HS_API_TOKEN: 'long-enough,another-one',
       HS_DIGEST_SALT: '00'.repeat(16),
+      HS_SWARM_KEY: KEY,
       HS_GOSSIP_PEERS: '[::1]:7,a:8',
       HS_GOSSIP_MULTICAST: 'off',
       HS_GOSSIP_INTERFACE: 'lo',
@@ -255,9 +265,10 @@ describe('maskedConfig', () => {
     const masked = maskedConfig(config)
     expect(masked.HS_API_TOKEN).toBe('***')
     expect(masked.HS_DIGEST_SALT).toBe('***')
-    const { HS_API_TOKEN: _token, HS_DIGEST_SALT: _salt, ...shown } = masked
+    expect(masked.HS_SWARM_KEY).toBe('***')
+    const { HS_API_TOKEN: _token, HS_DIGEST_SALT: _salt, HS_SWARM_KEY: _key, ...shown } = masked
     const env = Object.fromEntries(Object.entries(shown).map(([variable, text]) => [variable, text ?? undefined]))
-    expect(configOf(env)).toEqual({ ...config, apiTokens: [], digestSalt: undefined })
+    expect(configOf(env)).toEqual({ ...config, apiTokens: [], digestSalt: undefined, swarmKeys: [] })
   })
 
   it('has every variable, null where there is no value', () => {

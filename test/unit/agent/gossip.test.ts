@@ -8,7 +8,7 @@ import { chooseInterfaces } from '../../../agent/gossip-interfaces.ts'
 import { watchSeeds } from '../../../agent/gossip-seeds.ts'
 import { startGossip } from '../../../agent/gossip.ts'
 import type { Gossip, GossipListeners, GossipOptions } from '../../../agent/gossip.ts'
-import { createSystemClock, systemHash, systemRandom } from '../../../agent/ports.ts'
+import { createSystemClock, systemCryptography, systemHash, systemRandom } from '../../../agent/ports.ts'
 import type { CollectionDigest } from '../../../swarm/digest-list.ts'
 import type { LocalState } from '../../../swarm/events.ts'
 import type { MemberView } from '../../../swarm/member.ts'
@@ -74,10 +74,11 @@ async function start(settings: Partial<GossipOptions> = {}): Promise<Node> {
     profile: 'local',
     swarmName: 'default',
     open: false,
-    secured: false,
+    keys: [],
     clock: createSystemClock(() => true),
     random: systemRandom,
     hash: systemHash,
+    cryptography: systemCryptography,
     codec: createCodec(),
     log: pino({ level: 'silent' }),
     localState: () => state,

@@ -74,6 +74,8 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
       uptimeSecs: 12,
       publicKey: prover.publicKey,
       secured: false,
+      swarmKeys: [],
+      duplicateIdentity: undefined,
       upstreamPeer: undefined,
       downstreamPeers: [],
     }),

@@ -37,6 +37,8 @@ describe('shapes', () => {
       uptime_secs: 12,
       secured: false,
       public_key: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
+      swarm_keys: [],
+      duplicate_identity: null,
     })
   })
 

@@ -155,7 +155,7 @@ test('a packet of a boot that has left, delayed on its way, does not bring it ba
 test('only what is news about a dropped node is believed: a newer boot, or a newer counter of a boot that has not left (G4)', () => {
   const membership = createMembership(LIMITS, createSeededRandom(1))
   const address = { host: '10.0.0.2', port: 7_946 }
-  const header = { multicast: false, swarm: '', nodeId: NODE_ID(2), bootId: '0000000500000000', counter: 1 }
+  const header = { multicast: false, keyId: 0, swarm: '', nodeId: NODE_ID(2), bootId: '0000000500000000', counter: 1 }
   const isNews = (left: boolean, bootId: string, heartbeatCounter: number): boolean => {
     const member = { ...createMember(header, address, 0), heartbeatCounter: 10 }
     membership.add(member)
@@ -175,7 +175,7 @@ test('only what is news about a dropped node is believed: a newer boot, or a new
 test('tables stay within their limits: tombstones lose the oldest', () => {
   const membership = createMembership({ ...LIMITS, tombstonesMax: 3 }, createSeededRandom(1))
   for (let i = 1; i <= 5; i++) {
-    const header = { multicast: false, swarm: '', nodeId: NODE_ID(i), bootId: '00', counter: 1 }
+    const header = { multicast: false, keyId: 0, swarm: '', nodeId: NODE_ID(i), bootId: '00', counter: 1 }
     const member = createMember(header, { host: `10.0.0.${i}`, port: 7_946 }, 0)
     membership.add(member)
     membership.drop(member, false, i)
@@ -192,7 +192,8 @@ test('a beacon heard on the unicast socket, where the ports are equal, is known 
   net.run(1_000)
   const beacon = other.sent.find(({ to }) => to === 'multicast')!.bytes
   node.give({ type: 'packet', bytes: beacon, from: { host: '10.0.0.2', port: 50_000 }, multicast: false })
-  expect(node.swarm.member(NODE_ID(2), net.nowMs())).toMatchObject({ host: '10.0.0.2', gossipPort: 7_946 })
+  // Not to port 50,000: that is no gossip port.
+  expect(node.sent.at(-1)!.to).toEqual({ host: '10.0.0.2', port: 7_946 })
 })
 
 test('a node with two ways to us does not flap, and one that moved is followed', () => {
@@ -293,7 +294,8 @@ test('P7 what a node sends does not grow with the swarm: one beacon a period, an
   const many = perSecond(30)
   expect(few.beacons).toBeLessThanOrEqual(1.15)
   expect(many.beacons).toBeLessThanOrEqual(1.15)
-  expect(many.bytes).toBeLessThan(few.bytes * 1.4)
+  // Up to 8 rumours in the place of 4.
+  expect(many.bytes).toBeLessThan(few.bytes * 1.5)
 })
 
 test('the round trip is measured from echoes', () => {

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createCodec } from '../../../agent/codec.ts'
+import type { SwarmEffect } from '../../../swarm/events.ts'
 import { LIMITS } from '../../../swarm/options.ts'
 import { DATAGRAM_BYTES_MAX, HEADER_BYTES } from '../../../swarm/packet.ts'
 import { createReplayWindow } from '../../../swarm/replay-window.ts'
@@ -40,9 +41,21 @@ function fresh(packet: Uint8Array, change: (bytes: Uint8Array) => void = () => {
   return bytes
 }
 
+/** The cookie that these effects ask to be echoed. */
+function findCookie(effects: readonly SwarmEffect[]): unknown {
+  for (const effect of effects) {
+    if (effect.type !== 'send') continue
+    const messages = codec.decode(effect.bytes.subarray(HEADER_BYTES)) as unknown[][]
+    const challenge = messages.find(([kind]) => kind === 48)
+    if (challenge !== undefined) return challenge[1]
+  }
+  return undefined
+}
+
 describe('P16 what is not acceptable is refused with a reason', () => {
-  const { node, packets } = scene()
+  const { node, peer, packets } = scene()
   const packet = packets.at(-1)!
+  const toNode = peer.sent.findLast(({ to }) => to === 'multicast' || to.host === node.address.host)!.bytes
   const heartbeat = codec.decode(packets[0]!.subarray(HEADER_BYTES)) as unknown[][]
   const withField = (index: number, value: unknown): Uint8Array =>
     fresh(packet, undefined, [heartbeat[0]!.map((field, i) => (i === index ? value : field))])
@@ -54,9 +67,10 @@ describe('P16 what is not acceptable is refused with a reason', () => {
     ['zeros', new Uint8Array(DATAGRAM_BYTES_MAX), 'not-a-packet'],
     ['a later version', fresh(packet, bytes => (bytes[2] = 2)), 'other-version'],
     ['an unknown flag', fresh(packet, bytes => (bytes[3] = 2)), 'malformed'],
-    ['a key id', fresh(packet, bytes => (bytes[7] = 1)), 'sealed'],
+    ['a key id', fresh(packets[0]!, bytes => (bytes[7] = 1)), 'sealed'],
+    ['a key id and no room for a tag', fresh(packet, bytes => (bytes[7] = 1)).slice(0, HEADER_BYTES + 16), 'truncated'],
     ['another swarm', fresh(packet, bytes => (bytes[8]! ^= 1)), 'other-swarm'],
-    ['a copy', packet, 'duplicate'],
+    ['a copy', toNode, 'duplicate'],
     ['an earlier boot', fresh(packet, bytes => (bytes[35] = 0)), 'stale-boot'],
     ['a counter beyond 2^53', fresh(packet, bytes => (bytes[40] = 0xff)), 'malformed'],
     ['a truncated body', fresh(packet).slice(0, -1), 'malformed'],
@@ -84,6 +98,10 @@ describe('P16 what is not acceptable is refused with a reason', () => {
     ['a summary of 7 bytes', withField(7, new Uint8Array(7)), 'malformed'],
     ['a negative counter', withField(8, -1), 'malformed'],
     ['a short token', fresh(packet, undefined, [[2, new Uint8Array(7)]]), 'malformed'],
+    ['a challenge with a short cookie', fresh(packet, undefined, [[48, new Uint8Array(7)]]), 'malformed'],
+    ['an echo with a long one', fresh(packet, undefined, [[49, new Uint8Array(9)]]), 'malformed'],
+    ['nine keys', fresh(packet, undefined, [[50, Array(9).fill(1)]]), 'malformed'],
+    ['a key id of 33 bits', fresh(packet, undefined, [[50, [2 ** 32]]]), 'malformed'],
     ['24 rumours', fresh(packet, undefined, [[4, Array(24).fill(0)]]), 'malformed'],
     ['a page with more to come and nothing in it', fresh(packet, undefined, [[7, new Uint8Array(8), '', true, []]]), 'malformed'],
     ['a page behind an improper name', fresh(packet, undefined, [[7, new Uint8Array(8), '../x', false, []]]), 'malformed'],
@@ -166,16 +184,27 @@ test('P16 a flood of made-up nodes is bounded: members, and the answers to them'
   const limits = { ...LIMITS, membersMax: 50 }
   const small = net.add(9, { limits, host: '10.0.0.9' })
   const heartbeat = packets[0]!
+  const before = node.swarm.members(0)
   let answers = 0
+  let proven = 0
   for (let i = 0; i < 2_000; i++) {
     const bytes = fresh(heartbeat, copy => copy.set([9, i >> 8, i & 255], 16))
     for (const target of [small, node]) {
       const from = { host: `10.2.${i >> 8}.${i & 255}`, port: 7_946 }
-      answers += target.swarm
-        .step({ type: 'packet', bytes, from, multicast: false }, net.nowMs())
-        .filter(({ type }) => type === 'send').length
+      const effects = target.swarm.step({ type: 'packet', bytes, from, multicast: false }, net.nowMs())
+      answers += effects.filter(({ type }) => type === 'send').length
+      const challenge = target === small ? findCookie(effects) : undefined
+      if (challenge === undefined) continue
+      // Some of them are where they say they are.
+      const messages = codec.decode(heartbeat.subarray(HEADER_BYTES)) as unknown[]
+      const echo = fresh(bytes, copy => copy.fill(0, 3, 4).fill(1, 46, 47), [...messages, [49, challenge]])
+      target.swarm.step({ type: 'packet', bytes: echo, from, multicast: false }, net.nowMs())
+      proven += 1
     }
   }
+  // Whoever does not echo is not listed at all.
+  expect(node.swarm.members(0)).toEqual(before)
+  expect(proven).toBeGreaterThan(50)
   expect(small.swarm.members(0)).toHaveLength(50)
   expect(answers).toBeLessThan(2 * LIMITS.answerRate.burst + 4 * LIMITS.exchangesMax)
 })

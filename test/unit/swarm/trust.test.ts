@@ -35,10 +35,8 @@ describe('P16 with whom data may be exchanged (G5)', () => {
   test('a seed with two addresses is known by the echo of our token, whichever its packets come from', () => {
     const net = createVirtualNetwork()
     const a = net.add(1, { multicast: false, seeds: [B] })
-    const b = net.add(2, { multicast: false })
     // Its packets come from an address that we did not name.
-    const give = a.give
-    a.give = event => give(event.type === 'packet' ? { ...event, from: { host: '10.9.9.9', port: 7_946 } } : event)
+    const b = net.add(2, { multicast: false, host: '10.9.9.9', otherHost: B.host })
     net.run(5_000)
     expect(b.lists()).toEqual(['robot-1'])
     expect(a.swarm.member(NODE_ID(2), net.nowMs())).toMatchObject({ host: '10.9.9.9', trust: 'named-by-us', mayExchange: true })
@@ -62,7 +60,9 @@ describe('P16 with whom data may be exchanged (G5)', () => {
 
   test('the word "you are named" counts by unicast only', () => {
     const net = createVirtualNetwork()
-    const [a, b] = [net.add(1), net.add(2, { seeds: [A] })]
+    const [a, b] = [net.add(1), net.add(2)]
+    net.run(2_000)
+    b.give({ type: 'seeds-resolved', addresses: [A] })
     const give = a.give
     a.give = event => give(event.type === 'packet' ? { ...event, multicast: true } : event)
     net.run(5_000)

@@ -1,6 +1,6 @@
 /** A few swarm cores on one virtual clock and one virtual network: seeded, without sockets or timers. */
 import { createCodec } from '../../../agent/codec.ts'
-import { systemHash } from '../../../agent/ports.ts'
+import { systemCryptography, systemHash } from '../../../agent/ports.ts'
 import { addressKey } from '../../../swarm/address.ts'
 import type { Address } from '../../../swarm/address.ts'
 import type { SwarmEffect, SwarmEvent } from '../../../swarm/events.ts'
@@ -30,6 +30,8 @@ export interface VirtualNode {
 export interface NodeSettings extends Partial<SwarmOptions> {
   readonly seeds?: readonly Address[]
   readonly host?: string
+  /** Packets to it arrive too; it sends from the first. */
+  readonly otherHost?: string
   readonly port?: number
   readonly wallMs?: () => number
 }
@@ -66,7 +68,7 @@ export function createVirtualNetwork(seed = 1, latencyMs = 1): VirtualNetwork {
       wire.push({ from: node.address, to, bytes })
       for (const [key, receiver] of nodeByAddress) {
         const multicast = to === 'multicast'
-        if (!multicast && key !== addressKey(to)) continue
+        if (key !== addressKey(multicast ? receiver.address : to)) continue
         if (receiver !== node && !passes(node.address.host, receiver.address.host)) continue
         const from = multicast ? { host: node.address.host, port: 50_000 } : node.address
         flying.push({ atMs: nowMs + latencyMs, to: key, event: { type: 'packet', bytes, from, multicast } })
@@ -81,7 +83,7 @@ export function createVirtualNetwork(seed = 1, latencyMs = 1): VirtualNetwork {
       passes = rule
     },
     add(index, settings = {}) {
-      const { seeds, host = `10.0.0.${index}`, port = 7_946, wallMs = () => 1_700_000_000_000 + nowMs, ...options } = settings
+      const { seeds, host = `10.0.0.${index}`, otherHost, port = 7_946, wallMs = () => 1_700_000_000_000 + nowMs, ...options } = settings
       serial += 1
       const address = { host, port }
       const key = addressKey(address)
@@ -97,12 +99,18 @@ export function createVirtualNetwork(seed = 1, latencyMs = 1): VirtualNetwork {
           multicast: true,
           swarmName: 'default',
           open: false,
-          secured: false,
+          keys: [],
           timings: PROFILES.lan,
           limits: LIMITS,
           ...options,
         },
-        { hash: systemHash, codec: createCodec(), random: createSeededRandom(seed * 1_000 + serial), wallMs },
+        {
+          hash: systemHash,
+          cryptography: systemCryptography,
+          codec: createCodec(),
+          random: createSeededRandom(seed * 1_000 + serial),
+          wallMs,
+        },
       )
       const node: VirtualNode = {
         nodeId: NODE_ID(index),
@@ -128,6 +136,7 @@ export function createVirtualNetwork(seed = 1, latencyMs = 1): VirtualNetwork {
         },
       }
       nodeByAddress.set(key, node)
+      if (otherHost !== undefined) nodeByAddress.set(addressKey({ host: otherHost, port }), node)
       node.give({ type: 'start' })
       if (seeds !== undefined) node.give({ type: 'seeds-resolved', addresses: seeds })
       return node

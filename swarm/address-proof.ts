@@ -1,0 +1,64 @@
+/**
+ * Which addresses have shown that they receive what is sent to them, by echoing a cookie, and what may be sent to the others: three
+ * times the bytes that came from there (RFC 9000, section 8.1), so that a forged source address cannot turn this node on anybody.
+ *
+ * Greetings that nobody asked for are not held to that: they are small, and seeds, contacts and tombstones have their own rates.
+ *
+ * Invariant G13 (docs/protocol.md): what is answered to an address not yet proven is at most three times what came from it.
+ */
+import { addressKey } from './address.ts'
+import type { Address } from './address.ts'
+import type { SwarmLimits } from './options.ts'
+
+const AMPLIFICATION_MAX = 3
+/** A proof is good for this long; from its half on it is asked for again. */
+const PROOF_MS = 3_600_000
+
+export interface AddressProofs {
+  prove(address: Address, nowMs: number): void
+  isProven(address: Address, nowMs: number): boolean
+  /** Whether the next packet should carry a cookie. */
+  isDue(address: Address, nowMs: number): boolean
+  received(address: Address, bytes: number, nowMs: number): void
+  /** Whether this many bytes may be answered; counts them when they may. */
+  take(address: Address, bytes: number, nowMs: number): boolean
+}
+
+export function createAddressProofs(limits: SwarmLimits): AddressProofs {
+  const provenMsByKey = new Map<string, number>()
+  /** Bytes that may still be sent. */
+  const creditByKey = new Map<string, number>()
+  const provenMs = (address: Address): number => provenMsByKey.get(addressKey(address)) ?? -Infinity
+  const isProven = (address: Address, nowMs: number): boolean => nowMs - provenMs(address) < PROOF_MS
+
+  return {
+    isProven,
+    isDue: (address, nowMs) => nowMs - provenMs(address) >= PROOF_MS / 2,
+    prove(address, nowMs) {
+      creditByKey.delete(addressKey(address))
+      put(provenMsByKey, addressKey(address), nowMs, limits.provenAddressesMax)
+    },
+    received(address, bytes, nowMs) {
+      if (isProven(address, nowMs)) return
+      const key = addressKey(address)
+      // Whose entry is pushed out starts again at nothing, never at more than it had.
+      put(creditByKey, key, (creditByKey.get(key) ?? 0) + AMPLIFICATION_MAX * bytes, limits.unprovenAddressesMax)
+    },
+    take(address, bytes, nowMs) {
+      if (isProven(address, nowMs)) return true
+      const key = addressKey(address)
+      const credit = creditByKey.get(key) ?? 0
+      if (credit < bytes) return false
+      creditByKey.set(key, credit - bytes)
+      return true
+    },
+  }
+}
+
+/** Puts an entry last; the first goes when there are too many. */
+function put<Value>(map: Map<string, Value>, key: string, value: Value, entriesMax: number): void {
+  map.delete(key)
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > entriesMax && oldest !== undefined) map.delete(oldest)
+}
