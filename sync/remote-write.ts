@@ -148,6 +148,7 @@ export interface StableTombstone {
 
 /**
  * Collects tombstones: they go where they are held, G says that they are collected, and later writes of such keys stay above them (R1).
+ * A tombstone beside siblings goes as well: a write that did not see it, because it was collected there, stands alone on other replicas.
  * That every enrolled replica has acknowledged them is for the caller to know (R7); what the own vector does not cover is passed over.
  */
 export function collectItems(batch: WriteBatch, collection: CollectionState, tombstones: readonly StableTombstone[]): number {
@@ -155,9 +156,9 @@ export function collectItems(batch: WriteBatch, collection: CollectionState, tom
   for (const { key, dot, stamp } of tombstones) {
     if ((collection.vector.get(dot.origin)?.counter ?? 0) < dot.counter) continue
     const before = batch.entry(collection, key)
-    const held = before?.entry.length === 1 ? before.entry[0] : undefined
-    if (held !== undefined && isTombstone(held) && held.origin === dot.origin && held.counter === dot.counter) {
-      batch.replace(collection, key, before, undefined)
+    const left = before?.entry.filter(version => !isTombstone(version) || version.origin !== dot.origin || version.counter !== dot.counter)
+    if (before !== undefined && left !== undefined && left.length < before.entry.length) {
+      batch.replace(collection, key, before, left.length === 0 ? undefined : left)
       collected += 1
     }
     collection.collectedStampMax = laterStamp(collection.collectedStampMax, stamp)

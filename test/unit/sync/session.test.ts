@@ -324,6 +324,24 @@ describe('repair (L2)', () => {
     expect(Object.keys(await contentOf(b, 'c'))).toEqual(['stays'])
   })
 
+  it('R4 R6 a tombstone is collected beside siblings too: whoever collected it first has the later write alone', async () => {
+    await a.createCollection('c', { conflict: 'siblings' })
+    await a.write([put('c', 'k', 'old')])
+    const [deleted] = await a.write([remove('c', 'k')])
+    if (!deleted?.ok || deleted.version === undefined) throw new Error('the delete was refused')
+    await syncPair(a, b)
+    const { timeMs, tick, ...dot } = deleted.version
+    const tombstone = { key: 'k', dot, stamp: { ms: timeMs, tick } }
+    expect(await a.collectTombstones('c', 1, [tombstone])).toBe(1)
+    await a.write([put('c', 'k', 'new')])
+    await syncPair(a, b)
+    expect(digestOf(b, 'c')).not.toBe(digestOf(a, 'c'))
+    expect(await b.collectTombstones('c', 1, [tombstone])).toBe(1)
+    // Both know and have collected the same now.
+    expect(digestOf(b, 'c')).toBe(digestOf(a, 'c'))
+    expect(await contentOf(b, 'c')).toEqual({ k: '"new"' })
+  })
+
   it('R6 judges an absent key by vectors and floors', () => {
     const vector = (entries: Record<string, number>) => new Map(Object.entries(entries))
     const dot = { origin: 'x', counter: 3 }
