@@ -1,7 +1,7 @@
 /** Versions, marks and drops that come from a peer, put into a write group. */
 import type { Clock, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
-import type { Dot, Origin } from './dot.ts'
+import { coversDot, type Dot, type Origin } from './dot.ts'
 import { mergeEntries } from './entry.ts'
 import { CONFLICTS_MAX, encodeConflict } from './feed.ts'
 import { laterStamp, type Stamp } from './hlc.ts'
@@ -69,6 +69,13 @@ export function applyRemoteItems(
       takeNewOrigin(state, batch, random)
     const before = batch.entry(collection, key)
     const after = mergeEntries(before?.entry, [version], policy)
+    const isCollected = isTombstone(version) && coversDot(collection.collected, version)
+    if (isCollected && after.length > (before?.entry.length ?? 0)) {
+      // It deletes nothing here: it has been collected, and in a repair comes from a peer that has not. Later writes stay above it (R1).
+      collection.collectedStampMax = laterStamp(collection.collectedStampMax, version.stamp)
+      batch.touch(collection)
+      continue
+    }
     if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1
     const mine = before?.entry[0]
     if (mine !== undefined && policy === 'lww' && isConflict(mine, version)) {
