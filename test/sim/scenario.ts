@@ -2,10 +2,11 @@
 import { createSeededRandom } from '../seeded-random.ts'
 import { json } from '../replica-pair.ts'
 import { coversDot, coversVector } from '../../sync/dot.ts'
+import { compareStamps } from '../../sync/hlc.ts'
 import type { OpenReplica } from '../../sync/open-replica.ts'
 import type { StableTombstone } from '../../sync/remote-write.ts'
 import { SYSTEM_COLLECTION } from '../../sync/settings.ts'
-import { isTombstone } from '../../sync/version.ts'
+import { isTombstone, type Version } from '../../sync/version.ts'
 import { collectionId, type DurableCollection } from './durable-state.ts'
 import { createHistory } from './history.ts'
 import { dotName, isSameDot } from './merge-rule.ts'
@@ -23,6 +24,8 @@ export type Action = { readonly atMs: number } & (
   | { readonly kind: 'cut'; readonly from: number; readonly to: number }
   | { readonly kind: 'heal' }
   | { readonly kind: 'clock'; readonly robot: number; readonly offsetMs: number; readonly driftRate: number }
+  /** A robot deletes a collection; the next write to it makes the next generation. */
+  | { readonly kind: 'drop'; readonly robot: number; readonly collection: string }
   /** A record vanishes behind the store's back, on a robot whose peers hold it. */
   | { readonly kind: 'damage'; readonly robot: number; readonly collection: string }
   /** A robot collects the tombstones that all robots' vectors cover (R7, judged by somebody who sees them all). */
@@ -72,6 +75,8 @@ export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Sc
    * before it came (the rest of R7 and fencing are not in this version).
    */
   const losesDisks = below(5) === 0
+  /** The next generation begins with `lww` wherever it is made. */
+  const dropsCollections = policy === 'lww' && below(3) === 0
   const actions: Action[] = []
   const keys = 3 + below(12)
   for (let i = 20 + below(60); i > 0; i--) {
@@ -88,7 +93,8 @@ export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Sc
     else if (dice < 93) {
       const offsetMs = pick([-1.7e12, -DAY_MS, -3_600_000, 0, 45_000, 3_600_000, 365 * DAY_MS])
       actions.push({ atMs, kind: 'clock', robot, offsetMs, driftRate: pick([0, 0, 0.01, -0.01]) })
-    } else if (losesDisks) actions.push({ atMs, kind: 'lose-disk', robot, downMs: 100 + below(4_000) })
+    } else if (dropsCollections && dice < 95) actions.push({ atMs, kind: 'drop', robot, collection })
+    else if (losesDisks) actions.push({ atMs, kind: 'lose-disk', robot, downMs: 100 + below(4_000) })
     // A tombstone that is a sibling here and alone there is collected there only.
     else actions.push({ atMs, kind: dice < 95 || policy === 'mixed' ? 'damage' : 'collect', robot, collection })
   }
@@ -189,6 +195,9 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
       case 'clock':
         Object.assign(robots[action.robot]!.clock, { offsetMs: action.offsetMs, driftRate: action.driftRate })
         return
+      case 'drop':
+        await robots[action.robot]!.replica?.deleteCollection(action.collection)
+        return
       case 'damage':
         return damage(robots[action.robot]!, action.collection)
       case 'collect':
@@ -200,29 +209,38 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     const { replica } = robot
     if (replica === undefined) return
     const { collection, key } = action
+    const generationBefore = replica.collection(collection)?.generation
     const content = action.kind === 'write' ? { payload: json(action.value) } : undefined
     const [result] = await replica.write([{ collection, key, content }])
     if (result === undefined || !result.ok || result.version === undefined) return
     const { origin, counter, timeMs, tick } = result.version
     world.note(`robot ${robot.index} acknowledged ${dotName(result.version)}`)
-    const generation = replica.collection(collection)?.generation ?? 0
-    const known = history.key(collectionId(collection, generation), key).versions.find(version => isSameDot(version, { origin, counter }))
+    const stamp = { ms: timeMs, tick }
+    const versionIn = (generation: number): Version | undefined =>
+      history
+        .key(collectionId(collection, generation), key)
+        .versions.find(version => isSameDot(version, { origin, counter }) && compareStamps(version.stamp, stamp) === 0)
+    // Deleted and made again meanwhile: what nobody ever saw went with the former generation.
+    const generationAfter = replica.collection(collection)?.generation ?? 0
+    const isAfter = generationBefore === undefined || versionIn(generationAfter) !== undefined
+    const generation = isAfter ? generationAfter : generationBefore
     history.acknowledge({
       robot: robot.index,
       disk: robot.disksLost,
       collection,
       generation,
       key,
-      write: known ?? { origin, counter, stamp: { ms: timeMs, tick } },
+      write: versionIn(generation) ?? { origin, counter, stamp },
       isDelete: content === undefined,
       isForgiven: false,
     })
   }
 
-  /** The collection as every robot's disk has it; undefined unless all are up and have it. */
+  /** The collection as every robot's disk has it; undefined unless all are up and have the same generation. */
   function everywhere(name: string): DurableCollection[] | undefined {
     const held = robots.map(({ index, replica }) => (replica === undefined ? undefined : watch.state(index).collections.get(name)))
-    return held.every(collection => collection !== undefined) ? held : undefined
+    const isSame = held.every(collection => collection !== undefined && collection.generation === held[0]?.generation)
+    return isSame ? held.filter(collection => collection !== undefined) : undefined
   }
 
   /** Only what every other robot holds as well: damage to the last copy is not repaired by anybody. */
