@@ -8,7 +8,7 @@ import { toHex } from '../base/bytes.ts'
 import type { Clock, Hash, Random } from '../base/ports.ts'
 import { rowsOf, type CollectionState, type RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
-import type { Dot } from './dot.ts'
+import { coversVector, type Dot } from './dot.ts'
 import { readChanges } from './feed.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import { nameFault } from './key.ts'
@@ -305,6 +305,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       submitDurable(batch => {
         const collection = remoteCollection(state, batch, frame.collection, frame.generation)
         if (collection === undefined) return undefined
+        if (frame.collected !== undefined && !coversVector(frame.collected, collection.collected)) return undefined
         const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
         counters.conflicts += result.conflicts
         counters.clocksAhead += result.clocksAhead

@@ -1,7 +1,7 @@
 /** Versions, marks and drops that come from a peer, put into a write group. */
 import type { Clock, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
-import type { Dot, Origin } from './dot.ts'
+import { coversDot, type Dot, type Origin } from './dot.ts'
 import { mergeEntries } from './entry.ts'
 import { CONFLICTS_MAX, encodeConflict, encodeDeletion } from './feed.ts'
 import { laterStamp, type Stamp } from './hlc.ts'
@@ -69,6 +69,13 @@ export function applyRemoteItems(
       takeNewOrigin(state, batch, random)
     const before = batch.entry(collection, key)
     const after = mergeEntries(before?.entry, [version], policy)
+    const isCollected = isTombstone(version) && coversDot(collection.collected, version)
+    if (isCollected && after.length > (before?.entry.length ?? 0)) {
+      // It deletes nothing here: it has been collected, and in a repair comes from a peer that has not. Later writes stay above it (R1).
+      collection.collectedStampMax = laterStamp(collection.collectedStampMax, version.stamp)
+      batch.touch(collection)
+      continue
+    }
     if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1
     const mine = before?.entry[0]
     if (mine !== undefined && policy === 'lww' && isConflict(mine, version)) {
@@ -157,6 +164,7 @@ export interface StableTombstone {
 
 /**
  * Collects tombstones: they go where they are held, G says that they are collected, and later writes of such keys stay above them (R1).
+ * A tombstone beside siblings goes as well: a write that did not see it, because it was collected there, stands alone on other replicas.
  * That every enrolled replica has acknowledged them is for the caller to know (R7); what the own vector does not cover is passed over.
  */
 export function collectItems(batch: WriteBatch, collection: CollectionState, tombstones: readonly StableTombstone[]): number {
@@ -164,9 +172,9 @@ export function collectItems(batch: WriteBatch, collection: CollectionState, tom
   for (const { key, dot, stamp } of tombstones) {
     if ((collection.vector.get(dot.origin)?.counter ?? 0) < dot.counter) continue
     const before = batch.entry(collection, key)
-    const held = before?.entry.length === 1 ? before.entry[0] : undefined
-    if (held !== undefined && isTombstone(held) && held.origin === dot.origin && held.counter === dot.counter) {
-      batch.replace(collection, key, before, undefined)
+    const left = before?.entry.filter(version => !isTombstone(version) || version.origin !== dot.origin || version.counter !== dot.counter)
+    if (before !== undefined && left !== undefined && left.length < before.entry.length) {
+      batch.replace(collection, key, before, left.length === 0 ? undefined : left)
       collected += 1
     }
     collection.collectedStampMax = laterStamp(collection.collectedStampMax, stamp)

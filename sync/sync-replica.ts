@@ -1,5 +1,5 @@
 import type { VectorEntry } from './collection-state.ts'
-import type { Dot, Origin } from './dot.ts'
+import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { AppliedItems, RemoteItem, StableTombstone } from './remote-write.ts'
 import type { ReplicaSnapshot, ResumePoint } from './replica-snapshot.ts'
 
@@ -14,7 +14,10 @@ export interface SyncReplica {
   snapshot(): Promise<ReplicaSnapshot>
   /** Where an interrupted tail from this store stands. */
   resumePoint(collection: string, generation: number, senderStore: Uint8Array): ResumePoint | undefined
-  /** Applies one frame, durable when it resolves; undefined when this replica has no such generation. */
+  /**
+   * Applies one frame, durable when it resolves; undefined when this replica has no such generation, or has collected tombstones since the
+   * snapshot that the frame was judged by.
+   */
   applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
   applyMark(collection: string, generation: number, mark: ReadonlyMap<Origin, VectorEntry>, senderStore: Uint8Array): Promise<boolean>
   /** Collects tombstones that every enrolled replica has acknowledged (R7: the caller knows). */
@@ -35,6 +38,11 @@ export interface RemoteFrame {
   readonly logicalClock: number
   /** L1: ignore what the own vector covers. */
   readonly skipCovered: boolean
+  /**
+   * Repair: this replica's G in the snapshot that was compared. What it lacked there may have been deleted and the tombstone collected since:
+   * then nothing here says any more that it must not come back (R6).
+   */
+  readonly collected?: VersionVector
   /** L1: where the tail stands after this frame. */
   readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint; readonly recoveries: number }
 }

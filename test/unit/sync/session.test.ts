@@ -7,6 +7,7 @@ import type { CollectionProgress } from '../../../sync/session.ts'
 import { runSession } from '../../../sync/session.ts'
 import { judgeAbsent } from '../../../sync/floor.ts'
 import { recordRow } from '../../../sync/rows.ts'
+import { decodeVersion } from '../../../sync/version.ts'
 import { keyBytes } from '../../../sync/write-batch.ts'
 import { createMemoryStore, type MemoryStore } from '../../memory-store.ts'
 import { codec, contentOf, createTestLink, digestOf, helloOf, openTestReplica, put, remove, syncPair } from '../../replica-pair.ts'
@@ -322,6 +323,92 @@ describe('repair (L2)', () => {
     expect(result.fault).toBeUndefined()
     expect(Object.keys(await contentOf(a, 'c'))).toEqual(['stays'])
     expect(Object.keys(await contentOf(b, 'c'))).toEqual(['stays'])
+  })
+
+  it('R4 R6 a tombstone is collected beside siblings too: whoever collected it first has the later write alone', async () => {
+    await a.createCollection('c', { conflict: 'siblings' })
+    await a.write([put('c', 'k', 'old')])
+    const [deleted] = await a.write([remove('c', 'k')])
+    if (!deleted?.ok || deleted.version === undefined) throw new Error('the delete was refused')
+    await syncPair(a, b)
+    const { timeMs, tick, ...dot } = deleted.version
+    const tombstone = { key: 'k', dot, stamp: { ms: timeMs, tick } }
+    expect(await a.collectTombstones('c', 1, [tombstone])).toBe(1)
+    await a.write([put('c', 'k', 'new')])
+    await syncPair(a, b)
+    expect(digestOf(b, 'c')).not.toBe(digestOf(a, 'c'))
+    expect(await b.collectTombstones('c', 1, [tombstone])).toBe(1)
+    // Both know and have collected the same now.
+    expect(digestOf(b, 'c')).toBe(digestOf(a, 'c'))
+    expect(await contentOf(b, 'c')).toEqual({ k: '"new"' })
+  })
+
+  describe('R6 P5 what is collected while a repair is under way', () => {
+    /** Deletes c/gone everywhere; answers what is needed to collect the tombstone. */
+    async function deleteEverywhere() {
+      const [deleted] = await a.write([remove('c', 'gone')])
+      if (!deleted?.ok || deleted.version === undefined) throw new Error('the delete was refused')
+      await syncPair(a, b)
+      const { timeMs, tick, origin, counter } = deleted.version
+      return { key: 'gone', dot: { origin, counter }, stamp: { ms: timeMs, tick } }
+    }
+
+    /** The version of a key, as a peer would send it. */
+    async function itemOf(replica: OpenReplica, key: string) {
+      const snapshot = await replica.snapshot()
+      const collection = (await snapshot.collection('c'))!
+      for await (const { dot } of collection.items(0, 0)) {
+        const item = collection.item(keyBytes(key), dot)
+        if (item === undefined) continue
+        await snapshot.close()
+        return { key, version: decodeVersion(Uint8Array.from(item.version))!, dot }
+      }
+      throw new Error(`nothing is held of ${key}`)
+    }
+
+    it('makes what was judged before it void', async () => {
+      await a.write([put('c', 'gone'), put('c', 'stays')])
+      await syncPair(a, b)
+      const old = await itemOf(a, 'gone')
+      const tombstone = await deleteEverywhere()
+      const frame = { collection: 'c', generation: 1, items: [old], logicalClock: 0, skipCovered: false, collected: new Map() }
+      expect(await b.collectTombstones('c', 1, [tombstone])).toBe(1)
+      expect(await b.applyItems(frame)).toBeUndefined()
+      expect(Object.keys(await contentOf(b, 'c'))).toEqual(['stays'])
+    })
+
+    it('does not bring the tombstone back from a peer that has not collected it', async () => {
+      await a.write([put('c', 'gone'), put('c', 'stays')])
+      const tombstone = await deleteEverywhere()
+      const item = await itemOf(a, 'gone')
+      expect(await b.collectTombstones('c', 1, [tombstone])).toBe(1)
+      const frame = { collection: 'c', generation: 1, items: [item], logicalClock: 0, skipCovered: false }
+      expect(await b.applyItems(frame)).toMatchObject({ applied: 0 })
+      expect(await a.collectTombstones('c', 1, [tombstone])).toBe(1)
+      expect(digestOf(b, 'c')).toBe(digestOf(a, 'c'))
+    })
+
+    it('ends the repair, and the next session agrees', async () => {
+      await a.write([put('c', 'gone'), ...many('c', 0, 20)])
+      const tombstone = await deleteEverywhere()
+      // Damage, so that there is something to repair.
+      await b.dropItems('c', 1, [await itemOf(b, 'k7')])
+      let isCollected = false
+      const link = createTestLink(Number.POSITIVE_INFINITY, bytes => {
+        const isFrame = bytes[1] === 3
+        if (isFrame && !isCollected) void b.collectTombstones('c', 1, [tombstone])
+        isCollected ||= isFrame
+        return bytes
+      })
+      const [, result] = await syncPair(a, b, link)
+      expect(isCollected).toBe(true)
+      expect(result.fault).toMatchObject({ kind: 'closed', detail: expect.stringContaining('were collected') as string })
+      expect(await a.collectTombstones('c', 1, [tombstone])).toBe(1)
+      const [again] = await syncPair(a, b)
+      expect(again).toMatchObject({ isComplete: true, diverged: [] })
+      expect(digestOf(b, 'c')).toBe(digestOf(a, 'c'))
+      expect(Object.keys(await contentOf(b, 'c'))).toHaveLength(20)
+    })
   })
 
   it('R6 judges an absent key by vectors and floors', () => {
