@@ -2,6 +2,7 @@
 import { CONFLICTS_MAX } from '../../../sync/feed.ts'
 import { BUCKET_LEVEL, FANOUT } from '../../../sync/digest.ts'
 import { QUARANTINE_ROWS_MAX } from '../../../sync/purge.ts'
+import { SYSTEM_COLLECTION } from '../../../sync/settings.ts'
 import type { DurableState } from '../durable-state.ts'
 
 export interface TableLimits {
@@ -50,6 +51,8 @@ export function findSurplusRows(robot: number, { collections, rows, dropped }: D
     p: collections.size * limits.stores,
     x: CONFLICTS_MAX,
     q: QUARANTINE_ROWS_MAX,
+    // The feed tells of the last deletion of each name.
+    e: [...(collections.get(SYSTEM_COLLECTION)?.entries.keys() ?? [])].filter(key => key.startsWith('deleted/')).length,
   }
   for (const [letter, count] of rows) {
     const max = most[letter] ?? 0
