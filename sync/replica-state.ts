@@ -96,13 +96,10 @@ async function loadIdentity(store: Store, random: Random): Promise<Identity> {
   const format = store.get(metaRow('format'))
   if (format === undefined) {
     const identity = { storeId: random.bytes(STORE_ID_BYTES), origin: random.bytes(ORIGIN_BYTES) }
-    await store.write(
-      [
-        { type: 'put', key: metaRow('format'), value: Uint8Array.of(FORMAT) },
-        { type: 'put', key: metaRow('identity'), value: encodeIdentity(identity) },
-      ],
-      { sync: true },
-    )
+    const batch = store.batch()
+    batch.put(metaRow('format'), Uint8Array.of(FORMAT))
+    batch.put(metaRow('identity'), encodeIdentity(identity))
+    await batch.write({ sync: true })
     return identity
   }
   if (format[0] !== FORMAT) {

@@ -35,12 +35,18 @@ export function createDisk(world: World): Disk {
         get: key => current.get(key),
         scan: range => current.scan(range),
         snapshot: () => current.snapshot(),
-        async write(changes, { sync }) {
-          await wait(WRITE_MIN_MS)
-          await current.write(changes, { sync: false })
-          if (sync && !disk.isLying) {
-            await wait(world.random.fraction() * SYNC_MAX_MS)
-            await current.flush()
+        batch() {
+          const batch = current.batch()
+          return {
+            ...batch,
+            async write({ sync }) {
+              await wait(WRITE_MIN_MS)
+              await batch.write({ sync: false })
+              if (sync && !disk.isLying) {
+                await wait(world.random.fraction() * SYNC_MAX_MS)
+                await current.flush()
+              }
+            },
           }
         },
         async flush() {
