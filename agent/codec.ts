@@ -10,7 +10,7 @@ export function createCodec(): Codec {
   const decoder = new Decoder(settings)
   return {
     // The copy frees cbor-x's shared 8 KiB pool, which would otherwise be kept alive by a small message.
-    encode: value => Uint8Array.from(encoder.encode(value)),
+    encode: value => new Uint8Array(encoder.encode(value)),
     decode(bytes) {
       if (scanCbor(bytes) !== undefined) return undefined
       return decoder.decode(bytes)

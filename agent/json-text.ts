@@ -12,6 +12,7 @@ export type JsonFault = { readonly kind: 'depth' } | { readonly kind: 'altered';
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COLON = 0x3a
+const CLOSING_BRACE = 0x7d
 
 /** Neither 16 digits (with or without a point) nor an exponent: a number of at most 15 digits is never altered. */
 const MAY_BE_ALTERED = /[0-9][0-9.]{15}|[0-9][eE][-+0-9]/
@@ -51,6 +52,31 @@ export function findJsonFault(text: string, uncheckedMember: string): JsonFault 
     }
   }
   return undefined
+}
+
+/**
+ * The text of one JSON object's member as it is kept, without space, or what is wrong with the object's text. `value` is the member as
+ * `JSON.parse` gave it; it need not be the only one. What says the same when it is written again was not altered: most texts end with
+ * just that, and need no closer look.
+ */
+export function restateMember(text: string, name: string, value: unknown, uncheckedMember: string): string | JsonFault {
+  // A value that is nested too deep must not be walked through.
+  if (!hasManyLevels(text)) {
+    const restated = JSON.stringify(value)
+    return endsWithMember(text, name, restated) ? restated : (findJsonFault(text, uncheckedMember) ?? restated)
+  }
+  return findJsonFault(text, uncheckedMember) ?? JSON.stringify(value)
+}
+
+/**
+ * Whether the text of a JSON object ends with this member, spelled just so. The brace at the end closes the object itself, so the value in
+ * front of it is the whole last value of the object, and cannot be the end of a longer one.
+ */
+function endsWithMember(text: string, name: string, value: string): boolean {
+  const end = text.length - 1
+  const head = `"${name}":`
+  const valueAt = end - value.length
+  return text.charCodeAt(end) === CLOSING_BRACE && text.startsWith(value, valueAt) && text.startsWith(head, valueAt - head.length)
 }
 
 /** Whether a text has more opening brackets than the levels that are allowed: only then can it be too deep. */

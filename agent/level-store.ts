@@ -2,7 +2,7 @@
 import { open, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
-import type { Row, RowRange, Store, StoreReader } from '../sync/store.ts'
+import type { Row, RowRange, Store, StoreBatch, StoreReader } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
 
 type Database = Level<Uint8Array, Uint8Array>
@@ -54,22 +54,27 @@ export async function openLevelStore(folder: string): Promise<Store> {
   const reader = createReader(() => database, {})
   return {
     ...reader,
-    async write(changes, { sync }) {
-      if (isBroken) await reopen()
-      const batch = database.batch()
-      for (const change of changes) {
-        if (change.type === 'put') batch.put(change.key, change.value)
-        else batch.del(change.key)
+    batch(): StoreBatch {
+      // A batch belongs to the database that is open now. One that is to be opened again, or is closed, takes none.
+      const batch = isBroken || database.status !== 'open' ? undefined : database.batch()
+      return {
+        put: (key, value) => void batch?.put(key, value),
+        del: key => void batch?.del(key),
+        async write({ sync }) {
+          if (isBroken) await reopen()
+          if (batch === undefined) throw new Error('the database was not open; try again')
+          if (!sync) unsyncedCount += 1
+          try {
+            await batch.write({ sync })
+          } catch (error) {
+            isBroken = true
+            throw error
+          }
+          if (sync) await flush()
+          else unsyncedCount += 1
+        },
+        discard: () => void batch?.close(),
       }
-      if (!sync) unsyncedCount += 1
-      try {
-        await batch.write({ sync })
-      } catch (error) {
-        isBroken = true
-        throw error
-      }
-      if (sync) await flush()
-      else unsyncedCount += 1
     },
     snapshot() {
       const current = database

@@ -2,7 +2,7 @@
  * UTF-8 (RFC 3629) for the cores, which have no TextEncoder. Strict: overlong forms, surrogates, code points above
  * U+10FFFF and truncated sequences are invalid, never replaced.
  */
-import { allocateBytes, type Allocate } from './byte-arena.ts'
+import { allocateBytes, type Allocate } from './scratch.ts'
 
 /** Encodes a string; undefined when it holds a lone surrogate. */
 export function encodeUtf8(text: string, allocate: Allocate = allocateBytes): Uint8Array | undefined {

@@ -9,6 +9,9 @@ export interface MadeRecord {
 
 export const PAYLOAD_BYTES = 200
 
+/** Keys of one prefix grow with their numbers. */
+export const recordKey = (prefix: string, i: number): string => `${prefix}/${String(i).padStart(8, '0')}`
+
 /** `prefix` begins every key: records of different rounds are different keys. */
 export function makeRecords(count: number, prefix: string, seed = 1): MadeRecord[] {
   const random = createSeededRandom(seed)
@@ -24,7 +27,7 @@ export function makeRecords(count: number, prefix: string, seed = 1): MadeRecord
     }
     const missing = PAYLOAD_BYTES - JSON.stringify(body).length
     return {
-      key: `${prefix}/${String(i).padStart(8, '0')}`,
+      key: recordKey(prefix, i),
       payload: Buffer.from(JSON.stringify({ ...body, note: 'n'.repeat(missing) })),
     }
   })

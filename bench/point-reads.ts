@@ -1,12 +1,8 @@
 /** How long does one record take to read, usually and at worst? In no order, from 200,000. */
-import { cp } from 'node:fs/promises'
-import { join } from 'node:path'
-import { makeFolder, startAgentProcess } from '../test/agent-process.ts'
 import { createSeededRandom } from '../test/seeded-random.ts'
-import { createAgentClient } from './agent-client.ts'
 import { interleave, type Bench, type Measure } from './bench.ts'
-import { COLLECTION, openBenchStore } from './bench-replica.ts'
-import { buildDataDirectory } from './built-store.ts'
+import { COLLECTION } from './bench-replica.ts'
+import { builtKey, openBuiltPair } from './built-store.ts'
 import { benchRecordRow } from './record-rows.ts'
 import { quantile } from './statistics.ts'
 
@@ -14,24 +10,15 @@ const recordCount = 200_000
 const readsPerRound = 20_000
 const httpReadsPerRound = 2_000
 
-/** Keys as built-store.ts makes them. */
 function drawKeys(count: number, seed: number): string[] {
   const random = createSeededRandom(seed)
-  return Array.from({ length: count }, () => {
-    const i = Math.floor(random.fraction() * recordCount)
-    return `part${String(Math.floor(i / 100_000)).padStart(4, '0')}/${String(i % 100_000).padStart(8, '0')}`
-  })
+  return Array.from({ length: count }, () => builtKey(Math.floor(random.fraction() * recordCount)))
 }
 
 export const bench: Bench = {
   question: 'Single reads in no order through the replica and through HTTP, against `getSync` of the same rows',
   async run(context) {
-    const folder = await buildDataDirectory(recordCount, context.say)
-    const agentFolder = await makeFolder('hs-bench-')
-    await cp(folder, agentFolder, { recursive: true })
-    const agent = await startAgentProcess({ env: { HS_LOG_LEVEL: 'warn', HS_DATA_DIR: agentFolder } })
-    const client = createAgentClient(agent.url)
-    const { store, replica } = await openBenchStore(join(folder, 'store'))
+    const { store, replica, client, close } = await openBuiltPair(recordCount, context.say)
 
     const timesByName = { raw: [] as number[][], replica: [] as number[][], http: [] as number[][] }
     const readAll = async (name: keyof typeof timesByName, keys: readonly string[], read: (key: string) => unknown): Promise<number> => {
@@ -53,9 +40,7 @@ export const bench: Bench = {
           return true
         }),
     })
-    client.close()
-    await agent.kill()
-    await replica.close()
+    await close()
 
     const samplesOf = (name: keyof typeof timesByName, q: number): number[] => timesByName[name].slice(1).map(times => quantile(times, q))
     return [0.5, 0.99].flatMap((q): Measure[] => {

@@ -1,11 +1,7 @@
 /** What does reading a whole collection cost over LevelDB's own iterator on the same rows? */
-import { cp } from 'node:fs/promises'
-import { join } from 'node:path'
-import { makeFolder, startAgentProcess } from '../test/agent-process.ts'
-import { createAgentClient } from './agent-client.ts'
 import { interleave, measureRate, type Bench } from './bench.ts'
-import { COLLECTION, openBenchStore } from './bench-replica.ts'
-import { buildDataDirectory } from './built-store.ts'
+import { COLLECTION } from './bench-replica.ts'
+import { openBuiltPair } from './built-store.ts'
 import { recordRowsOf } from './record-rows.ts'
 
 const recordCount = 200_000
@@ -18,12 +14,7 @@ const expectAll = (count: number): void => {
 export const bench: Bench = {
   question: 'A scan of 200,000 records through the replica and as an NDJSON export, against an iterator over the same rows',
   async run(context) {
-    const folder = await buildDataDirectory(recordCount, context.say)
-    const agentFolder = await makeFolder('hs-bench-')
-    await cp(folder, agentFolder, { recursive: true })
-    const agent = await startAgentProcess({ env: { HS_LOG_LEVEL: 'warn', HS_DATA_DIR: agentFolder } })
-    const client = createAgentClient(agent.url)
-    const { store, replica } = await openBenchStore(join(folder, 'store'))
+    const { store, replica, client, close } = await openBuiltPair(recordCount, context.say)
     const range = await recordRowsOf(store)
 
     const { iterator, throughReplica, throughHttp } = await interleave(context, {
@@ -47,9 +38,7 @@ export const bench: Bench = {
           expectAll(lines)
         }),
     })
-    client.close()
-    await agent.kill()
-    await replica.close()
+    await close()
     const baseline = { label: 'iterator', samples: iterator }
     return [
       { name: 'Replica.scan', unit: 'records/s', baseline, candidate: { label: 'replica', samples: throughReplica } },

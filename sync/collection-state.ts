@@ -146,12 +146,17 @@ const ROWS_PER_PAGE = 256
 
 /** The rows of a range one by one, read in small pages. */
 export async function* rowsOf(reader: StoreReader, range: RowRange): AsyncGenerator<Row> {
+  for await (const page of rowPagesOf(reader, range)) yield* page
+}
+
+/** The rows of a range in small pages: for long ranges, where waiting for every row would cost more than reading it. */
+export async function* rowPagesOf(reader: StoreReader, range: RowRange): AsyncGenerator<readonly Row[]> {
   const cursor = reader.scan(range)
   try {
     for (;;) {
       const page = await cursor.next(ROWS_PER_PAGE)
       if (page.length === 0) return
-      yield* page
+      yield page
     }
   } finally {
     await cursor.close()

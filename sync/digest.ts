@@ -14,6 +14,7 @@
  */
 import { concatBytes, EMPTY, readU32, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
+import { createScratch } from '../base/scratch.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
 import { KEY_BYTES_MAX } from './key.ts'
 import { KEY_HASH_BYTES } from './rows.ts'
@@ -52,44 +53,37 @@ export function createItemHasher(hash: Hash, salt: Uint8Array): ItemHasher {
   const contentHead = concatBytes(LABEL_CONTENT, salt)
   const itemHead = concatBytes(LABEL_ITEM, salt)
   // Hash inputs are built in places that are used again and again: hashing allocates next to nothing.
-  let contentScratch = startWith(contentHead, 4096)
-  const keyScratch = startWith(keyHead, keyHead.length + KEY_BYTES_MAX)
-  const scratch = startWith(itemHead, itemHead.length + 2 + KEY_BYTES_MAX + DOT_BYTES + 8 + 1 + CONTENT_HASH_BYTES)
+  const contentInput = createScratch(4096, contentHead)
+  const keyInput = createScratch(keyHead.length + KEY_BYTES_MAX, keyHead)
+  const itemInput = createScratch(itemHead.length + 2 + KEY_BYTES_MAX + DOT_BYTES + 8 + 1 + CONTENT_HASH_BYTES, itemHead)
   return {
     keyHash(key, target = new Uint8Array(KEY_HASH_BYTES)) {
-      keyScratch.set(key, keyHead.length)
-      hash.sha256Into(keyScratch.subarray(0, keyHead.length + key.length), target, 0, KEY_HASH_BYTES)
+      const input = keyInput(keyHead.length + key.length)
+      input.set(key, keyHead.length)
+      hash.sha256Into(input, target, 0, KEY_HASH_BYTES)
       return target
     },
     itemHash(key, version, target = new Uint8Array(ITEM_HASH_BYTES)) {
-      const contentLength = contentHead.length + version.body.length
-      if (contentLength > contentScratch.length) contentScratch = startWith(contentHead, contentLength * 2)
-      contentScratch.set(version.body, contentHead.length)
+      const content = contentInput(contentHead.length + version.body.length)
+      content.set(version.body, contentHead.length)
 
+      const input = itemInput(itemHead.length + 2 + key.length + DOT_BYTES + 8 + 1 + CONTENT_HASH_BYTES)
       let at = itemHead.length
-      scratch[at++] = key.length >>> 8
-      scratch[at++] = key.length
-      scratch.set(key, at)
+      input[at++] = key.length >>> 8
+      input[at++] = key.length
+      input.set(key, at)
       at += key.length
-      writeDot(scratch, at, version)
+      writeDot(input, at, version)
       at += DOT_BYTES
-      writeStamp(scratch, at, version.stamp)
+      writeStamp(input, at, version.stamp)
       at += 8
-      scratch[at++] = version.flags
-      hash.sha256Into(contentScratch.subarray(0, contentLength), scratch, at, CONTENT_HASH_BYTES)
-      at += CONTENT_HASH_BYTES
-      hash.sha256Into(scratch.subarray(0, at), target, 0, ITEM_HASH_BYTES)
+      input[at++] = version.flags
+      hash.sha256Into(content, input, at, CONTENT_HASH_BYTES)
+      hash.sha256Into(input, target, 0, ITEM_HASH_BYTES)
       return target
     },
     saltId: hash.sha256(concatBytes(LABEL_SALT, salt)).subarray(0, 8),
   }
-}
-
-/** `length` bytes that begin with `head`. */
-function startWith(head: Uint8Array, length: number): Uint8Array {
-  const bytes = new Uint8Array(length)
-  bytes.set(head)
-  return bytes
 }
 
 /** A sum of item hashes and their count. */

@@ -7,7 +7,7 @@
  *   E3 `lww` leaves one version, the greatest in the total order; the winner is never altered by what it beat;
  *   E4 `siblings` and `append` keep every version that no other one has seen.
  */
-import { allocateBytes, type Allocate } from '../base/byte-arena.ts'
+import { allocateBytes, type Allocate } from '../base/scratch.ts'
 import { equalBytes, readU32 } from '../base/bytes.ts'
 import type { Dot } from './dot.ts'
 import { compareStamps, nextStamp, type Stamp } from './hlc.ts'

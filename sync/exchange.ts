@@ -121,12 +121,14 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
   }
 
   if (mine !== undefined) {
-    for await (const item of mine.logTail(countersOf(theirs.vector), theirs.resume)) {
-      const size = item.key.length + item.version.length
-      if (bytes + size > context.frames.bytesMax || frame.length >= context.frames.itemsMax) await flush()
-      frame.push({ key: keyText(item.key), version: item.version })
-      bytes += size
-      position = item.dot
+    for await (const page of mine.logTail(countersOf(theirs.vector), theirs.resume)) {
+      for (const item of page) {
+        const size = item.key.length + item.version.length
+        if (bytes + size > context.frames.bytesMax || frame.length >= context.frames.itemsMax) await flush()
+        frame.push({ key: keyText(item.key), version: item.version })
+        bytes += size
+        position = item.dot
+      }
     }
   }
   await flush()

@@ -62,6 +62,7 @@ export function createGroupCommit<Sealed>(options: GroupCommitOptions<Sealed>): 
 
   const fail = async (groups: readonly (Group | undefined)[], error: unknown): Promise<void> => {
     isRecovering = true
+    for (const group of groups) group?.batch.discard()
     try {
       await options.recover()
       hasStaleState = false

@@ -132,7 +132,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
   const commit: GroupCommit = createGroupCommit<GroupFacts>({
     createBatch: () =>
-      createWriteBatch({ reader: store, hasher, inFlight: () => commit.inFlight()?.overlay, nextSequence: () => (state.sequence += 1) }),
+      createWriteBatch({ store, hasher, inFlight: () => commit.inFlight()?.overlay, nextSequence: () => (state.sequence += 1) }),
     seal(batch) {
       batch.seal()
       batch.put(metaRow('clock'), encodeClock(state))
@@ -140,7 +140,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
     async write(batch, sync) {
       try {
-        await store.write(batch.changes, { sync })
+        await batch.write({ sync })
       } catch (error) {
         isFailing = true
         options.onNotice?.({ kind: 'write-failed', error })

@@ -4,15 +4,15 @@
 import { concatBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
-import { loadBuckets, loadCollection, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
+import { loadBuckets, loadCollection, rowPagesOf, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
 import { addItem, addSum, BUCKET_LEVEL, createDigestSum, FANOUT, ITEM_HASH_BYTES, nodeIndex, rootDigest, type DigestSum } from './digest.ts'
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { findVersionBytes, type Entry } from './entry.ts'
 import { readClock } from './replica-state.ts'
 import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
-import type { StoreSnapshot } from './store.ts'
-import { originBytes, readCounter, readDot, ORIGIN_BYTES } from './version.ts'
+import type { Row, StoreSnapshot } from './store.ts'
+import { DOT_BYTES, originBytes, readCounter, readDot, ORIGIN_BYTES, writeDot } from './version.ts'
 import { decodeStoredEntry, keyText, SEQUENCE_BYTES } from './write-batch.ts'
 
 /** One version as it lies in the store: nothing is decoded on the way to the wire. */
@@ -48,8 +48,11 @@ export interface CollectionSnapshot {
   readonly itemCount: number
   /** Keys whose entry is live. */
   readonly recordCount: number
-  /** Live versions that this vector covers and `after` does not, ascending by origin and counter, from behind `resume` where it applies. */
-  logTail(after: VersionVector, resume?: ResumePoint): AsyncGenerator<EncodedItem>
+  /**
+   * Live versions that this vector covers and `after` does not, ascending by origin and counter, from behind `resume` where it applies: in
+   * pages whose versions are read one by one.
+   */
+  logTail(after: VersionVector, resume?: ResumePoint): AsyncGenerator<Iterable<EncodedItem>>
   /** The 16 children of a node of the digest tree. */
   children(level: number, index: number): Promise<readonly DigestSum[]>
   /** All nodes of the level that is kept in rows. */
@@ -122,12 +125,22 @@ export function openReplicaSnapshot(
 function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionState, hash: Hash, saltId: Uint8Array): CollectionSnapshot {
   const { cid, name, generation, vector, collected, total, recordCount } = state
   const counters = countersOf(vector)
+  const dotBytes = new Uint8Array(DOT_BYTES)
 
   const readItem = (key: Uint8Array, dot: Dot): EncodedItem | undefined => {
     const value = snapshot.get(recordRow(cid, key))
-    const dotBytes = concatBytes(originBytes(dot.origin), u64Bytes(dot.counter))
-    const version = value === undefined ? undefined : findVersionBytes(value, SEQUENCE_BYTES, dotBytes)
-    return version === undefined ? undefined : { key, version, dot }
+    if (value === undefined) return undefined
+    writeDot(dotBytes, 0, dot)
+    const version = findVersionBytes(value, SEQUENCE_BYTES, dotBytes)
+    return version && { key, version, dot }
+  }
+
+  /** The versions of log rows, as they are asked for: a page of large ones is never in memory as a whole. */
+  function* readItems(logRows: readonly Row[], origin: Origin): Generator<EncodedItem> {
+    for (const [row, key] of logRows) {
+      const item = readItem(key, { origin, counter: readCounter(row, dotAtOfLogRow + ORIGIN_BYTES) })
+      if (item !== undefined) yield item
+    }
   }
 
   return {
@@ -144,10 +157,8 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
       for (const [origin, counter] of sortedEntries(counters)) {
         const from = tailStart(origin, after, resume)
         if (from >= counter) continue
-        for await (const [row, key] of rowsOf(snapshot, logRange(cid, origin, from, counter))) {
-          const dot: Dot = { origin, counter: readCounter(row, dotAtOfLogRow + ORIGIN_BYTES) }
-          const item = readItem(key, dot)
-          if (item !== undefined) yield item
+        for await (const page of rowPagesOf(snapshot, logRange(cid, origin, from, counter))) {
+          yield readItems(page, origin)
         }
       }
     },

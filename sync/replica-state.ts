@@ -104,13 +104,10 @@ async function loadIdentity(store: Store, random: Random): Promise<Identity> {
   const format = store.get(metaRow('format'))
   if (format === undefined) {
     const identity = { storeId: random.bytes(STORE_ID_BYTES), origin: random.bytes(ORIGIN_BYTES) }
-    await store.write(
-      [
-        { type: 'put', key: metaRow('format'), value: Uint8Array.of(FORMAT) },
-        { type: 'put', key: metaRow('identity'), value: encodeIdentity(identity) },
-      ],
-      { sync: true },
-    )
+    const batch = store.batch()
+    batch.put(metaRow('format'), Uint8Array.of(FORMAT))
+    batch.put(metaRow('identity'), encodeIdentity(identity))
+    await batch.write({ sync: true })
     return identity
   }
   if (format[0] !== FORMAT) {
@@ -130,7 +127,9 @@ async function loadIdentity(store: Store, random: Random): Promise<Identity> {
 export async function renewIdentity(store: Store, random: Random): Promise<void> {
   if (store.get(metaRow('identity')) === undefined) return
   const value = encodeIdentity({ storeId: random.bytes(STORE_ID_BYTES), origin: random.bytes(ORIGIN_BYTES) })
-  await store.write([{ type: 'put', key: metaRow('identity'), value }], { sync: true })
+  const batch = store.batch()
+  batch.put(metaRow('identity'), value)
+  await batch.write({ sync: true })
 }
 
 function encodeIdentity(identity: Identity): Uint8Array {

@@ -19,7 +19,7 @@
  *
  * `cid` is a local number (4 bytes) that never leaves this store.
  */
-import { allocateBytes, type Allocate } from '../base/byte-arena.ts'
+import { allocateBytes, type Allocate } from '../base/scratch.ts'
 import { concatBytes, prefixEnd, u64Bytes } from '../base/bytes.ts'
 import type { Dot, Origin } from './dot.ts'
 import type { RowRange } from './store.ts'

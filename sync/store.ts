@@ -10,9 +10,15 @@
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array]
 
-export type StoreChange =
-  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: Uint8Array }
+/** Changes that are applied together, in their order. */
+export interface StoreBatch {
+  /** Copies key and value: the caller may use their memory again at once. */
+  put(key: Uint8Array, value: Uint8Array): void
+  del(key: Uint8Array): void
+  write(options: { readonly sync: boolean }): Promise<void>
+  /** Gives back what it holds, when it is not going to be written or could not be. */
+  discard(): void
+}
 
 export interface RowRange {
   readonly gte?: Uint8Array
@@ -38,7 +44,8 @@ export interface StoreSnapshot extends StoreReader {
 }
 
 export interface Store extends StoreReader {
-  write(changes: Iterable<StoreChange>, options: { readonly sync: boolean }): Promise<void>
+  /** Never throws: where the store cannot be written, the batch's `write` says so. */
+  batch(): StoreBatch
   snapshot(): StoreSnapshot
   /** Resolves when everything written before the call is durable. */
   flush(): Promise<void>

@@ -83,8 +83,17 @@ export function originBytes(origin: Origin): Uint8Array {
   return bytes
 }
 
+/** The origin that was read last: what is read next is mostly by the same one. */
+const lastRead = { origin: '0'.repeat(2 * ORIGIN_BYTES), bytes: new Uint8Array(ORIGIN_BYTES) }
+
 export function readOrigin(bytes: Uint8Array, at: number): Origin {
-  return toHex(bytes.subarray(at, at + ORIGIN_BYTES))
+  for (let i = 0; i < ORIGIN_BYTES; i++) {
+    if (bytes[at + i] === lastRead.bytes[i]) continue
+    lastRead.bytes.set(bytes.subarray(at, at + ORIGIN_BYTES))
+    lastRead.origin = toHex(lastRead.bytes)
+    break
+  }
+  return lastRead.origin
 }
 
 /** Writes an integer below 2^53 as 8 bytes. */

@@ -9,10 +9,9 @@
  * Groups are built ahead: while one is being written, the next one collects. Entries that are not in the store yet are read from
  * the groups' overlays.
  */
-import { allocateBytes, createByteArena, type Allocate } from '../base/byte-arena.ts'
+import { allocateBytes, createScratch, type Allocate } from '../base/scratch.ts'
 import { compareBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
-import { createChangeList } from './change-list.ts'
 import type { VectorEntry, CollectionState } from './collection-state.ts'
 import { encodeCollectionRow, encodeVectorEntry } from './collection-state.ts'
 import {
@@ -27,6 +26,7 @@ import {
   type ItemHasher,
 } from './digest.ts'
 import type { Origin } from './dot.ts'
+import { KEY_BYTES_MAX } from './key.ts'
 import { decodeEntry, encodeEntry, shownVersion, type Entry } from './entry.ts'
 import {
   bucketRow,
@@ -40,7 +40,7 @@ import {
   recordRow,
   vectorRow,
 } from './rows.ts'
-import type { StoreChange, StoreReader } from './store.ts'
+import type { Store, StoreBatch } from './store.ts'
 import { FLAG_VECTOR, writeCounter, writeStamp, type Version } from './version.ts'
 
 /** Length of the feed sequence in front of a record row's entry. */
@@ -58,8 +58,7 @@ export interface StoredEntry {
 /** Entries by collection and key that a group has changed; null: the key is gone. */
 export type Overlay = ReadonlyMap<number, ReadonlyMap<string, StoredEntry | null>>
 
-export interface WriteBatch {
-  readonly changes: Iterable<StoreChange>
+export interface WriteBatch extends StoreBatch {
   readonly overlay: Overlay
   /** Sum of the lengths of all rows in it, in bytes. */
   readonly bytes: number
@@ -73,14 +72,12 @@ export interface WriteBatch {
   setCollected(collection: CollectionState, origin: Origin, counter: number): void
   /** Marks a collection as changed, so that its row is written. */
   touch(collection: CollectionState): void
-  put(row: Uint8Array, value: Uint8Array): void
-  del(row: Uint8Array): void
   /** Adds the rows that are written once per group. Nothing may be added afterwards. */
   seal(): void
 }
 
 export interface WriteBatchContext {
-  readonly reader: StoreReader
+  readonly store: Pick<Store, 'get' | 'batch'>
   readonly hasher: ItemHasher
   /** The group that is being written at the moment, if any. */
   readonly inFlight: () => Overlay | undefined
@@ -111,11 +108,42 @@ export function keyText(bytes: Uint8Array): string {
   return decodeUtf8(bytes) ?? ''
 }
 
+/** Where rows are put together. The store copies them, so nothing here outlives one `put`, whichever group it is for. */
+const scratch = {
+  key: createScratch(KEY_BYTES_MAX),
+  recordRow: createScratch(64 + KEY_BYTES_MAX),
+  recordValue: createScratch(4096),
+  itemRow: createScratch(64 + KEY_BYTES_MAX),
+  itemValue: createScratch(64),
+  logRow: createScratch(64),
+  feedRow: createScratch(64),
+  feedValue: createScratch(64 + KEY_BYTES_MAX),
+}
+
+let lastKey: string | undefined
+let lastKeyBytes: Uint8Array = EMPTY
+
+/** What is read is mostly what is replaced next. The next key takes the memory of this one. */
+function scratchKeyBytes(key: string): Uint8Array {
+  if (key !== lastKey) {
+    lastKeyBytes = keyBytes(key, scratch.key)
+    lastKey = key
+  }
+  return lastKeyBytes
+}
+
 export function createWriteBatch(context: WriteBatchContext): WriteBatch {
-  const { reader, hasher } = context
-  const allocate = createByteArena()
-  const changes = createChangeList()
-  const { put, del } = changes
+  const { store, hasher } = context
+  const rows = store.batch()
+  let bytes = 0
+  const put = (key: Uint8Array, value: Uint8Array): void => {
+    rows.put(key, value)
+    bytes += key.length + value.length
+  }
+  const del = (key: Uint8Array): void => {
+    rows.del(key)
+    bytes += key.length
+  }
   const overlay = new Map<number, Map<string, StoredEntry | null>>()
   const touched = new Set<CollectionState>()
   const touchedBuckets = new Map<CollectionState, Set<number>>()
@@ -125,7 +153,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     const index = nodeIndex(keyHash, BUCKET_LEVEL)
     let sum = collection.bucketByIndex.get(index)
     if (sum === undefined) {
-      const row = reader.get(bucketRow(collection.cid, BUCKET_LEVEL, index))
+      const row = store.get(bucketRow(collection.cid, BUCKET_LEVEL, index))
       sum = row === undefined ? createDigestSum() : decodeSum(row)
       collection.bucketByIndex.set(index, sum)
     }
@@ -135,38 +163,27 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     return sum
   }
 
-  let lastKey: string | undefined
-  let lastKeyBytes: Uint8Array = EMPTY
-  /** What is read is mostly what is replaced next. */
-  const keyBytesOf = (key: string): Uint8Array => {
-    if (key !== lastKey) {
-      lastKeyBytes = keyBytes(key, allocate)
-      lastKey = key
-    }
-    return lastKeyBytes
-  }
-
   /** Of the key that is being replaced. */
   const keyHash = new Uint8Array(KEY_HASH_BYTES)
   const removedHash = new Uint8Array(ITEM_HASH_BYTES)
 
   const addVersion = (collection: CollectionState, key: Uint8Array, version: Version): void => {
-    const item = allocate(ITEM_HASH_BYTES + 9)
+    const item = scratch.itemValue(ITEM_HASH_BYTES + 9)
     hasher.itemHash(key, version, item)
     addItem(bucketOf(collection, keyHash), item)
     addItem(collection.total, item)
     writeStamp(item, ITEM_HASH_BYTES, version.stamp)
     item[ITEM_HASH_BYTES + 8] = version.flags
-    put(itemRow(collection.cid, keyHash, version, key, allocate), item)
-    put(logRow(collection.cid, version, allocate), key)
+    put(itemRow(collection.cid, keyHash, version, key, scratch.itemRow), item)
+    put(logRow(collection.cid, version, scratch.logRow), key)
   }
 
   const removeVersion = (collection: CollectionState, key: Uint8Array, version: Version): void => {
     hasher.itemHash(key, version, removedHash)
     removeItem(bucketOf(collection, keyHash), removedHash)
     removeItem(collection.total, removedHash)
-    del(itemRow(collection.cid, keyHash, version, key, allocate))
-    del(logRow(collection.cid, version, allocate))
+    del(itemRow(collection.cid, keyHash, version, key, scratch.itemRow))
+    del(logRow(collection.cid, version, scratch.logRow))
   }
 
   const count = (collection: CollectionState, entry: Entry | undefined, by: 1 | -1): void => {
@@ -177,23 +194,22 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
   }
 
   return {
-    changes,
     overlay,
     touched,
     get bytes() {
-      return changes.bytes
+      return bytes
     },
     entry(collection, key) {
-      const rowKey = keyBytesOf(key)
+      const rowKey = scratchKeyBytes(key)
       if (compareBytes(rowKey, collection.keyMax) > 0) return undefined
       let pending = overlay.get(collection.cid)?.get(key)
       if (pending === undefined) pending = context.inFlight()?.get(collection.cid)?.get(key)
       if (pending !== undefined) return pending ?? undefined
-      const value = reader.get(recordRow(collection.cid, rowKey, allocate))
+      const value = store.get(recordRow(collection.cid, rowKey, scratch.recordRow))
       return value === undefined ? undefined : decodeStoredEntry(value)
     },
     replace(collection, key, before, after) {
-      const rowKey = keyBytesOf(key)
+      const rowKey = scratchKeyBytes(key)
       hasher.keyHash(rowKey, keyHash)
       const old = before?.entry ?? []
       for (const version of old) if (after?.includes(version) !== true) removeVersion(collection, rowKey, version)
@@ -201,19 +217,19 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
       count(collection, before?.entry, -1)
       count(collection, after, 1)
 
-      if (before !== undefined) del(feedRow(before.sequence, allocate))
+      if (before !== undefined) del(feedRow(before.sequence, scratch.feedRow))
       let stored: StoredEntry | null = null
       if (after === undefined) {
-        del(recordRow(collection.cid, rowKey, allocate))
+        del(recordRow(collection.cid, rowKey, scratch.recordRow))
       } else {
         const sequence = context.nextSequence()
-        const value = encodeEntry(after, SEQUENCE_BYTES, allocate)
+        const value = encodeEntry(after, SEQUENCE_BYTES, scratch.recordValue)
         writeCounter(value, 0, sequence)
-        put(recordRow(collection.cid, rowKey, allocate), value)
+        put(recordRow(collection.cid, rowKey, scratch.recordRow), value)
         const kind = shownVersion(after) === undefined ? FEED_DELETE : FEED_PUT
-        put(feedRow(sequence, allocate), feedValue(collection.cid, kind, rowKey, allocate))
+        put(feedRow(sequence, scratch.feedRow), feedValue(collection.cid, kind, rowKey, scratch.feedValue))
         stored = { sequence, entry: after }
-        if (compareBytes(rowKey, collection.keyMax) > 0) collection.keyMax = rowKey
+        if (compareBytes(rowKey, collection.keyMax) > 0) collection.keyMax = rowKey.slice()
       }
       let entries = overlay.get(collection.cid)
       if (entries === undefined) overlay.set(collection.cid, (entries = new Map()))
@@ -235,11 +251,11 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     touch: collection => void touched.add(collection),
     put,
     del,
+    write: options => rows.write(options),
+    discard: () => rows.discard(),
     seal() {
       for (const collection of touched) {
         put(collectionRow(collection.cid), encodeCollectionRow(collection))
-        // It outlives the group, whose memory it must not keep.
-        collection.keyMax = Uint8Array.from(collection.keyMax)
       }
       for (const [collection, origins] of touchedOrigins) {
         for (const origin of origins) {

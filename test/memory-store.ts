@@ -3,7 +3,7 @@
  * Rows are kept in a sorted array of keys, so it is for small data.
  */
 import { compareBytes } from '../base/bytes.ts'
-import type { Row, RowRange, Store, StoreChange, StoreReader } from '../sync/store.ts'
+import type { Row, RowRange, Store, StoreReader } from '../sync/store.ts'
 
 export interface MemoryStore extends Store {
   /** A store as it is found after a power cut: everything that was not durable is lost. */
@@ -13,6 +13,8 @@ export interface MemoryStore extends Store {
 }
 
 type Rows = readonly Row[]
+/** A row to be put, or the key of one to be deleted. */
+type Change = Row | readonly [key: Uint8Array]
 
 export function createMemoryStore(initial: Rows = []): MemoryStore {
   let rows: Rows = initial
@@ -21,14 +23,22 @@ export function createMemoryStore(initial: Rows = []): MemoryStore {
 
   return {
     ...createReader(() => rows),
-    async write(changes, { sync }) {
-      await Promise.resolve()
-      if (failures > 0) {
-        failures -= 1
-        throw new Error('the disk is full')
+    batch() {
+      const changes: Change[] = []
+      return {
+        put: (key, value) => void changes.push([Uint8Array.from(key), Uint8Array.from(value)]),
+        del: key => void changes.push([Uint8Array.from(key)]),
+        async write({ sync }) {
+          await Promise.resolve()
+          if (failures > 0) {
+            failures -= 1
+            throw new Error('the disk is full')
+          }
+          rows = applyChanges(rows, changes)
+          if (sync) durable = rows
+        },
+        discard: () => {},
       }
-      rows = applyChanges(rows, changes)
-      if (sync) durable = rows
     },
     snapshot() {
       const frozen = rows
@@ -42,6 +52,14 @@ export function createMemoryStore(initial: Rows = []): MemoryStore {
     crash: () => createMemoryStore(durable),
     failWrites: count => void (failures = count),
   }
+}
+
+/** Changes rows behind a replica's back, durably. */
+export async function changeRows(store: Store, puts: Rows, deletes: readonly Uint8Array[] = []): Promise<void> {
+  const batch = store.batch()
+  for (const [key, value] of puts) batch.put(key, value)
+  for (const key of deletes) batch.del(key)
+  await batch.write({ sync: true })
 }
 
 function createReader(current: () => Rows): StoreReader {
@@ -87,17 +105,18 @@ function lowerBound(rows: Rows, key: Uint8Array): number {
 }
 
 /** Merges the changes, sorted by key with the last one of a key winning, into the sorted rows. */
-function applyChanges(rows: Rows, changes: Iterable<StoreChange>): Rows {
-  const indexed = Array.from(changes, (change, index) => ({ change, index }))
-  indexed.sort((a, b) => compareBytes(a.change.key, b.change.key) || a.index - b.index)
+function applyChanges(rows: Rows, changes: readonly Change[]): Rows {
+  // Sorting is stable: the changes of one key stay in their order.
+  const sorted = changes.toSorted((a, b) => compareBytes(a[0], b[0]))
   const merged: Row[] = []
   let at = 0
-  for (const [i, { change }] of indexed.entries()) {
-    const following = indexed[i + 1]
-    if (following !== undefined && compareBytes(following.change.key, change.key) === 0) continue
-    while (at < rows.length && compareBytes(rows[at]![0], change.key) < 0) merged.push(rows[at++]!)
-    if (at < rows.length && compareBytes(rows[at]![0], change.key) === 0) at += 1
-    if (change.type === 'put') merged.push([change.key, change.value])
+  for (const [i, change] of sorted.entries()) {
+    const [key] = change
+    const following = sorted[i + 1]
+    if (following !== undefined && compareBytes(following[0], key) === 0) continue
+    while (at < rows.length && compareBytes(rows[at]![0], key) < 0) merged.push(rows[at++]!)
+    if (at < rows.length && compareBytes(rows[at]![0], key) === 0) at += 1
+    if (change.length === 2) merged.push(change)
   }
   while (at < rows.length) merged.push(rows[at++]!)
   return merged

@@ -3,7 +3,7 @@ import type { WriteContent } from '../../sync/replica.ts'
 import { CONTENT_TYPE_BYTES_MAX } from '../../sync/content.ts'
 import type { ErrorCode } from '../errors.ts'
 import { isNumbers, parseJsonObject, quoteName, type JsonFault } from './json-object.ts'
-import { findJsonFault, JSON_DEPTH_MAX } from '../json-text.ts'
+import { JSON_DEPTH_MAX, restateMember } from '../json-text.ts'
 
 export interface RecordInput {
   readonly key: string | undefined
@@ -45,10 +45,12 @@ export function parseRecord(text: string, keyIn: 'path' | 'record'): RecordInput
   if (data === undefined) {
     if (contentType !== undefined) return fault('HS_INVALID_PAYLOAD', 'content_type goes with data; a payload is always JSON')
     if (payload === undefined) return { key: record.key, content: vectorPart, bytes: vectorBytes }
-    const jsonFault = findJsonFault(text, 'vector' satisfies Member)
-    if (jsonFault?.kind === 'depth') return fault('HS_INVALID_PAYLOAD', `a payload is nested at most ${JSON_DEPTH_MAX} levels deep`)
-    if (jsonFault?.kind === 'altered') return fault('HS_INVALID_PAYLOAD', alteredDetail(jsonFault.number))
-    const payloadBytes = Buffer.from(JSON.stringify(payload))
+    const kept = restateMember(text, 'payload' satisfies Member, payload, 'vector' satisfies Member)
+    if (typeof kept !== 'string') {
+      const detail = kept.kind === 'depth' ? `a payload is nested at most ${JSON_DEPTH_MAX} levels deep` : alteredDetail(kept.number)
+      return fault('HS_INVALID_PAYLOAD', detail)
+    }
+    const payloadBytes = Buffer.from(kept)
     return { key: record.key, content: { payload: payloadBytes, ...vectorPart }, bytes: payloadBytes.length + vectorBytes }
   }
   if (payload !== undefined) return fault('HS_INVALID_PAYLOAD', 'a record has a payload or data, not both')

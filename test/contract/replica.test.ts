@@ -73,8 +73,8 @@ async function ship(from: OpenReplica, to: OpenReplica): Promise<number> {
     const collection = (await snapshot.collection(name))!
     const seen = (await theirs.collection(name))?.counters ?? new Map<string, number>()
     const items = []
-    for await (const item of collection.logTail(seen)) {
-      items.push({ key: decodeUtf8(item.key)!, version: decodeVersion(item.version)! })
+    for await (const page of collection.logTail(seen)) {
+      for (const { key, version } of page) items.push({ key: decodeUtf8(key)!, version: decodeVersion(version)! })
     }
     shipped += items.length
     const { generation } = collection

@@ -4,7 +4,7 @@ import type { OpenReplica } from '../../sync/open-replica.ts'
 import { logRow, recordRow } from '../../sync/rows.ts'
 import type { Version } from '../../sync/version.ts'
 import { keyBytes } from '../../sync/write-batch.ts'
-import { createMemoryStore, type MemoryStore } from '../memory-store.ts'
+import { changeRows, createMemoryStore, type MemoryStore } from '../memory-store.ts'
 import { openTestReplica, put, remove, syncPair } from '../replica-pair.ts'
 import { findUnequal } from './checkers/equal-knowledge.ts'
 import { collectionId, readDurableState, type DurableCollection, type DurableState } from './durable-state.ts'
@@ -295,7 +295,7 @@ describe('what is kept and told', () => {
   it('caught: the digest is not that of the records', async () => {
     await robots[0].replica.write([put('c', 'k', 1), put('c', 'other', 1)])
     const [cid] = await findRow(robots[0], 'other')
-    await robots[0].store.write([{ type: 'del', key: recordRow(cid, keyBytes('other')) }], { sync: true })
+    await changeRows(robots[0].store, [], [recordRow(cid, keyBytes('other'))])
     expect(await look()).toBe('robot 0: the kept digest of c is not the digest of what is held')
   })
 
@@ -330,7 +330,7 @@ describe('tables stay bounded', () => {
   it('caught: rows that belong to nothing', async () => {
     await robots[0].replica.write([put('c', 'k', 1)])
     const [cid, [held]] = await findRow(robots[0], 'k')
-    await robots[0].store.write([{ type: 'put', key: logRow(cid, { ...held!, counter: 9 }), value: keyBytes('k') }], { sync: true })
+    await changeRows(robots[0].store, [[logRow(cid, { ...held!, counter: 9 }), keyBytes('k')]])
     expect(await look()).toMatch(/^robot 0 keeps \d rows "l", and there is reason for \d$/)
   })
 })

@@ -70,11 +70,17 @@ export function createDisk(world: World): Disk {
             },
           }
         },
-        async write(batch, { sync }) {
-          await wait(WRITE_MIN_MS + (sync ? syncMs() : 0))
-          await current.write(batch, { sync: sync && !disk.isLying })
-          changes += 1
-          await wait(HEAR_MS)
+        batch() {
+          const batch = current.batch()
+          return {
+            ...batch,
+            async write({ sync }) {
+              await wait(WRITE_MIN_MS + (sync ? syncMs() : 0))
+              await batch.write({ sync: sync && !disk.isLying })
+              changes += 1
+              await wait(HEAR_MS)
+            },
+          }
         },
         async flush() {
           await wait(syncMs())

@@ -23,11 +23,17 @@ export function createSlowStore(disk: MemoryStore, random: Random): MemoryStore 
         close: () => cursor.close(),
       }
     },
-    async write(changes, options) {
-      await pause(random, WRITE_TURNS_MAX)
-      await disk.write(changes, options)
-      // On disk, and nobody knows yet: a crash may come here.
-      await pause(random, WRITE_TURNS_MAX)
+    batch() {
+      const batch = disk.batch()
+      return {
+        ...batch,
+        async write(options) {
+          await pause(random, WRITE_TURNS_MAX)
+          await batch.write(options)
+          // On disk, and nobody knows yet: a crash may come here.
+          await pause(random, WRITE_TURNS_MAX)
+        },
+      }
     },
   }
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { findJsonFault, isAltered, JSON_DEPTH_MAX, splitJsonArray } from '../../../agent/json-text.ts'
+import { findJsonFault, isAltered, JSON_DEPTH_MAX, restateMember, splitJsonArray } from '../../../agent/json-text.ts'
 
 const faultOf = (payload: string): unknown => findJsonFault(`{"key":"k","payload":${payload}}`, 'vector')
 
@@ -94,6 +94,46 @@ describe('P12 numbers that JSON.parse would alter', () => {
     expect(findJsonFault('{"vector" : [1e400,0.123456789012345678901], "payload":1}', 'vector')).toBeUndefined()
     expect(findJsonFault('{"vector":[1],"payload":1e400}', 'vector')).toEqual({ kind: 'altered', number: '1e400' })
     expect(findJsonFault('{"payload":{"vector":[1e400]}}', 'vector')).toEqual({ kind: 'altered', number: '1e400' })
+  })
+})
+
+describe('a member as it is kept', () => {
+  const restate = (text: string): unknown => restateMember(text, 'payload', (JSON.parse(text) as { payload: unknown }).payload, 'vector')
+  const scalar = fc.oneof(
+    fc.constantFrom('1.50', '1e400', '9007199254740993', '5', '0.1', '-0', 'true', 'null', '"}"', '"\\"payload\\":5"', '"\\u0041"', '" "'),
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
+    fc.string().map(text => JSON.stringify(text)),
+  )
+  const { value } = fc.letrec<{ value: string }>(tie => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      scalar,
+      fc.array(tie('value'), { maxLength: 3 }).map(items => `[${items.join(', ')}]`),
+      fc.tuple(fc.constantFrom('payload', 'a'), tie('value')).map(([name, inner]) => `{"${name}":${inner}}`),
+    ),
+  }))
+  const text = fc.string().map(string => JSON.stringify(string))
+  const colon = fc.constantFrom(':', ' : ')
+  const member = fc.oneof(fc.tuple(fc.constantFrom('key', 'x\\"payload'), colon, text), fc.tuple(fc.constant('vector'), colon, value))
+
+  test('P12 is what JSON.stringify gives, unless a closer look at the text finds a fault', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(member, { selector: ([name]) => name }), value, fc.nat(4), (others, payload, at) => {
+        const members = others.map(([name, between, inner]) => `"${name}"${between}${inner}`)
+        members.splice(at, 0, `"payload":${payload}`)
+        const whole = `{${members.join(',')}}`
+        expect(restate(whole)).toEqual(findJsonFault(whole, 'vector') ?? JSON.stringify(JSON.parse(payload)))
+      }),
+    )
+  })
+
+  test('a payload that is nested too deep is refused before it is walked through', () => {
+    expect(restate(`{"payload":${'['.repeat(200_000)}${']'.repeat(200_000)}}`)).toEqual({ kind: 'depth' })
+  })
+
+  test('of a member that is there twice the last one is kept', () => {
+    expect(restate('{"payload":1,"payload":{"a":2}}')).toBe('{"a":2}')
+    expect(restate('{"payload":1,"payload":9007199254740993}')).toEqual({ kind: 'altered', number: '9007199254740993' })
   })
 })
 

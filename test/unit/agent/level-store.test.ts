@@ -16,8 +16,11 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-const write = (name: string, sync: boolean): Promise<void> =>
-  store.write([{ type: 'put', key: Buffer.from(name), value: Buffer.alloc(1_000) }], { sync })
+function write(name: string, sync: boolean): Promise<void> {
+  const batch = store.batch()
+  batch.put(Buffer.from(name), Buffer.alloc(1_000))
+  return batch.write({ sync })
+}
 
 test('P1 whoever flushes while a flush is under way is told no earlier than that one: its rows are not durable before', async () => {
   await write('a', false)
@@ -40,4 +43,14 @@ test('a flush with nothing to flush ends at once, also after a synced write', as
 
 test('a database that is open already is refused by its own code', async () => {
   await expect(openLevelStore(join(folder, 'store'))).rejects.toMatchObject({ code: 'HS_STORE_LOCKED' })
+})
+
+test('a batch for a database that is closed says so when it is written, not before', async () => {
+  const other = await openLevelStore(join(folder, 'other'))
+  await other.close()
+  const batch = other.batch()
+  batch.put(Buffer.from('a'), Buffer.from('b'))
+  batch.del(Buffer.from('a'))
+  await expect(batch.write({ sync: true })).rejects.toThrow('not open')
+  batch.discard()
 })

@@ -2,6 +2,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { systemHash } from '../../../agent/ports.ts'
+import { changeRows } from '../../memory-store.ts'
 import { leafHash, proofStatement } from '../../../agent/proof/layout.ts'
 import { PROOF_LIMITS, type ProofJson } from '../../../agent/proof/shapes.ts'
 import { PROOF_FAULTS, verifyProofFile, type Proven, type ProofFault } from '../../../agent/proof/verify.ts'
@@ -159,7 +160,7 @@ describe('a proof', () => {
     const bucket = nodeIndex(createItemHasher(systemHash, SALT).keyHash(encodeUtf8('k1')!), 2)
     const sum = createDigestSum()
     addItem(sum, new Uint8Array(16))
-    await fixture.store.write([{ type: 'put', key: bucketRow(2, 2, bucket), value: encodeSum(sum) }], { sync: true })
+    await changeRows(fixture.store, [[bucketRow(2, 2, bucket), encodeSum(sum)]])
     await expect(fixture.prover.prove('imu', 'k1')).rejects.toThrow(/more items than it counts|do not agree/)
   })
 })

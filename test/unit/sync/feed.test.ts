@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { rowsOf } from '../../../sync/collection-state.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
 import { allDeletions } from '../../../sync/rows.ts'
-import { createMemoryStore, type MemoryStore } from '../../memory-store.ts'
+import { changeRows, createMemoryStore, type MemoryStore } from '../../memory-store.ts'
 import { openTestReplica, put, remove, syncPair } from '../../replica-pair.ts'
 
 const told = async (replica: OpenReplica, after = 0, limit = 100): Promise<string[]> => {
@@ -107,10 +107,7 @@ describe('a deleted collection in the feed', () => {
     await replica.write([put('c', 'a'), put('d', 'x')])
     await replica.deleteCollection('c')
     const old = store.crash()
-    await old.write(
-      (await deletionRows(old)).map(key => ({ type: 'del', key })),
-      { sync: true },
-    )
+    await changeRows(old, [], await deletionRows(old))
     const again = await openTestReplica(old, 2)
     expect(await told(again)).toEqual(['put d x'])
     await again.deleteCollection('d')

@@ -6,7 +6,7 @@ import { createPurger } from '../../../sync/purge.ts'
 import { loadReplicaState, type ReplicaState } from '../../../sync/replica-state.ts'
 import { recordRow } from '../../../sync/rows.ts'
 import { createWriteBatch, type WriteBatch } from '../../../sync/write-batch.ts'
-import { createMemoryStore } from '../../memory-store.ts'
+import { changeRows, createMemoryStore } from '../../memory-store.ts'
 import { createSeededRandom } from '../../seeded-random.ts'
 
 async function fixture() {
@@ -14,9 +14,9 @@ async function fixture() {
   const random = createSeededRandom(1)
   const load = (): Promise<ReplicaState> => loadReplicaState(store, random, '00'.repeat(8), 60_000)
   const hasher = createItemHasher(systemHash, new Uint8Array(16))
-  const openBatch = (): WriteBatch => createWriteBatch({ reader: store, hasher, inFlight: () => undefined, nextSequence: () => 1 })
+  const openBatch = (): WriteBatch => createWriteBatch({ store, hasher, inFlight: () => undefined, nextSequence: () => 1 })
   const row = recordRow(7, Uint8Array.of(97))
-  await store.write([{ type: 'put', key: row, value: Uint8Array.of(0) }], { sync: true })
+  await changeRows(store, [[row, Uint8Array.of(0)]])
   const dropped = createCollectionState(7, 'tmp', 1)
   dropped.dropped = true
   return { store, load, openBatch, row, dropped }
@@ -37,7 +37,7 @@ it('a purge whose deletion a failed write took back removes nothing: its number 
       state = await load()
       const batch = openBatch()
       const answer = job(batch)
-      await store.write(batch.changes, { sync: false })
+      await batch.write({ sync: false })
       return answer
     },
     onPurged: () => expect.unreachable(),
@@ -63,7 +63,7 @@ it('a purge that meets a state loaded again begins anew with what is dropped the
       state = later
       const batch = openBatch()
       const answer = job(batch)
-      await store.write(batch.changes, { sync: false })
+      await batch.write({ sync: false })
       return answer
     },
     onPurged: ({ name }) => void purged.push(name),
