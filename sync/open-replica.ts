@@ -19,14 +19,16 @@ import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
-import { applyMark, applyRemoteItems, collectItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
+import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, takeNewOrigin, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { cursorRow, dotAtOfLogRow, metaRow, recordRow, runsOf } from './rows.ts'
-import { isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import type { EnrolledReplica } from './roster.ts'
+import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import { createStability } from './stability.ts'
 import type { Store } from './store.ts'
 import { ORIGIN_BYTES, readCounter } from './version.ts'
 import { createVectorSearch } from './vector-search.ts'
@@ -42,6 +44,8 @@ export interface ReplicaOptions {
   /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
   readonly clockDriftMaxMs: number
   readonly durability: 'fsync' | 'deferred'
+  /** The node that this replica belongs to, as the roster shows it. */
+  readonly nodeId?: string
   /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
   readonly searchBytesMax?: number
   /** Called with what a person should know of. */
@@ -67,6 +71,10 @@ export interface OpenReplica extends Replica, SyncReplica {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
+  /** The roster: whom tombstones wait for, and who was evicted. */
+  replicas(): readonly EnrolledReplica[]
+  /** Evicts a replica from the roster for good; false when it is not enrolled. */
+  evict(storeId: string): Promise<boolean>
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }
@@ -79,7 +87,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   const { store, hash, random, clock } = options
   const hasher = createItemHasher(hash, options.digestSalt)
   const run: RunId = drawRun(random)
-  const load = (): Promise<ReplicaState> => loadReplicaState(store, random, run, options.clockDriftMaxMs)
+  const load = (): Promise<ReplicaState> => loadReplicaState(store, hash, random, run, options.clockDriftMaxMs)
   let state = await load()
   const counters: ReplicaCounters = { conflicts: 0, clocksAhead: 0, newOrigins: 0, quarantined: state.quarantined }
   const context: WriteContext = {
@@ -119,7 +127,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     for (const collection of batch.touched) {
       names.add(collection.name)
       if (collection.name !== SYSTEM_COLLECTION) continue
-      for (const key of batch.overlay.get(collection.cid)?.keys() ?? []) names.add(key.split('/')[1] ?? '')
+      for (const key of batch.overlay.get(collection.cid)?.keys() ?? []) names.add(collectionOfSystemKey(key) ?? '')
     }
     names.delete('')
     const viewByName = new Map<string, CollectionView | undefined>()
@@ -193,7 +201,12 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
+  const { replicas, evict, ...stability } = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
+
   return {
+    ...stability,
+    replicas,
+    evict,
     get storeId() {
       return state.storeId
     },
@@ -326,12 +339,6 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         batch.del(cursorRow(collection.cid, senderStore))
         if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
         return true
-      }),
-
-    collectTombstones: (name, generation, tombstones) =>
-      submitDurable(batch => {
-        const collection = remoteCollection(state, batch, name, generation)
-        return collection === undefined ? 0 : collectItems(batch, collection, tombstones)
       }),
 
     dropItems: (name, generation, items) =>

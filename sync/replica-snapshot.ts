@@ -4,12 +4,14 @@
 import { concatBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
+import { loadAcknowledgements, type Acknowledgement } from './acknowledgement.ts'
 import { loadBuckets, loadCollection, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
 import { addItem, addSum, BUCKET_LEVEL, createDigestSum, FANOUT, ITEM_HASH_BYTES, nodeIndex, rootDigest, type DigestSum } from './digest.ts'
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { findVersionBytes, type Entry } from './entry.ts'
+import type { Stamp } from './hlc.ts'
 import { readClock } from './replica-state.ts'
-import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow } from './rows.ts'
+import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow, tombstonesOf } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { StoreSnapshot } from './store.ts'
 import { originBytes, readCounter, readDot, ORIGIN_BYTES } from './version.ts'
@@ -40,6 +42,8 @@ export interface CollectionSnapshot {
   readonly counters: VersionVector
   /** G (R6). */
   readonly collected: VersionVector
+  /** The greatest stamp ever collected as a tombstone (R1). */
+  readonly collectedStampMax: Stamp
   /** 16 bytes. */
   readonly root: Uint8Array
   /** Hash of everything that must be equal before roots are compared (R4), 16 bytes. */
@@ -55,6 +59,8 @@ export interface CollectionSnapshot {
   /** All nodes of the level that is kept in rows. */
   buckets(): Promise<ReadonlyMap<number, DigestSum>>
   items(level: number, index: number): AsyncGenerator<ItemSummary>
+  /** What others have acknowledged, for passing on; empty while there is no tombstone that waits for it. */
+  acknowledgements(): Promise<readonly Acknowledgement[]>
   /** The version with this dot. */
   item(key: Uint8Array, dot: Dot): EncodedItem | undefined
   /** All versions of a key. */
@@ -136,6 +142,7 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
     vector,
     counters,
     collected,
+    collectedStampMax: state.collectedStampMax,
     root: rootDigest(hash, total),
     knowledge: knowledgeHash(hash, saltId, generation, counters, collected),
     itemCount: total.count,
@@ -175,6 +182,12 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
       for await (const [row, value] of rowsOf(snapshot, itemsUnder(cid, level, index))) {
         yield { key: keyText(row.subarray(keyAtOfItemRow)), dot: readDot(row, dotAtOfItemRow), hash: value.subarray(0, ITEM_HASH_BYTES) }
       }
+    },
+    async acknowledgements() {
+      const tombstones = snapshot.scan(tombstonesOf(cid))
+      const [first] = await tombstones.next(1)
+      await tombstones.close()
+      return first === undefined ? [] : loadAcknowledgements(snapshot, cid)
     },
     item: readItem,
     entry(key) {

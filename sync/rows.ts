@@ -14,6 +14,8 @@
  *   x seq                             -> cid, key, version      conflicts: what lww dropped, in the feed's sequence
  *   e seq                             -> generation(8), name    deleted collections, in the feed's sequence; the latest of each name
  *   p cid store                       -> resume cursor of what is being received from that store (R5)
+ *   z cid origin counter              -> key                    tombstones by dot (R7)
+ *   a cid store                       -> roster hash(8), vector what a replica has acknowledged (R7)
  *   q seq                             -> quarantine
  *   t                                 reserved: stamp index of collections with a ttl
  *
@@ -43,6 +45,8 @@ const LETTER = {
   deletion: letter('e'),
   cursor: letter('p'),
   quarantine: letter('q'),
+  tombstone: letter('z'),
+  acknowledgement: letter('a'),
 } as const
 
 const CID_BYTES = 4
@@ -82,6 +86,18 @@ export function logRow(cid: number, dot: Dot, allocate: Allocate = allocateBytes
 }
 
 export const dotAtOfLogRow = HEAD_BYTES
+
+export function tombstoneRow(cid: number, dot: Dot, allocate: Allocate = allocateBytes): Uint8Array {
+  const row = head(allocate(HEAD_BYTES + DOT_BYTES), LETTER.tombstone, cid)
+  writeDot(row, HEAD_BYTES, dot)
+  return row
+}
+
+export const dotAtOfTombstoneRow = HEAD_BYTES
+
+/** `store`: 16 bytes. */
+export const acknowledgementRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(LETTER.acknowledgement, cid, store)
+export const storeAtOfAcknowledgementRow = HEAD_BYTES
 
 export function itemRow(cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
   const row = head(allocate(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), LETTER.item, cid)
@@ -156,6 +172,14 @@ export function logRange(cid: number, origin: Origin, after: number, upTo: numbe
   return { gt: logRow(cid, { origin, counter: after }), lt: logRow(cid, { origin, counter: upTo + 1 }) }
 }
 
+/** Tombstones of one origin with counters up to `upTo`. */
+export function tombstonesUpTo(cid: number, origin: Origin, upTo: number): RowRange {
+  return { gte: tombstoneRow(cid, { origin, counter: 0 }), lt: tombstoneRow(cid, { origin, counter: upTo + 1 }) }
+}
+
+export const tombstonesOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.tombstone, cid))
+export const acknowledgementsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.acknowledgement, cid))
+
 /** Digest items whose key hash begins with the `level` hexadecimal digits of `index` (level 0: all). */
 export function itemsUnder(cid: number, level: number, index: number): RowRange {
   const from = new Uint8Array(KEY_HASH_BYTES)
@@ -170,6 +194,6 @@ export function itemsUnder(cid: number, level: number, index: number): RowRange 
 
 /** Every range of rows that belongs to one collection, its own row excepted. */
 export function rowsOfCollection(cid: number): RowRange[] {
-  const { record, log, item, bucket, vector, collected, run, cursor } = LETTER
-  return [record, log, item, bucket, vector, collected, run, cursor].map(kind => rangeOf(rowOf(kind, cid)))
+  const { record, log, item, bucket, vector, collected, run, cursor, tombstone, acknowledgement } = LETTER
+  return [record, log, item, bucket, vector, collected, run, cursor, tombstone, acknowledgement].map(kind => rangeOf(rowOf(kind, cid)))
 }

@@ -38,10 +38,11 @@ import {
   KEY_HASH_BYTES,
   logRow,
   recordRow,
+  tombstoneRow,
   vectorRow,
 } from './rows.ts'
 import type { StoreChange, StoreReader } from './store.ts'
-import { FLAG_VECTOR, writeCounter, writeStamp, type Version } from './version.ts'
+import { FLAG_VECTOR, isTombstone, writeCounter, writeStamp, type Version } from './version.ts'
 
 /** Length of the feed sequence in front of a record row's entry. */
 export const SEQUENCE_BYTES = 8
@@ -159,6 +160,8 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     item[ITEM_HASH_BYTES + 8] = version.flags
     put(itemRow(collection.cid, keyHash, version, key, allocate), item)
     put(logRow(collection.cid, version, allocate), key)
+    // Tombstones are found by their dots, to be collected one day (R7).
+    if (isTombstone(version)) put(tombstoneRow(collection.cid, version, allocate), key)
   }
 
   const removeVersion = (collection: CollectionState, key: Uint8Array, version: Version): void => {
@@ -167,6 +170,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     removeItem(collection.total, removedHash)
     del(itemRow(collection.cid, keyHash, version, key, allocate))
     del(logRow(collection.cid, version, allocate))
+    if (isTombstone(version)) del(tombstoneRow(collection.cid, version, allocate))
   }
 
   const count = (collection: CollectionState, entry: Entry | undefined, by: 1 | -1): void => {

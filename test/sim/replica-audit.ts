@@ -7,9 +7,9 @@ import { coversDot } from '../../sync/dot.ts'
 import type { Entry } from '../../sync/entry.ts'
 import { viewRecord } from '../../sync/record-view.ts'
 import { countersOf } from '../../sync/replica-snapshot.ts'
-import { keyOfRecordRow, recordsOf, rowsOfCollection } from '../../sync/rows.ts'
+import { keyOfRecordRow, recordsOf, rowsOfCollection, tombstonesOf } from '../../sync/rows.ts'
 import type { StoreReader } from '../../sync/store.ts'
-import { decodeVersion, readCounter, type Version } from '../../sync/version.ts'
+import { decodeVersion, isTombstone, readCounter, type Version } from '../../sync/version.ts'
 import { decodeStoredEntry, keyBytes, keyText } from '../../sync/write-batch.ts'
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
@@ -55,7 +55,7 @@ export async function auditStore(store: StoreReader, hash: Hash, salt: Uint8Arra
     else faults.push(...(await auditCollection(store, collection, hash, salt, hasForks)))
   }
   const cids = new Set(collections.map(({ cid }) => cid))
-  for (const kind of 'rldbvgnp') {
+  for (const kind of 'rldbvgnpza') {
     const orphans = new Map<number, number>()
     for await (const [row] of rowsOf(store, kindRange(kind))) {
       const cid = new DataView(row.buffer, row.byteOffset).getUint32(1)
@@ -131,6 +131,17 @@ async function auditCollection(
     const text = `${toHex(row.subarray(5, 13))}${dotAt(row, 13)}>${keyText(row.subarray(37))}=${toHex(value.subarray(0, 16))}`
     if (!items.delete(text)) faults.push(`${name}: digest item ${text} of no live version`)
   }
+  const tombstones = new Set<string>()
+  for (const [key, entry] of await entriesOf(store, cid)) {
+    for (const dot of entry.filter(isTombstone)) {
+      tombstones.add(`${dot.origin}:${dot.counter}>${key}`)
+      if (coversDot(collection.collected, dot)) faults.push(`${name}/${key}: ${dot.origin}:${dot.counter} was collected and is there`)
+    }
+  }
+  for await (const [row, value] of rowsOf(store, tombstonesOf(cid))) {
+    if (!tombstones.delete(`${dotAt(row, 5)}>${keyText(value)}`)) faults.push(`${name}: tombstone row ${dotAt(row, 5)} of no tombstone`)
+  }
+  if (tombstones.size > 0) faults.push(`${name}: ${tombstones.size} tombstones without a row`)
   if (items.size > 0) faults.push(`${name}: ${items.size} live versions without a digest item`)
   return faults
 }

@@ -16,6 +16,7 @@ import type { Entry } from '../../sync/entry.ts'
 import { openReplica, type OpenReplica } from '../../sync/open-replica.ts'
 import type { ConflictPolicy, LocalWrite } from '../../sync/replica.ts'
 import { runSession, type SessionResult } from '../../sync/session.ts'
+import { countersOf } from '../../sync/replica-snapshot.ts'
 import { deletedKey } from '../../sync/settings.ts'
 import { compareVersions, isTombstone, supersedes, type Version } from '../../sync/version.ts'
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts'
@@ -28,7 +29,7 @@ import { createSlowStore, pause } from './sim-store.ts'
 const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 const SALT = new Uint8Array(16)
-/** For each of the eight scenarios. */
+/** For each of the nine scenarios. */
 const SEEDS = Number(process.env['MODEL_SEEDS'] ?? 25)
 const FIRST = Number(process.env['SIM_FIRST'] ?? 1)
 const STEPS = 60
@@ -41,6 +42,8 @@ interface Faults {
   readonly skewedClocks: boolean
   /** Collections "tmp" come and go. */
   readonly deletions: boolean
+  /** Operators evict replicas, which come back. */
+  readonly evictions: boolean
   /** Robots make "sib" and "log" with different policies. */
   readonly mixedPolicies: boolean
   readonly durability: 'fsync' | 'deferred'
@@ -70,6 +73,8 @@ interface Wish {
   readonly isDelete: boolean
   readonly id: number
   dot?: Dot & { readonly timeMs: number; readonly tick: number }
+  /** Of a delete: what its robot certainly had seen of the collection. */
+  seen: VersionVector
   /** A restore put its robot back before it, and nobody else had it. */
   isForgiven: boolean
 }
@@ -190,11 +195,17 @@ function write(sim: Sim, robot: Robot): void {
       key: key ?? '',
       isDelete,
       id,
+      seen: new Map(),
       isForgiven: false,
     })
   }
   sim.wishes.push(...wishes)
   spawn(sim, 'a write', async () => {
+    if (wishes.some(({ isDelete }) => isDelete)) {
+      for (const { name, generation, vector } of await loadCollections(robot.store)) {
+        for (const wish of wishes) if (wish.collection === name && wish.generations[0] === generation) wish.seen = countersOf(vector)
+      }
+    }
     const results = await replica.write(writes)
     if (robot.life !== life || sim.faults.durability !== 'fsync') return
     for (const [i, result] of results.entries()) {
@@ -254,12 +265,15 @@ async function session(sim: Sim, a: Robot, b: Robot, cutAfter: number): Promise<
   const results = await Promise.all([run(a.replica, true), run(b.replica, false)])
   if (sim.sessions.get(pair) === link) sim.sessions.delete(pair)
   for (const { fault } of results) {
-    if (fault !== undefined && fault.kind !== 'closed' && !(fault.kind === 'store' && sim.faults.failingDisks)) {
+    if (fault !== undefined && fault.kind !== 'closed' && !(fault.kind === 'store' && sim.faults.failingDisks) && !isEviction(fault)) {
       sim.problems.push(`a session failed: ${fault.kind}: ${fault.detail}`)
     }
   }
   return results
 }
+
+const isEviction = (fault: { readonly kind: string; readonly detail: string }): boolean =>
+  (fault.kind === 'refused' && fault.detail.includes('evicted')) || fault.kind === 'closed'
 
 /** Cuts a robot's power, and starts it again on what its disk - or an older copy of it - holds. */
 function restart(sim: Sim, robot: Robot, from: MemoryStore | undefined): void {
@@ -303,6 +317,10 @@ async function step(sim: Sim): Promise<void> {
   } else if (dice < 0.94 && faults.failingDisks) {
     sim.trace.push(`disk fails ${robot.index}`)
     robot.store.failWrites(1 + Math.floor(random.fraction() * 2))
+  } else if (dice < 0.96 && faults.evictions && other !== robot && !other.isDown) {
+    const { storeId } = other.replica
+    sim.trace.push(`${robot.index} evicts ${other.index}`)
+    spawn(sim, 'an eviction', async () => void (await robot.replica.evict(storeId)))
   } else if (dice < 0.97 && faults.skewedClocks) {
     robot.clock.wall = Math.max(0, robot.clock.wall + pick(random, [-1e9, -1, 1, 1e5, 1e9]))
   } else if (faults.durability === 'deferred') {
@@ -324,7 +342,7 @@ async function syncUntilQuiet(sim: Sim): Promise<void> {
         const results = await settled(session(sim, a, b, Number.POSITIVE_INFINITY), `a session of ${a.index} and ${b.index}`)
         for (const { diverged, fault } of results ?? []) {
           if (diverged.length > 0) sim.problems.push(`repair did not mend ${diverged.join()}`)
-          if (fault !== undefined) sim.problems.push(`round ${round}: ${fault.kind} ${fault.detail}`)
+          if (fault !== undefined && !isEviction(fault)) sim.problems.push(`round ${round}: ${fault.kind} ${fault.detail}`)
         }
         if (before.join() !== [await stateOf(a), await stateOf(b)].join()) isQuiet = false
       }
@@ -372,7 +390,7 @@ async function runSeed(seed: number, faults: Faults): Promise<string[]> {
     robot.replica = await openOn(sim, robot.store, robot.clock)
     await new Promise(resolve => void setImmediate(resolve))
   }
-  const checks = [checkEqual, checkStores, checkViews, checkAcknowledged]
+  const checks = [checkEqual, checkStores, checkViews, checkAcknowledged, checkResurrection]
   for (const check of checks) sim.problems.push(...(await check(sim)))
   // The trace of a failing seed is worth reading; of the others nobody wants it.
   return sim.problems.length === 0 ? [] : [...new Set(sim.problems), ...sim.trace]
@@ -389,13 +407,14 @@ async function checkEqual({ robots }: Sim): Promise<string[]> {
 async function contentOf(robot: Robot): Promise<string> {
   const collections = (await loadCollections(robot.store)).filter(({ dropped }) => !dropped)
   const parts = await Promise.all(
-    collections.map(async ({ cid, name, generation, vector }) => {
+    collections.map(async ({ cid, name, generation, vector, collected }) => {
       const entries = [...(await entriesOf(robot.store, cid))].map(([key, entry]) => [
         key,
         entry.map(version => ({ ...version, body: toHex(version.body) })),
       ])
       const known = [...vector].map(([origin, { counter }]) => `${origin} ${counter}`).sort(byText)
-      return JSON.stringify([name, generation, known, entries])
+      const gone = [...collected].map(([origin, counter]) => `${origin} ${counter}`).sort(byText)
+      return JSON.stringify([name, generation, known, gone, entries])
     }),
   )
   return parts.sort(byText).join('\n')
@@ -427,9 +446,11 @@ async function checkAcknowledged(sim: Sim): Promise<string[]> {
   const { robots, wishes, deletions } = sim
   const store = robots[0]!.store
   const entryByPlace = new Map<string, Entry>()
+  const collectedByName = new Map<string, VersionVector>()
   const liveGeneration = new Map<string, number>()
-  for (const { cid, name, generation } of await loadCollections(store)) {
+  for (const { cid, name, generation, collected } of await loadCollections(store)) {
     liveGeneration.set(name, generation)
+    collectedByName.set(name, collected)
     for (const [key, entry] of await entriesOf(store, cid)) entryByPlace.set(`${name}/${key}`, entry)
   }
   const quarantined = (await Promise.all(robots.map(robot => quarantineOf(robot.store)))).flat()
@@ -437,8 +458,10 @@ async function checkAcknowledged(sim: Sim): Promise<string[]> {
   for (const wish of wishes) {
     if (wish.dot === undefined || wish.isForgiven) continue
     const live = liveGeneration.get(wish.collection)
-    if (live !== undefined && wish.generations.includes(live) && isHeld(sim, wish, entryByPlace.get(`${wish.collection}/${wish.key}`)))
-      continue
+    if (live !== undefined && wish.generations.includes(live)) {
+      const entry = entryByPlace.get(`${wish.collection}/${wish.key}`)
+      if (isHeld(sim, wish, entry) || isCollectedWith(wish, wishes, collectedByName.get(wish.collection) ?? new Map())) continue
+    }
     const mayBeDeleted = wish.generations.some(generation => generation !== live)
     if (mayBeDeleted && (wish.isDelete || isAccountedFor(wish, wishes, deletions, quarantined))) continue
     const { robot, life, collection, key, isDelete, id, generations } = wish
@@ -468,6 +491,46 @@ function isHeld(sim: Sim, wish: Wish, entry: Entry | undefined): boolean {
     return isBeaten || supersedes(version, asVersion)
   })
 }
+
+/** A delete that was collected, or a put below one: nothing tells of it any more. */
+function isCollectedWith(wish: Wish, wishes: readonly Wish[], collected: VersionVector): boolean {
+  const { dot, collection, key } = wish
+  if (dot === undefined) return true
+  if (wish.isDelete && coversDot(collected, dot)) return true
+  return wishes.some(
+    other =>
+      other !== wish &&
+      other.collection === collection &&
+      other.key === key &&
+      other.isDelete &&
+      // A delete of which nobody was told may have come through all the same.
+      (other.dot === undefined ? !wish.isDelete : coversDot(collected, other.dot) && isLater(other.dot, dot)),
+  )
+}
+
+/** P5: nothing that a deleter had seen lives under the key that it deleted, whether the delete is still there or has been collected. */
+async function checkResurrection({ robots, wishes, faults }: Sim): Promise<string[]> {
+  // A restored copy may have used a dot twice, and the deleter have seen the other one.
+  if (faults.restores) return []
+  const problems: string[] = []
+  for (const { index, store } of robots) {
+    for (const { cid, name, generation } of await loadCollections(store)) {
+      const entries = await entriesOf(store, cid)
+      for (const { isDelete, collection, generations, key, dot, seen } of wishes) {
+        if (!isDelete || dot === undefined || collection !== name || generations.join() !== String(generation)) continue
+        const back = (entries.get(key) ?? []).find(version => !isTombstone(version) && coversDot(seen, version))
+        if (back === undefined) continue
+        problems.push(
+          `robot ${index}: ${name}/${key} ${back.origin}:${back.counter} came back behind its delete ${dot.origin}:${dot.counter}`,
+        )
+      }
+    }
+  }
+  return problems
+}
+
+const isLater = (a: NonNullable<Wish['dot']>, b: NonNullable<Wish['dot']>): boolean =>
+  a.timeMs > b.timeMs || (a.timeMs === b.timeMs && (a.tick > b.tick || (a.tick === b.tick && a.origin > b.origin)))
 
 /** A put into a generation that is gone: a deleter had seen it, or it is in quarantine, or a later write of that key is or was a delete. */
 function isAccountedFor(wish: Wish, wishes: readonly Wish[], deletions: readonly Deletion[], quarantined: readonly Quarantined[]): boolean {
@@ -503,6 +566,7 @@ const CALM: Faults = {
   restores: false,
   skewedClocks: false,
   deletions: false,
+  evictions: false,
   mixedPolicies: false,
   durability: 'fsync',
 }
@@ -514,6 +578,7 @@ const SCENARIOS: Record<string, Faults> = {
   'disks that fail and collections that come and go': { ...CALM, failingDisks: true, deletions: true },
   'robots that disagree on policies': { ...CALM, mixedPolicies: true, crashes: true },
   'deferred durability': { ...CALM, durability: 'deferred', crashes: true, deletions: true },
+  'replicas that are evicted and come back': { ...CALM, evictions: true, crashes: true, skewedClocks: true },
   'restored copies': { ...CALM, restores: true, crashes: true, skewedClocks: true },
 }
 

@@ -203,6 +203,12 @@ describe('what a peer may do wrong', () => {
     const zeros = new Uint8Array(16)
     const origin = 'ab'.repeat(16)
     const dot = { origin, counter: 5 }
+    const impossible = new Map([[origin, 2 ** 50]])
+    const claims = {
+      collectedStampMax: { ms: 2 ** 48 - 1, tick: 0 },
+      rosterHash: new Uint8Array(8),
+      acknowledgements: [{ storeId: origin, rosterHash: new Uint8Array(8), vector: impossible }],
+    }
     const messages: Message[] = [
       helloOf(b),
       { kind: 'offers', offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros }], isLast: true },
@@ -213,6 +219,7 @@ describe('what a peer may do wrong', () => {
         vector: new Map([[origin, { counter: 9, run: '00'.repeat(8) }]]),
         collected: new Map(),
         resume: undefined,
+        ...claims,
       },
       {
         kind: 'open',
@@ -221,11 +228,12 @@ describe('what a peer may do wrong', () => {
         vector: new Map(),
         collected: new Map([[origin, 3]]),
         resume: { position: dot, target: new Map() },
+        ...claims,
       },
       { kind: 'frame', items: [{ key: 'k', version: new Uint8Array(3) }], position: dot, logicalClock: 7 },
       { kind: 'ack' },
       { kind: 'mark', vector: new Map() },
-      { kind: 'state', root: zeros, knowledge: zeros },
+      { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8) },
       { kind: 'repair', vector: new Map(), collected: new Map() },
       { kind: 'get-nodes', level: 7, indexes: [9] },
       { kind: 'get-nodes', level: 1, indexes: [15] },
@@ -304,24 +312,23 @@ describe('repair (L2)', () => {
     await a.write([put('c', 'gone'), put('c', 'stays')])
     await syncPair(a, b)
     await b.write([remove('c', 'gone')])
-    // b collects its tombstone: the item goes, and G says so. a has not heard of the delete.
-    const snapshot = await b.snapshot()
-    const collection = (await snapshot.collection('c'))!
-    const tombstones = []
-    for await (const item of collection.items(0, 0)) if (item.key === 'gone') tombstones.push(item)
-    await snapshot.close()
-    expect(
-      await b.collectTombstones(
-        'c',
-        1,
-        tombstones.map(item => ({ ...item, stamp: { ms: 1.7e12, tick: 9 } })),
-      ),
-    ).toBe(1)
+    // a is evicted, so b's tombstone waits for nobody: the item goes, and G says so. a has not heard of the delete.
+    expect(await b.evict(a.storeId)).toBe(true)
+    expect(await b.collectStable('c', 1)).toBe(1)
+    const before = a.storeId
+    expect((await syncPair(a, b))[1].fault?.kind).toBe('refused')
 
     const [result] = await syncPair(a, b)
     expect(result.fault).toBeUndefined()
     expect(Object.keys(await contentOf(a, 'c'))).toEqual(['stays'])
     expect(Object.keys(await contentOf(b, 'c'))).toEqual(['stays'])
+    expect(a.storeId).not.toBe(before)
+    expect(
+      b
+        .replicas()
+        .map(({ isEvicted }) => isEvicted)
+        .sort(),
+    ).toEqual([false, false, true])
   })
 
   it('R6 judges an absent key by vectors and floors', () => {

@@ -1,0 +1,69 @@
+/**
+ * The roster: the replicas whose acknowledgement a tombstone waits for (R7). It is part of the system collection, so it replicates like
+ * any record and before all others:
+ *
+ *   replica/<store id>   {"node": node id, "evicted": true | absent}
+ *
+ * A replica enrols itself before it exchanges anything. Only an operator evicts one - not its silence, however long. Eviction is for
+ * good: of concurrent versions the one that evicts holds. A replica that finds itself evicted takes a new store id and enrols anew; what it
+ * had meanwhile missed to see deleted it drops as everybody does who is behind a floor (R6).
+ */
+import type { Hash } from '../base/ports.ts'
+import { encodeUtf8 } from '../base/utf8.ts'
+import type { Entry } from './entry.ts'
+import { readJsonObjects } from './settings.ts'
+
+/** Replicas in the roster, those evicted included. Beyond it nobody enrols, and no tombstone is collected. */
+export const ROSTER_MAX = 4_096
+export const ROSTER_HASH_BYTES = 8
+
+export const replicaKey = (storeId: string): string => `replica/${storeId}`
+
+export interface EnrolledReplica {
+  readonly storeId: string
+  readonly nodeId: string
+  readonly isEvicted: boolean
+}
+
+export interface Roster {
+  /** Takes a new entry of the system collection; passes over what is not about a replica. */
+  apply(key: string, entry: Entry): void
+  get(storeId: string): EnrolledReplica | undefined
+  /** By store id, those evicted included. */
+  all(): readonly EnrolledReplica[]
+  /** The store ids that a tombstone waits for, ascending. */
+  enrolled(): readonly string[]
+  /** 8 bytes, equal where the enrolled replicas are. */
+  hash(): Uint8Array
+}
+
+export function createRoster(hash: Hash): Roster {
+  const replicaByStoreId = new Map<string, EnrolledReplica>()
+  let enrolled: readonly string[] | undefined
+  let digest: Uint8Array | undefined
+
+  const list = (): readonly string[] =>
+    (enrolled ??= [...replicaByStoreId.values()]
+      .filter(({ isEvicted }) => !isEvicted)
+      .map(({ storeId }) => storeId)
+      .sort())
+
+  return {
+    apply(key, entry) {
+      const match = /^replica\/([0-9a-f]{32})$/.exec(key)
+      const storeId = match?.[1]
+      if (storeId === undefined) return
+      if (!replicaByStoreId.has(storeId) && replicaByStoreId.size >= ROSTER_MAX) return
+      const values = readJsonObjects(entry)
+      const nodeId = values.map(value => value['node']).find(node => typeof node === 'string') ?? ''
+      if (values.length === 0) replicaByStoreId.delete(storeId)
+      else replicaByStoreId.set(storeId, { storeId, nodeId, isEvicted: values.some(value => value['evicted'] === true) })
+      enrolled = undefined
+      digest = undefined
+    },
+    get: storeId => replicaByStoreId.get(storeId),
+    all: () => [...replicaByStoreId.values()].sort((a, b) => (a.storeId < b.storeId ? -1 : 1)),
+    enrolled: list,
+    hash: () => (digest ??= hash.sha256(encodeUtf8(`hs roster 1\0${list().join()}`) ?? new Uint8Array(0)).slice(0, ROSTER_HASH_BYTES)),
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Causal stability of an open replica (R7): it enrols, remembers what others have acknowledged, and collects the tombstones that nobody
+ * needs any more. The rules are in roster.ts, acknowledgement.ts and tombstones.ts; here they meet the store.
+ */
+import { equalBytes, fromHex } from '../base/bytes.ts'
+import type { Random } from '../base/ports.ts'
+import { decodeAcknowledgement, encodeAcknowledgement, isNewer, loadAcknowledgements, stableVector } from './acknowledgement.ts'
+import type { CollectionState } from './collection-state.ts'
+import { coversVector } from './dot.ts'
+import { putSystemRecord, type WriteContext } from './local-write.ts'
+import { countersOf } from './replica-snapshot.ts'
+import { takeNewStoreId, type ReplicaState } from './replica-state.ts'
+import { replicaKey, type EnrolledReplica } from './roster.ts'
+import { acknowledgementRow } from './rows.ts'
+import type { Store } from './store.ts'
+import type { SyncReplica } from './sync-replica.ts'
+import { collectableVector, raiseCollected, sweepCollected } from './tombstones.ts'
+import type { WriteBatch } from './write-batch.ts'
+
+export interface StabilityOptions {
+  readonly store: Store
+  /** The context of local writes; its state is another one after each recovery from a failed write. */
+  readonly context: WriteContext
+  readonly random: Random
+  /** The node that this replica belongs to, shown in the roster. */
+  readonly nodeId: string
+  readonly submit: <T>(job: (batch: WriteBatch) => T) => Promise<T>
+}
+
+export interface Stability extends Pick<
+  SyncReplica,
+  'enrol' | 'isEvicted' | 'rosterHash' | 'acknowledge' | 'adoptCollected' | 'collectStable'
+> {
+  replicas(): readonly EnrolledReplica[]
+  evict(storeId: string): Promise<boolean>
+}
+
+export function createStability(options: StabilityOptions): Stability {
+  const { store, context, submit } = options
+  const state = (): ReplicaState => context.state
+
+  const onCollection = <T>(
+    name: string,
+    generation: number,
+    job: (batch: WriteBatch, collection: CollectionState) => T,
+  ): Promise<T | undefined> =>
+    submit(batch => {
+      const collection = state().collectionByName.get(name)
+      return collection?.generation === generation ? job(batch, collection) : undefined
+    })
+
+  const sweep = async (name: string, generation: number): Promise<number> => {
+    const collection = state().collectionByName.get(name)
+    if (collection?.generation !== generation || collection.collected.size === 0) return 0
+    return sweepCollected(store, collection.cid, new Map(collection.collected), job => onCollection(name, generation, job))
+  }
+
+  return {
+    async enrol() {
+      const known = state().roster.get(state().storeId)
+      if (known !== undefined && !known.isEvicted) return
+      await submit(batch => {
+        if (state().roster.get(state().storeId)?.isEvicted === true) takeNewStoreId(state(), batch, options.random)
+        if (state().roster.get(state().storeId) === undefined)
+          putSystemRecord(context, batch, replicaKey(state().storeId), { node: options.nodeId })
+      })
+    },
+    isEvicted: storeId => state().roster.get(storeId)?.isEvicted === true,
+    rosterHash: () => state().roster.hash(),
+    replicas: () => state().roster.all(),
+    async evict(storeId) {
+      return submit(batch => {
+        const replica = state().roster.get(storeId)
+        if (replica === undefined || replica.isEvicted) return false
+        putSystemRecord(context, batch, replicaKey(storeId), { node: replica.nodeId, evicted: true })
+        return true
+      })
+    },
+
+    async acknowledge(name, generation, acknowledgements) {
+      const isOfInterest = (storeId: string): boolean => storeId !== state().storeId && state().roster.get(storeId)?.isEvicted === false
+      const relevant = acknowledgements.filter(({ storeId }) => isOfInterest(storeId))
+      if (relevant.length === 0) return
+      await onCollection(name, generation, (batch, collection) => {
+        for (const next of relevant) {
+          const row = acknowledgementRow(collection.cid, fromHex(next.storeId) ?? new Uint8Array(16))
+          const value = store.get(row)
+          const known = value && decodeAcknowledgement(next.storeId, value)
+          if (known === undefined || isNewer(next, known)) batch.put(row, encodeAcknowledgement(next))
+        }
+      })
+    },
+
+    async adoptCollected(name, generation, theirs) {
+      const known = state().collectionByName.get(name)
+      if (known !== undefined && !coversVector(known.collected, theirs.collected)) {
+        await onCollection(name, generation, (batch, collection) => {
+          const isBehind = coversVector(countersOf(collection.vector), theirs.vector) && coversVector(theirs.vector, theirs.collected)
+          if (isBehind) raiseCollected(batch, collection, theirs.collected, theirs.collectedStampMax)
+        })
+      }
+      // Also what an earlier failure left of an earlier G: roots are compared next.
+      await sweep(name, generation)
+    },
+
+    async collectStable(name, generation) {
+      const removed = await sweep(name, generation)
+      const collection = state().collectionByName.get(name)
+      if (collection?.generation !== generation) return removed
+      const { roster, storeId } = state()
+      const rosterHash = roster.hash()
+      const acknowledgements = await loadAcknowledgements(store, collection.cid)
+      const stable = stableVector(
+        { storeId, vector: countersOf(collection.vector) },
+        { enrolled: roster.enrolled(), hash: rosterHash },
+        acknowledgements,
+      )
+      if (stable === undefined) return removed
+      const collectable = await collectableVector(store, collection.cid, stable)
+      if (collectable.size === 0) return removed
+      await onCollection(name, generation, (batch, current) => {
+        // Somebody may have enrolled in the meantime, who has not acknowledged it.
+        if (equalBytes(state().roster.hash(), rosterHash)) raiseCollected(batch, current, collectable, current.collectedStampMax)
+      })
+      return removed + (await sweep(name, generation))
+    },
+  }
+}

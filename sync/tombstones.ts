@@ -1,0 +1,83 @@
+/**
+ * Collecting tombstones (R7): raising G, the vector of what has been collected, and removing what it covers.
+ *
+ * Invariants (test/unit/sync/tombstones.test.ts, test/sim):
+ *   T1 no tombstone that G covers is kept, also not beside concurrent versions; what a crash left of such is swept up later;
+ *   T2 G is raised first, and only to what is causally stable, or to a peer's G when the own vector covers everything the peer knew;
+ *   T3 the greatest stamp ever collected is known to whoever knows of G, so that a later write of such a key stays above it (R1).
+ */
+import { rowsOf, type CollectionState } from './collection-state.ts'
+import { coversDot, type Origin, type VersionVector } from './dot.ts'
+import type { Entry } from './entry.ts'
+import { laterStamp, type Stamp } from './hlc.ts'
+import { dotAtOfTombstoneRow, tombstonesUpTo } from './rows.ts'
+import type { StoreReader } from './store.ts'
+import { isTombstone, ORIGIN_BYTES, readCounter } from './version.ts'
+import { keyText, type WriteBatch } from './write-batch.ts'
+
+/** Keys removed by one job: bounds what a write group waits for. */
+const KEYS_PER_STEP = 256
+
+/** The entry without the tombstones that G covers: the same array when there is none, undefined when nothing is left. */
+export function withoutCollected({ collected }: CollectionState, entry: Entry): Entry | undefined {
+  if (collected.size === 0) return entry
+  const left = entry.filter(version => !isTombstone(version) || !coversDot(collected, version))
+  return left.length === entry.length ? entry : left.length === 0 ? undefined : left
+}
+
+/** G as it will be when all tombstones up to `stable` have gone: for each origin the last of them. */
+export async function collectableVector(reader: StoreReader, cid: number, stable: VersionVector): Promise<Map<Origin, number>> {
+  const vector = new Map<Origin, number>()
+  for (const [origin, counter] of stable) {
+    const cursor = reader.scan({ ...tombstonesUpTo(cid, origin, counter), reverse: true })
+    const [last] = await cursor.next(1)
+    await cursor.close()
+    if (last !== undefined) vector.set(origin, readCounter(last[0], dotAtOfTombstoneRow + ORIGIN_BYTES))
+  }
+  return vector
+}
+
+/** Raises G, and the greatest stamp that was collected behind it. */
+export function raiseCollected(batch: WriteBatch, collection: CollectionState, vector: VersionVector, stampMax: Stamp): void {
+  for (const [origin, counter] of vector) {
+    if ((collection.collected.get(origin) ?? 0) < counter) batch.setCollected(collection, origin, counter)
+  }
+  collection.collectedStampMax = laterStamp(collection.collectedStampMax, stampMax)
+  batch.touch(collection)
+}
+
+/** Runs a job on a collection as it is when the job's turn comes; undefined when that generation is gone by then. */
+type CollectionRunner = <T>(job: (batch: WriteBatch, collection: CollectionState) => T) => Promise<T | undefined>
+
+/** Removes everything that G covers, in bounded steps; returns how many keys it changed. */
+export async function sweepCollected(
+  reader: StoreReader,
+  cid: number,
+  collected: VersionVector,
+  submit: CollectionRunner,
+): Promise<number> {
+  let removed = 0
+  const remove = (keys: readonly string[]): Promise<unknown> =>
+    submit((batch, collection) => {
+      for (const key of keys) {
+        const before = batch.entry(collection, key)
+        if (before === undefined) continue
+        const after = withoutCollected(collection, before.entry)
+        if (after === before.entry) continue
+        for (const { stamp } of before.entry) collection.collectedStampMax = laterStamp(collection.collectedStampMax, stamp)
+        batch.replace(collection, key, before, after)
+        removed += 1
+      }
+    })
+  for (const [origin, counter] of collected) {
+    let keys: string[] = []
+    for await (const [, key] of rowsOf(reader, tombstonesUpTo(cid, origin, counter))) {
+      keys.push(keyText(key))
+      if (keys.length < KEYS_PER_STEP) continue
+      await remove(keys)
+      keys = []
+    }
+    if (keys.length > 0) await remove(keys)
+  }
+  return removed
+}
