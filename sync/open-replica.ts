@@ -4,12 +4,11 @@
  * Durability (R3): `fsync` acknowledges a write when it is durable; `deferred` when it is written, and the driver flushes. In both,
  * what others are told - digests, counts, snapshots - is durable first.
  */
-import { toHex } from '../base/bytes.ts'
 import type { Clock, Hash, Random } from '../base/ports.ts'
-import { rowsOf, type CollectionState, type RunId } from './collection-state.ts'
+import type { CollectionState, RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
-import type { Dot } from './dot.ts'
 import { readChanges } from './feed.ts'
+import { createForkSettlement } from './fork.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
@@ -23,14 +22,13 @@ import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCol
 import type { CollectionView, RecordView, Replica } from './replica.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
 import type { SyncReplica } from './sync-replica.ts'
-import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, takeNewOrigin, type ReplicaState } from './replica-state.ts'
+import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
-import { cursorRow, dotAtOfLogRow, metaRow, recordRow, runsOf } from './rows.ts'
+import { cursorRow, metaRow, recordRow } from './rows.ts'
 import type { EnrolledReplica } from './roster.ts'
 import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
 import type { Store } from './store.ts'
-import { ORIGIN_BYTES, readCounter } from './version.ts'
 import { createVectorSearch } from './vector-search.ts'
 import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
 
@@ -347,19 +345,12 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         return collection === undefined ? 0 : dropItems(batch, collection, items)
       }),
 
-    async checkHistory(name, generation, known) {
-      const collection = state.collectionByName.get(name)
-      const theirs = known.get(state.origin)
-      if (collection?.generation !== generation || theirs === undefined) return 'same'
-      const own = collection.vector.get(state.origin)?.counter ?? 0
-      if (theirs.counter <= own && (await runOf(store, collection.cid, { origin: state.origin, counter: theirs.counter })) === theirs.run)
-        return 'same'
-      await submitDurable(batch => {
-        takeNewOrigin(state, batch, random)
-        counters.newOrigins += 1
-      })
-      return 'forked'
-    },
+    settleForks: createForkSettlement({
+      store,
+      context,
+      submit: submitDurable,
+      onNewOrigin: () => void (counters.newOrigins += 1),
+    }),
 
     async close() {
       isClosing = true
@@ -381,14 +372,4 @@ async function attempt<T>(action: () => Promise<T>): Promise<T | Refusal> {
   } catch (error) {
     return refuse('HS_STORE_WRITE_FAILED', error instanceof Error ? error.message : String(error))
   }
-}
-
-/** The run in which the own counter was written: the last that began at or before it. */
-async function runOf(store: Store, cid: number, dot: Dot): Promise<RunId | undefined> {
-  let found: RunId | undefined
-  for await (const [row, value] of rowsOf(store, runsOf(cid, dot.origin))) {
-    if (readCounter(row, dotAtOfLogRow + ORIGIN_BYTES) > dot.counter) break
-    found = toHex(value)
-  }
-  return found
 }

@@ -10,6 +10,7 @@
  *   v cid origin                      -> counter(8), run(8)     version vector
  *   g cid origin                      -> counter(8)             collected vector G
  *   n cid origin first-counter        -> run(8)                 own runs
+ *   f cid origin                      -> (empty)                own origins whose history has forked, and that is settled (R2)
  *   s seq                             -> cid, kind(1), key      change feed
  *   x seq                             -> cid, key, version      conflicts: what lww dropped, in the feed's sequence
  *   e seq                             -> generation(8), name    deleted collections, in the feed's sequence; the latest of each name
@@ -40,6 +41,7 @@ const LETTER = {
   vector: letter('v'),
   collected: letter('g'),
   run: letter('n'),
+  fork: letter('f'),
   feed: letter('s'),
   conflict: letter('x'),
   deletion: letter('e'),
@@ -165,7 +167,8 @@ export const recordsOf = (cid: number): { readonly gte: Uint8Array; readonly lt:
 export const bucketsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.bucket, cid))
 export const vectorOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.vector, cid))
 export const collectedOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.collected, cid))
-export const runsOf = (cid: number, origin: Origin): RowRange => rangeOf(rowOf(LETTER.run, cid, originBytes(origin)))
+export const ownRunsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.run, cid))
+export const forkRow = (cid: number, origin: Origin): Uint8Array => rowOf(LETTER.fork, cid, originBytes(origin))
 
 /** Log rows of one origin with counters in (after, upTo]. */
 export function logRange(cid: number, origin: Origin, after: number, upTo: number): RowRange {
@@ -194,6 +197,8 @@ export function itemsUnder(cid: number, level: number, index: number): RowRange 
 
 /** Every range of rows that belongs to one collection, its own row excepted. */
 export function rowsOfCollection(cid: number): RowRange[] {
-  const { record, log, item, bucket, vector, collected, run, cursor, tombstone, acknowledgement } = LETTER
-  return [record, log, item, bucket, vector, collected, run, cursor, tombstone, acknowledgement].map(kind => rangeOf(rowOf(kind, cid)))
+  const { record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement } = LETTER
+  return [record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement].map(kind =>
+    rangeOf(rowOf(kind, cid)),
+  )
 }

@@ -230,7 +230,12 @@ async function reconcileCollection(
   }
   const { snapshot, mine, theirs } = await openCollection(options, channel, difference, peer)
   try {
-    isForked = (await replica.checkHistory(name, generation, theirs.vector)) === 'forked'
+    isForked = await replica.settleForks(name, generation, theirs.vector)
+    if (isForked) {
+      // The own vector is another one now: what was opened with the old one cannot go on.
+      report('done', false)
+      throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
+    }
     // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
     const theirKnowledge = { vector: countersOf(theirs.vector), collected: theirs.collected }
     const ownKnowledge = mine && { vector: mine.counters, collected: mine.collected }

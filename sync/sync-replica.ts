@@ -33,10 +33,10 @@ export interface SyncReplica {
   collectStable(collection: string, generation: number): Promise<number>
   dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
   /**
-   * Compares what a peer knows of the own origin with the own history (R2, P15). When the peer knows more, or another run, this replica
-   * takes a new origin before it writes again.
+   * Compares what a peer knows of this replica's origins with its own history (R2, P15). Where that has forked it takes a new origin, issues
+   * its versions behind the fork anew, and forgets what it thought it had seen there; true when it did.
    */
-  checkHistory(collection: string, generation: number, known: ReadonlyMap<Origin, VectorEntry>): Promise<'same' | 'forked'>
+  settleForks(collection: string, generation: number, known: ReadonlyMap<Origin, VectorEntry>): Promise<boolean>
 }
 
 /** What a peer has collected, and what it knew at that moment. */

@@ -70,6 +70,8 @@ export interface WriteBatch {
   /** Puts `after` in the place of `before` (what `entry` gave); undefined: the key goes without a trace. */
   replace(collection: CollectionState, key: string, before: StoredEntry | undefined, after: Entry | undefined): void
   setVector(collection: CollectionState, origin: Origin, entry: VectorEntry): void
+  /** Of an own origin whose history has forked: its vector ends where the other history parts from it; undefined: nothing is shared (R2). */
+  lowerVector(collection: CollectionState, origin: Origin, entry: VectorEntry | undefined): void
   /** Raises G, the vector of collected tombstones. */
   setCollected(collection: CollectionState, origin: Origin, counter: number): void
   /** Marks a collection as changed, so that its row is written. */
@@ -231,6 +233,11 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
       origins.add(origin)
       touched.add(collection)
     },
+    lowerVector(collection, origin, entry) {
+      if (entry !== undefined) return this.setVector(collection, origin, entry)
+      this.setVector(collection, origin, { counter: 0, run: '' })
+      collection.vector.delete(origin)
+    },
     setCollected(collection, origin, counter) {
       collection.collected.set(origin, counter)
       put(collectedRow(collection.cid, origin), u64Bytes(counter))
@@ -249,6 +256,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
         for (const origin of origins) {
           const entry = collection.vector.get(origin)
           if (entry !== undefined) put(vectorRow(collection.cid, origin), encodeVectorEntry(entry))
+          else del(vectorRow(collection.cid, origin))
         }
       }
       for (const [collection, buckets] of touchedBuckets) {

@@ -485,7 +485,7 @@ function isHeld(sim: Sim, wish: Wish, entry: Entry | undefined): boolean {
   }
   return entry.some(version => {
     if (version.origin === dot.origin && version.counter === dot.counter) {
-      return sim.faults.restores || (wish.isDelete ? isTombstone(version) : Buffer.from(version.body).includes(String(wish.id)))
+      return wish.isDelete ? isTombstone(version) : Buffer.from(version.body).includes(String(wish.id))
     }
     const isBeaten = (POLICY[wish.collection] === 'lww' || sim.faults.mixedPolicies) && compareVersions(version, asVersion) > 0
     return isBeaten || supersedes(version, asVersion)
