@@ -25,7 +25,6 @@ import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
-import type { EnrolledReplica } from './roster.ts'
 import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
 import type { Store } from './store.ts'
@@ -69,10 +68,6 @@ export interface OpenReplica extends Replica, SyncReplica {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
-  /** The roster: whom tombstones wait for, and who was evicted. */
-  replicas(): readonly EnrolledReplica[]
-  /** Evicts a replica from the roster for good; false when it is not enrolled. */
-  evict(storeId: string): Promise<boolean>
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }

@@ -12,6 +12,7 @@ import { countersOf } from './replica-snapshot.ts'
 import { takeNewStoreId, type ReplicaState } from './replica-state.ts'
 import { replicaKey, type EnrolledReplica } from './roster.ts'
 import { acknowledgementRow } from './rows.ts'
+import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Store } from './store.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { collectableVector, raiseCollected, sweepCollected } from './tombstones.ts'
@@ -31,8 +32,21 @@ export interface Stability extends Pick<
   SyncReplica,
   'enrol' | 'isEvicted' | 'rosterHash' | 'acknowledge' | 'adoptCollected' | 'collectStable'
 > {
-  replicas(): readonly EnrolledReplica[]
+  replicas(): readonly ReplicaStanding[]
   evict(storeId: string): Promise<boolean>
+}
+
+/** How much of a collection's writes that this replica knows another one has not acknowledged yet. */
+export interface Acknowledged {
+  readonly collection: string
+  readonly missing: number
+}
+
+/** A replica of the roster, and what tombstones wait for with it. */
+export interface ReplicaStanding extends EnrolledReplica {
+  readonly isSelf: boolean
+  /** User collections by name; empty for this replica and for those evicted. */
+  readonly acknowledged: readonly Acknowledged[]
 }
 
 export function createStability(options: StabilityOptions): Stability {
@@ -48,6 +62,18 @@ export function createStability(options: StabilityOptions): Stability {
       const collection = state().collectionByName.get(name)
       return collection?.generation === generation ? job(batch, collection) : undefined
     })
+
+  const acknowledgedBy = (storeId: string): Acknowledged[] =>
+    [...state().collectionByName.values()]
+      .filter(({ name }) => name !== SYSTEM_COLLECTION)
+      .map(({ name, cid, vector }) => {
+        const value = store.get(acknowledgementRow(cid, fromHex(storeId) ?? new Uint8Array(16)))
+        const known = value && decodeAcknowledgement(storeId, value).vector
+        let missing = 0
+        for (const [origin, { counter }] of vector) missing += Math.max(0, counter - (known?.get(origin) ?? 0))
+        return { collection: name, missing }
+      })
+      .sort((a, b) => (a.collection < b.collection ? -1 : 1))
 
   const sweep = async (name: string, generation: number): Promise<number> => {
     const collection = state().collectionByName.get(name)
@@ -67,7 +93,13 @@ export function createStability(options: StabilityOptions): Stability {
     },
     isEvicted: storeId => state().roster.get(storeId)?.isEvicted === true,
     rosterHash: () => state().roster.hash(),
-    replicas: () => state().roster.all(),
+    replicas: () =>
+      state()
+        .roster.all()
+        .map(replica => {
+          const isSelf = replica.storeId === state().storeId
+          return { ...replica, isSelf, acknowledged: isSelf || replica.isEvicted ? [] : acknowledgedBy(replica.storeId) }
+        }),
     async evict(storeId) {
       return submit(batch => {
         const replica = state().roster.get(storeId)
