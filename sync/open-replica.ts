@@ -7,6 +7,7 @@
 import type { Clock, Hash, Random } from '../base/ports.ts'
 import type { CollectionState, RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
+import { coversVector } from './dot.ts'
 import { readChanges } from './feed.ts'
 import { createForkSettlement } from './fork.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
@@ -194,12 +195,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
-  const { replicas, evict, ...stability } = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
+  const stability = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
 
   return {
     ...stability,
-    replicas,
-    evict,
     get storeId() {
       return state.storeId
     },
@@ -311,6 +310,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       submitDurable(batch => {
         const collection = remoteCollection(state, batch, frame.collection, frame.generation)
         if (collection === undefined) return undefined
+        if (frame.collected !== undefined && !coversVector(frame.collected, collection.collected)) return undefined
         const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
         counters.conflicts += result.conflicts
         counters.clocksAhead += result.clocksAhead

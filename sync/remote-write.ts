@@ -4,6 +4,7 @@ import { createCollectionState, type CollectionState, type VectorEntry } from '.
 import type { Dot, Origin } from './dot.ts'
 import { mergeEntries, sameVersions } from './entry.ts'
 import { CONFLICTS_MAX, encodeConflict, encodeDeletion } from './feed.ts'
+import { laterStamp } from './hlc.ts'
 import { COLLECTIONS_MAX } from './local-write.ts'
 import type { ReplicaState } from './replica-state.ts'
 import { applySystemEntry, takeNewOrigin } from './replica-state.ts'
@@ -71,6 +72,11 @@ export function applyRemoteItems(
     const merged = mergeEntries(before?.entry, [version], policy)
     // T1: what was collected here does not come back, whoever still holds it.
     const after = withoutCollected(collection, merged)
+    if (after !== merged) {
+      // T3: this replica may never have held it until now, and later writes stay above it.
+      for (const { stamp } of merged) collection.collectedStampMax = laterStamp(collection.collectedStampMax, stamp)
+      batch.touch(collection)
+    }
     if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1
     const mine = before?.entry[0]
     if (mine !== undefined && policy === 'lww' && isConflict(mine, version)) {

@@ -194,8 +194,11 @@ async function applyRepairFrame(context: RepairContext, mine: CollectionSnapshot
     return []
   })
   context.stats.itemsReceived += items.length
-  const { name, generation } = mine
-  await context.replica.applyItems({ collection: name, generation, items, logicalClock: frame.logicalClock, skipCovered: false })
+  const { name, generation, collected } = mine
+  const { logicalClock } = frame
+  const applied = await context.replica.applyItems({ collection: name, generation, items, logicalClock, skipCovered: false, collected })
+  if (applied === undefined)
+    throw new SessionFault('closed', `"${name}" was deleted, or tombstones of it were collected, in the middle of a repair`)
 }
 
 /** Serves a repair that the peer drives, from one snapshot. */

@@ -16,7 +16,10 @@ export interface SyncReplica {
   snapshot(): Promise<ReplicaSnapshot>
   /** Where an interrupted tail from this store stands. */
   resumePoint(collection: string, generation: number, senderStore: Uint8Array): ResumePoint | undefined
-  /** Applies one frame, durable when it resolves; undefined when this replica has no such generation. */
+  /**
+   * Applies one frame, durable when it resolves; undefined when this replica has no such generation, or has collected tombstones since the
+   * snapshot that the frame was judged by.
+   */
   applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
   applyMark(collection: string, generation: number, mark: ReadonlyMap<Origin, VectorEntry>, senderStore: Uint8Array): Promise<boolean>
   /** Enrols this replica, under a new store id when it was evicted, unless it is enrolled; durable when it resolves (R7). */
@@ -55,6 +58,11 @@ export interface RemoteFrame {
   readonly logicalClock: number
   /** L1: ignore what the own vector covers. */
   readonly skipCovered: boolean
+  /**
+   * Repair: this replica's G in the snapshot that was compared. What it lacked there may have been deleted and the tombstone collected since:
+   * then nothing here says any more that it must not come back (R6).
+   */
+  readonly collected?: VersionVector
   /** L1: where the tail stands after this frame. */
   readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint; readonly recoveries: number }
 }

@@ -11,5 +11,5 @@ vi.mock('../../sync/entry.ts', async original => ({
 
 it('R1 without it, a write that saw another loses to it: caught', async () => {
   const { failures } = await runSeeds({ from: 1, count: 300, make: seed => makeScenario(seed), isShortened: false })
-  expect(failures).toHaveLength(1)
+  expect(failures).toEqual([expect.stringMatching(/know the same of .* and hold different things|acknowledged .* is lost/)])
 })

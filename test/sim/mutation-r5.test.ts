@@ -17,7 +17,7 @@ function make(seed: number): Scenario {
 
 it('R5 without it, an interrupted session leaves holes below the vector: caught', async () => {
   const { failures } = await runSeeds({ from: 1, count: 300, make, isShortened: false })
-  expect(failures).toHaveLength(1)
+  expect(failures).toEqual([expect.stringMatching(/know the same of .* and hold different things|is lost on robot/)])
 })
 
 it('R5 with it, the same scenarios pass', async () => {

@@ -32,9 +32,21 @@ export interface Robot {
   /** Undefined while it is off. */
   readonly replica: OpenReplica | undefined
   readonly swarm: Swarm | undefined
+  /** How often it was started. */
+  readonly starts: number
+  readonly disksLost: number
   start(): void
   /** Cuts its power. */
   crash(): void
+  /** Cuts its power and puts an empty disk in the place of its own. */
+  loseDisk(): void
+}
+
+export interface RobotOptions {
+  readonly frames: FrameLimits
+  readonly mutation: Mutation
+  /** What is done with a new store before anybody else may use it. */
+  readonly prepare: (replica: OpenReplica) => Promise<void>
 }
 
 const PORT = 7946
@@ -42,14 +54,16 @@ const WALL_START_MS = 1.7e12
 const RETRY_MS = 1_000
 
 /** A rule of the design that is switched off, to show that the checkers notice. */
-export type Mutation = 'none' | 'vector-by-frames'
+export type Mutation = 'none' | 'vector-by-frames' | 'silent-damage'
 
-export function createRobot(world: World, network: Network, index: number, frames: FrameLimits, mutation: Mutation): Robot {
+export function createRobot(world: World, network: Network, index: number, { frames, mutation, prepare }: RobotOptions): Robot {
   const host = `10.0.0.${index + 1}`
   const nodeId = `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`
   const disk = createDisk(world)
   const clockFault: ClockFault = { offsetMs: 0, driftRate: 0 }
   let boots = 0
+  let starts = 0
+  let disksLost = 0
   let replica: OpenReplica | undefined
   let swarm: Swarm | undefined
   let cancelTick = (): void => {}
@@ -161,7 +175,9 @@ export function createRobot(world: World, network: Network, index: number, frame
       digestSalt: new Uint8Array(16),
       clockDriftMaxMs: 60_000,
       durability: 'fsync',
+      nodeId,
     })
+    await prepare(opened)
     if (boot !== boots) return
     replica = opened
     opened.onChange(() => tell(boot))
@@ -213,13 +229,25 @@ export function createRobot(world: World, network: Network, index: number, frame
     get swarm() {
       return swarm
     },
+    get starts() {
+      return starts
+    },
+    get disksLost() {
+      return disksLost
+    },
     start() {
       stop()
+      starts += 1
       void begin(boots, createSeededRandom(Math.floor(world.random.fraction() * 2 ** 32)))
     },
     crash() {
       stop()
       disk.crash()
+    },
+    loseDisk() {
+      stop()
+      disksLost += 1
+      disk.lose()
     },
   }
 }

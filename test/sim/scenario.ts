@@ -1,35 +1,35 @@
 /** One run: a seed becomes a list of actions, the list is carried out on simulated robots, and the checkers look on. */
 import { createSeededRandom } from '../seeded-random.ts'
 import { json } from '../replica-pair.ts'
-import { toHex } from '../../base/bytes.ts'
-import { coversDot, coversVector, type VersionVector } from '../../sync/dot.ts'
+import { compareStamps } from '../../sync/hlc.ts'
 import type { OpenReplica } from '../../sync/open-replica.ts'
-import { isTombstone, type Version } from '../../sync/version.ts'
-import {
-  dotName,
-  findDrift,
-  findForgottenDot,
-  findLostWrite,
-  findOverflow,
-  findResurrection,
-  readEntries,
-  type AcknowledgedWrite,
-} from './checkers.ts'
+import { SYSTEM_COLLECTION } from '../../sync/settings.ts'
+import type { Version } from '../../sync/version.ts'
+import { collectionId, type DurableCollection } from './durable-state.ts'
+import { createHistory } from './history.ts'
+import { dotName, isSameDot } from './merge-rule.ts'
 import { createNetwork } from './network.ts'
 import { createRobot, type Mutation, type Robot } from './robot.ts'
+import { createWatch } from './watch.ts'
 import { createWorld } from './world.ts'
 
 export type Action = { readonly atMs: number } & (
   | { readonly kind: 'write'; readonly robot: number; readonly collection: string; readonly key: string; readonly value: number }
   | { readonly kind: 'delete'; readonly robot: number; readonly collection: string; readonly key: string }
   | { readonly kind: 'crash'; readonly robot: number; readonly downMs: number }
+  /** A robot comes back with an empty disk. */
+  | { readonly kind: 'lose-disk'; readonly robot: number; readonly downMs: number }
   | { readonly kind: 'cut'; readonly from: number; readonly to: number }
   | { readonly kind: 'heal' }
   | { readonly kind: 'clock'; readonly robot: number; readonly offsetMs: number; readonly driftRate: number }
+  /** A robot deletes a collection; the next write to it makes the next generation. */
+  | { readonly kind: 'drop'; readonly robot: number; readonly collection: string }
   /** A record vanishes behind the store's back, on a robot whose peers hold it. */
   | { readonly kind: 'damage'; readonly robot: number; readonly collection: string }
-  /** A robot collects the tombstones that all robots' vectors cover (R7, judged by somebody who sees them all). */
+  /** A robot looks for stable tombstones (R7) in the middle of whatever it does, and not only at the end of a session. */
   | { readonly kind: 'collect'; readonly robot: number; readonly collection: string }
+  /** At one robot an operator evicts the store that another one has. */
+  | { readonly kind: 'evict'; readonly robot: number; readonly evicted: number }
 )
 
 export interface Scenario {
@@ -39,7 +39,8 @@ export interface Scenario {
   readonly duplicates: number
   readonly delayMaxMs: number
   readonly linkBytesPerSecond: number
-  readonly policy: 'lww' | 'siblings'
+  /** `mixed`: one robot sets `siblings`, the others begin with `lww` and learn of it. */
+  readonly policy: 'lww' | 'siblings' | 'mixed'
   readonly isLyingDisk: boolean
   readonly mutation: Mutation
   /** Versions per frame: small, so that sessions are cut between frames. */
@@ -61,8 +62,6 @@ const ACTIVE_MS = 20_000
 /** After the last fault has healed, all agree within this virtual time. */
 export const AGREE_MS = 60_000
 const COLLECTIONS = ['imu', 'map'] as const
-/** An audit reads every entry of every robot. */
-const EVENTS_BETWEEN_AUDITS = 200
 const DAY_MS = 24 * 3600 * 1000
 
 export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Scenario {
@@ -70,6 +69,15 @@ export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Sc
   const below = (max: number): number => Math.floor(random.fraction() * max)
   const pick = <T>(items: readonly T[]): T => items[below(items.length)]!
   const robots = 2 + below(4)
+  const policy = pick(['lww', 'lww', 'siblings', 'mixed'] as const)
+  /**
+   * Not in one run with damage: a new disk takes over the vectors of a damaged robot and with them its hole, and an evicted robot that comes
+   * back takes what a damaged one lacks for deleted and collected. Nothing can tell the two apart.
+   */
+  const losesDisks = below(5) === 0
+  const evicts = below(5) === 0
+  /** The next generation begins with `lww` wherever it is made. */
+  const dropsCollections = policy === 'lww' && below(3) === 0
   const actions: Action[] = []
   const keys = 3 + below(12)
   for (let i = 20 + below(60); i > 0; i--) {
@@ -86,7 +94,16 @@ export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Sc
     else if (dice < 93) {
       const offsetMs = pick([-1.7e12, -DAY_MS, -3_600_000, 0, 45_000, 3_600_000, 365 * DAY_MS])
       actions.push({ atMs, kind: 'clock', robot, offsetMs, driftRate: pick([0, 0, 0.01, -0.01]) })
-    } else actions.push({ atMs, kind: dice < 95 ? 'damage' : 'collect', robot, collection })
+    } else if (dropsCollections && dice < 95) actions.push({ atMs, kind: 'drop', robot, collection })
+    else if (losesDisks && dice < 98) actions.push({ atMs, kind: 'lose-disk', robot, downMs: 100 + below(4_000) })
+    else if (evicts && dice < 98) actions.push({ atMs, kind: 'evict', robot, evicted: (robot + 1 + below(robots - 1)) % robots })
+    else if (dice < 96 && !losesDisks && !evicts) actions.push({ atMs, kind: 'damage', robot, collection })
+    else actions.push({ atMs, kind: 'collect', robot, collection })
+  }
+  // As an agent would that looks for stable tombstones all the time: in the middle of whatever else goes on.
+  if (below(8) === 0) {
+    for (let atMs = below(500); atMs < ACTIVE_MS; atMs += 100 + below(500))
+      actions.push({ atMs, kind: 'collect', robot: below(robots), collection: pick(COLLECTIONS) })
   }
   actions.sort((a, b) => a.atMs - b.atMs)
   return {
@@ -95,8 +112,8 @@ export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Sc
     loss: pick([0, 0, 0.05, 0.2]),
     duplicates: pick([0, 0.05]),
     delayMaxMs: pick([2, 20, 200]),
-    linkBytesPerSecond: pick([1e7, 1e5, 2e4]),
-    policy: pick(['lww', 'lww', 'siblings']),
+    linkBytesPerSecond: pick([1e7, 1e5, 2e4, 2e3]),
+    policy,
     isLyingDisk: false,
     mutation: 'none',
     frameItemsMax: pick([1, 2, 5, 1_000]),
@@ -114,13 +131,22 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     delayMaxMs: scenario.delayMaxMs,
     linkBytesPerSecond: scenario.linkBytesPerSecond,
   })
+  /** Settings that a robot has before anybody writes to it: who learns of a policy later has let go of siblings until then. */
+  const prepare = async (index: number, replica: OpenReplica): Promise<void> => {
+    if (scenario.policy === 'lww' || (scenario.policy === 'mixed' && index !== 0)) return
+    for (const name of COLLECTIONS)
+      if (replica.collection(name) === undefined) await replica.createCollection(name, { conflict: 'siblings' })
+  }
   const robots = Array.from({ length: scenario.robots }, (_, i) =>
-    createRobot(world, network, i, { itemsMax: scenario.frameItemsMax, bytesMax: 256 * 1024 }, scenario.mutation),
+    createRobot(world, network, i, {
+      frames: { itemsMax: scenario.frameItemsMax, bytesMax: 256 * 1024 },
+      mutation: scenario.mutation,
+      prepare: replica => prepare(i, replica),
+    }),
   )
-  const acknowledged: AcknowledgedWrite[] = []
-  const tombstones: { key: string; collection: string; by: number; version: Version }[] = []
-  /** Tombstones that were collected somewhere: an absent key then stands for them. */
-  const collected = new Map<string, Version[]>()
+  const isSystem = (id: string): boolean => id.startsWith(`${SYSTEM_COLLECTION}#`)
+  const history = createHistory(id => (scenario.policy === 'siblings' || isSystem(id) ? 'siblings' : 'lww'))
+  const watch = await createWatch(robots, history)
   let failure: string | undefined
   const fail = (what: string | undefined): void => {
     if (what === undefined || failure !== undefined) return
@@ -129,15 +155,14 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   }
   const done = (agreedAfterMs: number): Outcome => {
     const { lines, digest } = world.trace()
-    return { failure, traceDigest: digest, trace: lines, events: world.events, acknowledged: acknowledged.length, agreedAfterMs }
+    const acknowledged = history.acknowledged.length
+    return { failure, traceDigest: digest, trace: lines, events: world.events, acknowledged, agreedAfterMs }
   }
 
   for (const robot of robots) {
     robot.disk.isLying = scenario.isLyingDisk
     robot.start()
   }
-  for (const name of COLLECTIONS)
-    world.after(1, () => void (scenario.policy === 'siblings' && robots[0]?.replica?.createCollection(name, { conflict: 'siblings' })))
   for (const action of scenario.actions) {
     world.after(action.atMs, () => {
       void carryOut(action).catch((error: unknown) => fail(`an action threw: ${error instanceof Error ? error.stack : String(error)}`))
@@ -154,6 +179,14 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
       case 'crash': {
         const robot = robots[action.robot]!
         robot.crash()
+        history.forgetPendingDamage(robot.index)
+        world.after(action.downMs, () => robot.start())
+        return
+      }
+      case 'lose-disk': {
+        const robot = robots[action.robot]!
+        watch.forgive(robot.index)
+        robot.loseDisk()
         world.after(action.downMs, () => robot.start())
         return
       }
@@ -164,10 +197,19 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
       case 'clock':
         Object.assign(robots[action.robot]!.clock, { offsetMs: action.offsetMs, driftRate: action.driftRate })
         return
+      case 'drop':
+        await robots[action.robot]!.replica?.deleteCollection(action.collection)
+        return
       case 'damage':
         return damage(robots[action.robot]!, action.collection)
       case 'collect':
         return collect(robots[action.robot]!, action.collection)
+      case 'evict': {
+        // Operators read store ids from what the robots list, also of those that are off.
+        const { storeId } = watch.state(action.evicted)
+        if (storeId !== undefined) await robots[action.robot]!.replica?.evict(storeId)
+        return
+      }
     }
   }
 
@@ -175,90 +217,65 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     const { replica } = robot
     if (replica === undefined) return
     const { collection, key } = action
+    const generationBefore = replica.collection(collection)?.generation
     const content = action.kind === 'write' ? { payload: json(action.value) } : undefined
     const [result] = await replica.write([{ collection, key, content }])
     if (result === undefined || !result.ok || result.version === undefined) return
-    const dot = { origin: result.version.origin, counter: result.version.counter }
-    world.note(`robot ${robot.index} acknowledged ${dotName(dot)}`)
-    const stamp = { ms: result.version.timeMs, tick: result.version.tick }
-    acknowledged.push({ robot: robot.index, collection, key, dot, stamp, isDelete: content === undefined })
-    if (content !== undefined) return
-    const version = (await readEntries(replica, collection))
-      .get(key)
-      ?.find(held => held.origin === dot.origin && held.counter === dot.counter)
-    if (version !== undefined) tombstones.push({ key, collection, by: robot.index, version })
+    const { origin, counter, timeMs, tick } = result.version
+    world.note(`robot ${robot.index} acknowledged ${dotName(result.version)}`)
+    const stamp = { ms: timeMs, tick }
+    const versionIn = (generation: number): Version | undefined =>
+      history
+        .key(collectionId(collection, generation), key)
+        .versions.find(version => isSameDot(version, { origin, counter }) && compareStamps(version.stamp, stamp) === 0)
+    // Deleted and made again meanwhile: what nobody ever saw went with the former generation.
+    const generationAfter = replica.collection(collection)?.generation ?? 0
+    const isAfter = generationBefore === undefined || versionIn(generationAfter) !== undefined
+    const generation = isAfter ? generationAfter : generationBefore
+    history.acknowledge({
+      robot: robot.index,
+      disk: robot.disksLost,
+      collection,
+      generation,
+      key,
+      write: versionIn(generation) ?? { origin, counter, stamp },
+      isDelete: content === undefined,
+      isForgiven: false,
+    })
   }
 
-  /** Only what every other robot that is up holds as well: damage to the last copy is not repaired by anybody. */
+  /** The collection as every robot's disk has it; undefined unless all are up and have the same generation. */
+  function everywhere(name: string): DurableCollection[] | undefined {
+    const held = robots.map(({ index, replica }) => (replica === undefined ? undefined : watch.state(index).collections.get(name)))
+    const isSame = held.every(collection => collection !== undefined && collection.generation === held[0]?.generation)
+    return isSame ? held.filter(collection => collection !== undefined) : undefined
+  }
+
+  /** Only what every other robot holds as well: damage to the last copy is not repaired by anybody. */
   async function damage(robot: Robot, name: string): Promise<void> {
-    const others = robots.filter(other => other !== robot)
-    if (robot.replica === undefined || others.some(({ replica }) => replica === undefined)) return
-    const mine = await readEntries(robot.replica, name)
-    const theirs = await Promise.all(others.map(other => readEntries(other.replica!, name)))
-    // Not a tombstone: who lost one does not collect it later, and its G would stay behind (the rest of R7 is not in this version).
-    const victim = [...mine].find(
-      ([key, [version]]) =>
-        !isTombstone(version!) &&
-        theirs.every(entries => entries.get(key)?.some(held => held.origin === version!.origin && held.counter === version!.counter)),
+    const held = everywhere(name)
+    const mine = held?.[robot.index]
+    if (held === undefined || mine === undefined) return
+    const victim = [...mine.entries].find(([key, entry]) =>
+      entry.every(version => held.every(({ entries }) => entries.get(key)?.some(other => isSameDot(other, version)) === true)),
     )
-    const generation = robot.replica.collection(name)?.generation
-    if (victim === undefined || generation === undefined) return
+    if (victim === undefined) return
     const [key, entry] = victim
     world.note(`robot ${robot.index} loses ${name}/${key}`)
-    await robot.replica.dropItems(
-      name,
-      generation,
-      entry.map(({ origin, counter }) => ({ key, dot: { origin, counter } })),
-    )
+    if (scenario.mutation !== 'silent-damage') history.damage(robot.index, mine.id, key, entry)
+    const items = entry.map(({ origin, counter }) => ({ key, dot: { origin, counter } }))
+    await robot.replica?.dropItems(name, mine.generation, items)
   }
 
-  async function collect(robot: Robot, name: string): Promise<void> {
-    const replicas = robots.map(({ replica }) => replica)
-    const own = robot.replica
-    if (own === undefined || replicas.some(replica => replica === undefined)) return
-    const vectors = await Promise.all(replicas.map(replica => vectorOf(replica!, name)))
-    const mine = vectors[robot.index]!
-    if (!vectors.every(vector => coversVector(mine, vector))) return
-    const stable = [...(await readEntries(own, name))].flatMap(([key, entry]) => {
-      const [only] = entry
-      if (entry.length !== 1 || only === undefined || !isTombstone(only) || !vectors.every(vector => coversDot(vector, only))) return []
-      return [{ key, dot: { origin: only.origin, counter: only.counter }, stamp: only.stamp, version: only }]
-    })
-    const generation = own.collection(name)?.generation
-    if (generation === undefined || stable.length === 0) return
-    for (const { key, version } of stable) collected.set(`${name}/${key}`, [...(collected.get(`${name}/${key}`) ?? []), version])
-    world.note(`robot ${robot.index} collects ${stable.map(({ key }) => key).join(' ')}`)
-    await own.collectTombstones(name, generation, stable)
+  async function collect({ index, replica }: Robot, name: string): Promise<void> {
+    const generation = replica?.collection(name)?.generation
+    const removed = generation === undefined ? 0 : await replica?.collectStable(name, generation)
+    if (removed !== undefined && removed > 0) world.note(`robot ${index} collects ${removed} keys of ${name}`)
   }
 
-  /** R7, second half: whoever learns what was collected collects the same. Here everybody learns it when all has healed. */
-  async function collectEverywhere(): Promise<void> {
-    for (const [place, versions] of collected) {
-      const [name, key] = place.split('/')
-      for (const { replica } of robots) {
-        const generation = name === undefined ? undefined : replica?.collection(name)?.generation
-        if (replica === undefined || name === undefined || key === undefined || generation === undefined) continue
-        const tombstones = versions.map(version => ({ key, dot: version, stamp: version.stamp }))
-        void replica.collectTombstones(name, generation, tombstones)
-      }
-    }
-  }
-
-  /** After every event what is cheap to look at, and now and then everything that must hold at any time. */
-  const look = async (): Promise<void> => {
-    fail(findOverflow(robots, world.nowMs()))
-    if (world.events % EVENTS_BETWEEN_AUDITS === 0) for (const robot of robots) await audit(robot)
-  }
-
-  async function audit(robot: Robot): Promise<void> {
-    const { replica } = robot
-    if (replica === undefined) return
-    for (const name of COLLECTIONS) {
-      fail(await findDrift(replica, name))
-      const own = tombstones.filter(({ collection, by }) => collection === name && by === robot.index)
-      fail(findResurrection(await readEntries(replica, name), own))
-    }
-    fail(await findForgottenDot(robot, acknowledged))
+  const look = async (): Promise<boolean> => {
+    fail(await watch.look(world.nowMs()))
+    return failure !== undefined
   }
 
   await world.run(ACTIVE_MS, look)
@@ -273,63 +290,15 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   }
   world.note('everything heals')
   const healedMs = world.nowMs()
-  for (let isAgreed = false; !isAgreed && world.nowMs() - healedMs <= AGREE_MS;) {
-    await collectEverywhere()
+  for (let isDone = false; !isDone && world.nowMs() - healedMs <= AGREE_MS;) {
     await world.run(world.nowMs() + 500, look)
-    isAgreed = await allAgree(robots)
+    isDone = failure !== undefined || watch.disagreement(world.nowMs()) === undefined
   }
-  if (!(await allAgree(robots))) fail(`no agreement within ${AGREE_MS} ms: ${describe(robots)}`)
-  const agreedAfterMs = world.nowMs() - healedMs
-  for (const robot of robots) {
-    for (const name of COLLECTIONS) {
-      if (robot.replica === undefined) continue
-      const entries = await readEntries(robot.replica, name)
-      fail(
-        findLostWrite(
-          entries,
-          acknowledged.filter(({ collection }) => collection === name),
-          key => collected.get(`${name}/${key}`) ?? [],
-        ),
-      )
-      fail(
-        findResurrection(
-          entries,
-          tombstones.filter(({ collection }) => collection === name),
-        ),
-      )
-      fail(await findDrift(robot.replica, name))
-    }
-    fail(await findForgottenDot(robot, acknowledged))
-  }
-  world.note(describe(robots))
-  return done(agreedAfterMs)
+  const disagreement = watch.disagreement(world.nowMs())
+  if (disagreement !== undefined) fail(`no agreement within ${AGREE_MS} ms: ${disagreement}`)
+  fail(watch.lookAtEnd())
+  return done(world.nowMs() - healedMs)
 }
-
-async function vectorOf(replica: OpenReplica, name: string): Promise<VersionVector> {
-  const snapshot = await replica.snapshot()
-  const collection = await snapshot.collection(name)
-  await snapshot.close()
-  return collection?.counters ?? new Map()
-}
-
-/** Equal digests everywhere, and every robot lists every other one. */
-async function allAgree(robots: readonly Robot[]): Promise<boolean> {
-  const states = new Set<string>()
-  for (const { replica } of robots) {
-    if (replica === undefined) return false
-    states.add(digestsOf(replica))
-  }
-  return states.size === 1
-}
-
-function digestsOf(replica: NonNullable<Robot['replica']>): string {
-  return [replica.systemCollection(), ...replica.collections()]
-    .map(view => (view === undefined ? '-' : `${view.name} ${view.recordCount} ${toHex(view.digest).slice(0, 8)}`))
-    .join(', ')
-}
-
-const describe = (robots: readonly Robot[]): string =>
-  robots.map(({ index, replica }) => `${index}: ${replica === undefined ? 'off' : digestsOf(replica)}`).join(' | ')
 
 /** Leaves out what is not needed for the failure: halves, quarters, single actions. */
 export async function shorten(scenario: Scenario, runsMax = 200): Promise<Scenario> {

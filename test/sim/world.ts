@@ -9,8 +9,8 @@ export interface World {
   nowMs(): number
   /** Runs `action` after `delayMs`; the answer takes it back. */
   after(delayMs: number, action: () => void): () => void
-  /** Runs events until `untilMs` or until there are none; calls back after each. */
-  run(untilMs: number, afterEach?: () => void | Promise<void>): Promise<void>
+  /** Runs events until `untilMs`, until there are none, or until what is called back after each says that it is enough. */
+  run(untilMs: number, isEnough: () => Promise<boolean>): Promise<void>
   /** Writes one line of the trace. */
   note(line: string): void
   /** What happened, line by line, and a hash over all of it. */
@@ -47,7 +47,7 @@ export function createWorld(seed: number): World {
       insert(queue, event)
       return () => void (event.isCancelled = true)
     },
-    async run(untilMs, afterEach) {
+    async run(untilMs, isEnough) {
       for (;;) {
         const next = queue[0]
         if (next === undefined || next.atMs > untilMs) break
@@ -58,7 +58,7 @@ export function createWorld(seed: number): World {
         if (events > EVENTS_MAX) throw new Error(`the run did not come to rest within ${EVENTS_MAX} events`)
         next.action()
         await settle()
-        await afterEach?.()
+        if (await isEnough()) return
       }
       nowMs = Math.max(nowMs, untilMs)
     },

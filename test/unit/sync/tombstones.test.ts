@@ -78,6 +78,7 @@ describe('tombstones', () => {
   })
 
   it('T1 whichever write fails while tombstones are collected, the next sessions end the work', async () => {
+    let failures = 0
     for (let failing = 1; failing <= 12; failing++) {
       const disk = createMemoryStore()
       let writesLeft = Number.POSITIVE_INFINITY
@@ -100,8 +101,9 @@ describe('tombstones', () => {
       for (let i = 0; i < 3; i++) expect((await syncPair(x, y)).map(({ diverged }) => diverged)).toEqual([[], []])
       expect(await itemsOf(disk, 'c'), `write ${failing} failed: ${hasFailed}`).toBe(1)
       expect(digestOf(x, 'c')).toBe(digestOf(y, 'c'))
-      if (failing === 2) expect(hasFailed).toBe(true)
+      failures += hasFailed ? 1 : 0
     }
+    expect(failures).toBeGreaterThan(4)
   })
 
   it('P5 an evicted replica that comes back enrols under a new id, brings what only it has and nothing that was deleted', async () => {

@@ -1,0 +1,79 @@
+/**
+ * No acknowledged write is lost. Looked at whenever a robot's disk has changed or one of its users was told that a write is safe:
+ *
+ *   - whoever acknowledged a write has it below its vector, as long as it has the disk that it had then;
+ *   - whoever's vector covers a write - that is what others rely on when they let go of theirs - accounts for it: the key holds it, or a
+ *     version whose writer had seen it, or one that beats it under `lww`; or a tombstone that did so has been collected since; or the
+ *     write's generation has been deleted.
+ *
+ * When a disk is lost by a scripted fault, its writes are owed by those whose vectors cover them; what nobody's did is forgiven.
+ *
+ * One exception, exactly as wide as R5 makes it: a mark covers what its sender held superseded by a version above its own vector, and
+ * such versions are not forwarded. Until that version comes, the receiver has neither. So a version above the vector that was ever
+ * durable somewhere accounts as well - but not at the end, when all vectors cover all.
+ */
+import { coversDot } from '../../../sync/dot.ts'
+import type { DurableCollection, DurableState } from '../durable-state.ts'
+import type { AcknowledgedWrite, History } from '../history.ts'
+import { above, accountsFor, dotName } from '../merge-rule.ts'
+
+export interface Holder {
+  readonly robot: number
+  /** How many disks it has lost. */
+  readonly disk: number
+  readonly state: DurableState
+}
+
+export function findLostWrite({ robot, disk, state }: Holder, history: History): string | undefined {
+  for (const acknowledged of history.acknowledged) {
+    const { collection, generation, write } = acknowledged
+    const isOwn = acknowledged.robot === robot && acknowledged.disk === disk
+    const held = state.collections.get(collection)
+    if (held?.generation === generation && coversDot(held.vector, write)) {
+      if (!isAccounted(robot, held, acknowledged, history)) return describe(robot, acknowledged, 'lost')
+    } else if (isOwn && state.deletedGeneration(collection) < generation) {
+      return describe(robot, acknowledged, 'forgotten')
+    }
+  }
+  return undefined
+}
+
+/** At the end everybody owes every write, without exceptions - also who has all that is left of it and was never told of the write itself. */
+export function findLostWriteAtEnd({ robot, state }: Holder, history: History): string | undefined {
+  for (const acknowledged of history.acknowledged) {
+    const { collection, generation, isForgiven } = acknowledged
+    const held = state.collections.get(collection)
+    if (isForgiven || state.deletedGeneration(collection) >= generation) continue
+    if (held?.generation !== generation || !isHeld(held, acknowledged, history)) return describe(robot, acknowledged, 'lost')
+  }
+  return undefined
+}
+
+/** What nobody else's vector covers when a disk is lost was never confirmed to anybody. */
+export function forgiveUnconfirmed(history: History, others: readonly DurableState[]): void {
+  for (const acknowledged of history.acknowledged) {
+    const { collection, generation, write } = acknowledged
+    const isConfirmed = others.some(({ collections }) => {
+      const held = collections.get(collection)
+      return held?.generation === generation && coversDot(held.vector, write)
+    })
+    if (!isConfirmed) acknowledged.isForgiven = true
+  }
+}
+
+function isAccounted(robot: number, held: DurableCollection, acknowledged: AcknowledgedWrite, history: History): boolean {
+  const { key, write } = acknowledged
+  if (isHeld(held, acknowledged, history) || history.hasDamage(robot, held.id, key)) return true
+  const rule = history.ruleOf(held.id)
+  return above(history.key(held.id, key).versions, held.vector).some(version => accountsFor(version, write, rule))
+}
+
+/** The key holds what accounts for it, or that has been collected. */
+function isHeld({ id, entries, vector }: DurableCollection, { key, write }: AcknowledgedWrite, history: History): boolean {
+  const rule = history.ruleOf(id)
+  if (entries.get(key)?.some(version => accountsFor(version, write, rule)) === true) return true
+  return history.collected(id, key).some(tombstone => coversDot(vector, tombstone) && accountsFor(tombstone, write, rule))
+}
+
+const describe = (robot: number, { robot: writer, collection, key, write, isDelete }: AcknowledgedWrite, what: string): string =>
+  `robot ${writer}'s acknowledged ${isDelete ? 'delete' : 'write'} of ${collection}/${key} (${dotName(write)}) is ${what} on robot ${robot}`

@@ -1,0 +1,58 @@
+/**
+ * Equal knowledge means equal roots (R4): where generation, vector and G are equal, the versions that the vector covers come to the same.
+ *
+ * What a replica holds above its vector - frames whose mark has not come yet - makes the exact statement: for each key,
+ *
+ *   merge(held by one, X) = merge(held by the other, X)     X: the versions of the key that the vector does not cover
+ *
+ * since either may already hold some of X, in the place of what they beat. X is taken from the history and not from the two alone: a mark
+ * also covers what its sender held superseded by a version of X, and those are not forwarded (R5), so a third replica's version may
+ * be why a covered one is missing. Where X is empty this says that the two hold the very same.
+ *
+ * A tombstone that G covers counts as gone: G is raised first, and what it covers goes after that (T1).
+ * A key that was damaged on purpose on one of the two is passed over until that robot holds again what it lost.
+ * The roots themselves are those of what is held (kept-digests.ts), so where they are equal nothing is compared.
+ */
+import { coversDot } from '../../../sync/dot.ts'
+import type { Entry } from '../../../sync/entry.ts'
+import { isTombstone } from '../../../sync/version.ts'
+import type { DurableCollection, DurableState } from '../durable-state.ts'
+import type { History } from '../history.ts'
+import { above, remaining } from '../merge-rule.ts'
+
+export interface Knower {
+  readonly robot: number
+  readonly state: DurableState
+}
+
+export function findUnequal(one: Knower, other: Knower, history: History): string | undefined {
+  for (const [name, mine] of one.state.collections) {
+    const theirs = other.state.collections.get(name)
+    if (theirs === undefined || theirs.knowledge !== mine.knowledge || theirs.root === mine.root) continue
+    const key = findUnequalKey(one.robot, mine, other.robot, theirs, history)
+    if (key !== undefined) return `robots ${one.robot} and ${other.robot} know the same of ${name} and hold different things of ${key}`
+  }
+  return undefined
+}
+
+function findUnequalKey(
+  robot: number,
+  mine: DurableCollection,
+  otherRobot: number,
+  theirs: DurableCollection,
+  history: History,
+): string | undefined {
+  const { id, vector } = mine
+  const rule = history.ruleOf(id)
+  for (const key of new Set([...mine.entries.keys(), ...theirs.entries.keys()])) {
+    if (history.hasDamage(robot, id, key) || history.hasDamage(otherRobot, id, key)) continue
+    const unknown = above(history.key(id, key).versions, vector)
+    const [ours, others] = [mine, theirs].map(held => remaining([...withoutCollected(held, key), ...unknown], rule))
+    if (ours !== others) return `${key}: ${ours || 'nothing'}, and ${others || 'nothing'}`
+  }
+  return undefined
+}
+
+/** What is held of a key, but for tombstones that have been collected and not been swept up yet. */
+const withoutCollected = ({ entries, collected }: DurableCollection, key: string): Entry =>
+  (entries.get(key) ?? []).filter(version => !isTombstone(version) || !coversDot(collected, version))
