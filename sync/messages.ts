@@ -88,7 +88,8 @@ export interface WireItem {
 
 export type Message =
   | Hello
-  | { readonly kind: 'offers'; readonly offers: readonly Offer[]; readonly isLast: boolean }
+  /** `rosterHash`: 8 bytes, the roster under which the sender acknowledges what it offers (R7). */
+  | { readonly kind: 'offers'; readonly offers: readonly Offer[]; readonly isLast: boolean; readonly rosterHash: Uint8Array }
   | Open
   | { readonly kind: 'frame'; readonly items: readonly WireItem[]; readonly position: Dot | undefined; readonly logicalClock: number }
   | { readonly kind: 'ack' }
@@ -136,8 +137,10 @@ function encodeFields(message: Message): unknown[] {
       const { protocol, swarmName, nodeId, storeId, saltId, logicalClock, wallMs, isNamed } = message
       return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed]
     }
-    case 'offers':
-      return [message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge]), message.isLast]
+    case 'offers': {
+      const offers = message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge])
+      return [offers, message.isLast, message.rosterHash]
+    }
     case 'open': {
       const { name, generation, vector, collected, resume, collectedStampMax, rosterHash, acknowledgements } = message
       const point = resume && [...encodeDot(resume.position), encodeCounters(resume.target)]
@@ -290,7 +293,7 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         const [name, generation, root, knowledge] = list(offer, 16)
         return { name: collectionName(name), generation: counter(generation), root: octets(root, 16), knowledge: octets(knowledge, 16) }
       })
-      return { kind, offers, isLast: flag(b) }
+      return { kind, offers, isLast: flag(b), rosterHash: octets(c, ROSTER_HASH_BYTES) }
     }
     case 'open': {
       let resume: ResumePoint | undefined

@@ -59,6 +59,8 @@ export interface CollectionSnapshot {
   /** All nodes of the level that is kept in rows. */
   buckets(): Promise<ReadonlyMap<number, DigestSum>>
   items(level: number, index: number): AsyncGenerator<ItemSummary>
+  /** Whether it holds tombstones, which wait for others to acknowledge them (R7). */
+  hasTombstones(): Promise<boolean>
   /** What others have acknowledged, for passing on; empty while there is no tombstone that waits for it. */
   acknowledgements(): Promise<readonly Acknowledgement[]>
   /** The version with this dot. */
@@ -136,6 +138,13 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
     return version === undefined ? undefined : { key, version, dot }
   }
 
+  const hasTombstones = async (): Promise<boolean> => {
+    const tombstones = snapshot.scan(tombstonesOf(cid))
+    const [first] = await tombstones.next(1)
+    await tombstones.close()
+    return first !== undefined
+  }
+
   return {
     name,
     generation,
@@ -183,12 +192,8 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
         yield { key: keyText(row.subarray(keyAtOfItemRow)), dot: readDot(row, dotAtOfItemRow), hash: value.subarray(0, ITEM_HASH_BYTES) }
       }
     },
-    async acknowledgements() {
-      const tombstones = snapshot.scan(tombstonesOf(cid))
-      const [first] = await tombstones.next(1)
-      await tombstones.close()
-      return first === undefined ? [] : loadAcknowledgements(snapshot, cid)
-    },
+    hasTombstones,
+    acknowledgements: async () => ((await hasTombstones()) ? loadAcknowledgements(snapshot, cid) : []),
     item: readItem,
     entry(key) {
       const value = snapshot.get(recordRow(cid, key))

@@ -2,11 +2,15 @@
  * The roster: the replicas whose acknowledgement a tombstone waits for (R7). It is part of the system collection, so it replicates like
  * any record and before all others:
  *
- *   replica/<store id>   {"node": node id, "evicted": true | absent}
+ *   replica/<store id>   {"node": node id, "evicted": true | absent, "rejoined": true | absent}
  *
  * A replica enrols itself before it exchanges anything. Only an operator evicts one - not its silence, however long. Eviction is for
  * good: of concurrent versions the one that evicts holds. A replica that finds itself evicted takes a new store id and enrols anew; what it
  * had meanwhile missed to see deleted it drops as everybody does who is behind a floor (R6).
+ *
+ * A node that lost its store and has got a new one evicts the former one by itself: nobody else can acknowledge for it any more. So it
+ * takes stores for lost that were enrolled under its node id. Of two stores that live under one node id, as on copied cards, each may do so to
+ * the other; that both do it for ever is ruled out by "rejoined", which who enrols after an eviction says of itself: such a one is left alone.
  */
 import type { Hash } from '../base/ports.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
@@ -23,6 +27,8 @@ export interface EnrolledReplica {
   readonly storeId: string
   readonly nodeId: string
   readonly isEvicted: boolean
+  /** It was evicted under another store id before. */
+  readonly isRejoined: boolean
 }
 
 export interface Roster {
@@ -56,8 +62,9 @@ export function createRoster(hash: Hash): Roster {
       if (!replicaByStoreId.has(storeId) && replicaByStoreId.size >= ROSTER_MAX) return
       const values = readJsonObjects(entry)
       const nodeId = values.map(value => value['node']).find(node => typeof node === 'string') ?? ''
+      const says = (field: string): boolean => values.some(value => value[field] === true)
       if (values.length === 0) replicaByStoreId.delete(storeId)
-      else replicaByStoreId.set(storeId, { storeId, nodeId, isEvicted: values.some(value => value['evicted'] === true) })
+      else replicaByStoreId.set(storeId, { storeId, nodeId, isEvicted: says('evicted'), isRejoined: says('rejoined') })
       enrolled = undefined
       digest = undefined
     },

@@ -10,6 +10,7 @@
  * durable before a failure stays, and the next session resumes there.
  */
 import { equalBytes, fromHex } from '../base/bytes.ts'
+import type { VersionVector } from './dot.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Codec, Hash } from '../base/ports.ts'
 import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
@@ -123,12 +124,13 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
   let isSystemDone = false
   for (;;) {
     const snapshot = await replica.snapshot()
-    let differing: Difference[]
+    let compared: Comparison
     try {
-      differing = await compareOffers(channel, snapshot)
+      compared = await compareOffers(channel, snapshot, () => replica.rosterHash())
     } finally {
       await snapshot.close()
     }
+    const { differing } = compared
     const system = differing.find(({ name }) => name === SYSTEM_COLLECTION)
     if (!isSystemDone && system !== undefined) {
       await reconcileCollection(options, channel, peer, system, diverged)
@@ -138,6 +140,10 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     // What is evicted learns of it by the system collection, and has no part in anything else until it has enrolled as somebody new (R7).
     if (replica.isEvicted(replica.storeId)) throw new SessionFault('refused', 'this replica was evicted: it enrols anew')
     if (replica.isEvicted(peer.storeId)) throw new SessionFault('refused', 'the peer was evicted: it enrols anew')
+    for (const { name, generation, vector } of compared.waiting) {
+      await replica.acknowledge(name, generation, [{ storeId: peer.storeId, rosterHash: compared.rosterHash, vector }])
+      await replica.collectStable(name, generation)
+    }
     for (const difference of differing) {
       if (difference.name !== SYSTEM_COLLECTION) await reconcileCollection(options, channel, peer, difference, diverged)
     }
@@ -150,8 +156,17 @@ interface Difference {
   readonly generation: number
 }
 
-/** Both sides list what they hold; the collections that differ, in the same order on both sides. */
-async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot): Promise<Difference[]> {
+interface Comparison {
+  /** In the same order on both sides. */
+  readonly differing: readonly Difference[]
+  /** Collections that are the same on both sides, with tombstones that wait for acknowledgements: the peer has this vector too (R7). */
+  readonly waiting: readonly (Difference & { readonly vector: VersionVector })[]
+  /** The peer's roster. */
+  readonly rosterHash: Uint8Array
+}
+
+/** Both sides list what they hold. */
+async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRosterHash: () => Uint8Array): Promise<Comparison> {
   const mine = new Map<string, Offer>()
   for (const name of snapshot.names()) {
     const collection = await snapshot.collection(name)
@@ -159,35 +174,44 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot): Promi
       mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
   }
   const offers = [...mine.values()]
+  // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
+  const rosterHash = ownRosterHash()
   const sendOffers = async (): Promise<void> => {
     let at = 0
     do {
       const page = offers.slice(at, (at += OFFERS_PER_MESSAGE_MAX))
-      await channel.send({ kind: 'offers', offers: page, isLast: at >= offers.length })
+      await channel.send({ kind: 'offers', offers: page, isLast: at >= offers.length, rosterHash })
     } while (at < offers.length)
   }
-  const receiveOffers = async (): Promise<Map<string, Offer>> => {
+  const receiveOffers = async (): Promise<{ theirs: Map<string, Offer>; rosterHash: Uint8Array }> => {
     const theirs = new Map<string, Offer>()
     for (;;) {
       const page = await channel.expect('offers')
       for (const offer of page.offers) theirs.set(offer.name, offer)
       if (theirs.size > OFFERS_MAX) throw new SessionFault('unexpected', `the peer offers more than ${OFFERS_MAX} collections`)
-      if (page.isLast) return theirs
+      if (page.isLast) return { theirs, rosterHash: page.rosterHash }
     }
   }
-  const [theirs] = await Promise.all([receiveOffers(), sendOffers()])
+  const [{ theirs, rosterHash: theirRosterHash }] = await Promise.all([receiveOffers(), sendOffers()])
 
   const differing: Difference[] = []
+  const waiting: (Difference & { vector: VersionVector })[] = []
   for (const name of [...new Set([...mine.keys(), ...theirs.keys()])].sort()) {
     const own = mine.get(name)
     const other = theirs.get(name)
     if (own !== undefined && other !== undefined) {
       // Another generation: the system collection, which goes first, settles which one stays.
-      if (own.generation !== other.generation || isSame(own, other)) continue
+      if (own.generation !== other.generation) continue
+      if (isSame(own, other)) {
+        const collection = await snapshot.collection(name)
+        if (collection !== undefined && (await collection.hasTombstones()))
+          waiting.push({ name, generation: own.generation, vector: collection.counters })
+        continue
+      }
     }
     differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
   }
-  return differing
+  return { differing, waiting, rosterHash: theirRosterHash }
 }
 
 type Held = Pick<HeldState, 'root' | 'knowledge'>

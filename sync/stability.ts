@@ -4,7 +4,14 @@
  */
 import { equalBytes, fromHex } from '../base/bytes.ts'
 import type { Random } from '../base/ports.ts'
-import { decodeAcknowledgement, encodeAcknowledgement, isNewer, loadAcknowledgements, stableVector } from './acknowledgement.ts'
+import {
+  decodeAcknowledgement,
+  encodeAcknowledgement,
+  isNewer,
+  loadAcknowledgements,
+  stableVector,
+  type Acknowledgement,
+} from './acknowledgement.ts'
 import type { CollectionState } from './collection-state.ts'
 import { coversVector } from './dot.ts'
 import { putSystemRecord, type WriteContext } from './local-write.ts'
@@ -49,6 +56,8 @@ export interface ReplicaStanding extends EnrolledReplica {
   readonly acknowledged: readonly Acknowledged[]
 }
 
+const rowOf = (cid: number, storeId: string): Uint8Array => acknowledgementRow(cid, fromHex(storeId) ?? new Uint8Array(16))
+
 export function createStability(options: StabilityOptions): Stability {
   const { store, context, submit } = options
   const state = (): ReplicaState => context.state
@@ -67,13 +76,24 @@ export function createStability(options: StabilityOptions): Stability {
     [...state().collectionByName.values()]
       .filter(({ name }) => name !== SYSTEM_COLLECTION)
       .map(({ name, cid, vector }) => {
-        const value = store.get(acknowledgementRow(cid, fromHex(storeId) ?? new Uint8Array(16)))
+        const value = store.get(rowOf(cid, storeId))
         const known = value && decodeAcknowledgement(storeId, value).vector
         let missing = 0
         for (const [origin, { counter }] of vector) missing += Math.max(0, counter - (known?.get(origin) ?? 0))
         return { collection: name, missing }
       })
       .sort((a, b) => (a.collection < b.collection ? -1 : 1))
+
+  /** Stores that this node had before it lost them. */
+  const formerStores = (): string[] => {
+    if (options.nodeId === '') return []
+    const isFormer = ({ storeId, nodeId, isEvicted, isRejoined }: EnrolledReplica): boolean =>
+      storeId !== state().storeId && nodeId === options.nodeId && !isEvicted && !isRejoined
+    return state()
+      .roster.all()
+      .filter(isFormer)
+      .map(({ storeId }) => storeId)
+  }
 
   const sweep = async (name: string, generation: number): Promise<number> => {
     const collection = state().collectionByName.get(name)
@@ -84,11 +104,14 @@ export function createStability(options: StabilityOptions): Stability {
   return {
     async enrol() {
       const known = state().roster.get(state().storeId)
-      if (known !== undefined && !known.isEvicted) return
+      if (known !== undefined && !known.isEvicted && formerStores().length === 0) return
       await submit(batch => {
-        if (state().roster.get(state().storeId)?.isEvicted === true) takeNewStoreId(state(), batch, options.random)
-        if (state().roster.get(state().storeId) === undefined)
-          putSystemRecord(context, batch, replicaKey(state().storeId), { node: options.nodeId })
+        const isEvicted = state().roster.get(state().storeId)?.isEvicted === true
+        if (isEvicted) takeNewStoreId(state(), batch, options.random)
+        const { storeId } = state()
+        if (state().roster.get(storeId) === undefined)
+          putSystemRecord(context, batch, replicaKey(storeId), { node: options.nodeId, ...(isEvicted ? { rejoined: true } : {}) })
+        for (const former of formerStores()) putSystemRecord(context, batch, replicaKey(former), { node: options.nodeId, evicted: true })
       })
     },
     isEvicted: storeId => state().roster.get(storeId)?.isEvicted === true,
@@ -110,16 +133,15 @@ export function createStability(options: StabilityOptions): Stability {
     },
 
     async acknowledge(name, generation, acknowledgements) {
-      const isOfInterest = (storeId: string): boolean => storeId !== state().storeId && state().roster.get(storeId)?.isEvicted === false
-      const relevant = acknowledgements.filter(({ storeId }) => isOfInterest(storeId))
-      if (relevant.length === 0) return
-      await onCollection(name, generation, (batch, collection) => {
-        for (const next of relevant) {
-          const row = acknowledgementRow(collection.cid, fromHex(next.storeId) ?? new Uint8Array(16))
-          const value = store.get(row)
-          const known = value && decodeAcknowledgement(next.storeId, value)
-          if (known === undefined || isNewer(next, known)) batch.put(row, encodeAcknowledgement(next))
-        }
+      const isNews = (cid: number, next: Acknowledgement): boolean => {
+        if (next.storeId === state().storeId || state().roster.get(next.storeId)?.isEvicted !== false) return false
+        const value = store.get(rowOf(cid, next.storeId))
+        return value === undefined || isNewer(next, decodeAcknowledgement(next.storeId, value))
+      }
+      const open = state().collectionByName.get(name)
+      if (open === undefined || !acknowledgements.some(next => isNews(open.cid, next))) return
+      await onCollection(name, generation, (batch, { cid }) => {
+        for (const next of acknowledgements) if (isNews(cid, next)) batch.put(rowOf(cid, next.storeId), encodeAcknowledgement(next))
       })
     },
 

@@ -42,9 +42,10 @@ export function addReplicaRoutes(app: App, { replica }: RouteContext): void {
       const nodeId = request.params.node_id
       const enrolled = replica.replicas().filter(standing => standing.nodeId === nodeId && !standing.isEvicted)
       if (enrolled.length === 0) throw new AgentError('HS_NOT_FOUND', `no replica of node ${nodeId.slice(0, 64)} is enrolled`)
-      if (enrolled.some(({ isSelf }) => isSelf))
-        throw new AgentError('HS_INVALID_REQUEST', 'an agent does not evict itself: ask another one')
-      for (const { storeId } of enrolled) {
+      // Of its own node it evicts what it had before: stores on cards that were put aside.
+      const others = enrolled.filter(({ isSelf }) => !isSelf)
+      if (others.length === 0) throw new AgentError('HS_INVALID_REQUEST', 'an agent does not evict itself: ask another one')
+      for (const { storeId } of others) {
         try {
           await replica.evict(storeId)
         } catch (error) {

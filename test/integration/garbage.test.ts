@@ -345,7 +345,12 @@ const clockOf = async (agent: LoggedAgent): Promise<number> =>
 it('peer link: nonsense in the middle of an exchange', async () => {
   const clockBefore = await clockOf(victim)
   const root = random.bytes(16)
-  const offer: Message = { kind: 'offers', offers: [{ name: 'notes', generation: 1, root, knowledge: root }], isLast: true }
+  const offer: Message = {
+    kind: 'offers',
+    offers: [{ name: 'notes', generation: 1, root, knowledge: root }],
+    isLast: true,
+    rosterHash: new Uint8Array(8),
+  }
   const open: Message = {
     kind: 'open',
     name: 'notes',

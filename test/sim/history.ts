@@ -34,6 +34,8 @@ export interface History {
   key(collection: string, key: string): KeyHistory
   /** The tombstones of a key that somebody has collected (R7): some disk's G covers them, or did. */
   collected(collection: string, key: string): readonly Version[]
+  /** How many tombstones have been collected, of all collections. */
+  collectedCount(): number
   /** Up to where anybody has collected tombstones of a collection. */
   collectedVector(collection: string): VersionVector
   /** Keys with tombstones of a collection. */
@@ -96,6 +98,11 @@ export function createHistory(ruleOf: (collection: string) => MergeRule): Histor
           ?.get(key)
           ?.tombstones.filter(tombstone => coversDot(collected, tombstone)) ?? []
       )
+    },
+    collectedCount() {
+      let count = 0
+      for (const [collection, keys] of deletedByCollection) for (const key of keys) count += this.collected(collection, key).length
+      return count
     },
     collectedVector: collection => collectedByCollection.get(collection) ?? NOTHING_COLLECTED,
     deletedKeys: collection => deletedByCollection.get(collection) ?? [],

@@ -54,6 +54,8 @@ export interface Outcome {
   readonly trace: readonly string[]
   readonly events: number
   readonly acknowledged: number
+  /** Tombstones that were collected somewhere. */
+  readonly collected: number
   /** Virtual time from the last action to agreement. */
   readonly agreedAfterMs: number
 }
@@ -156,7 +158,15 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   const done = (agreedAfterMs: number): Outcome => {
     const { lines, digest } = world.trace()
     const acknowledged = history.acknowledged.length
-    return { failure, traceDigest: digest, trace: lines, events: world.events, acknowledged, agreedAfterMs }
+    return {
+      failure,
+      traceDigest: digest,
+      trace: lines,
+      events: world.events,
+      acknowledged,
+      collected: history.collectedCount(),
+      agreedAfterMs,
+    }
   }
 
   for (const robot of robots) {

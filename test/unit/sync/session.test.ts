@@ -212,7 +212,12 @@ describe('what a peer may do wrong', () => {
     }
     const messages: Message[] = [
       helloOf(b),
-      { kind: 'offers', offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros }], isLast: true },
+      {
+        kind: 'offers',
+        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros }],
+        isLast: true,
+        rosterHash: new Uint8Array(8),
+      },
       {
         kind: 'open',
         name: 'c',

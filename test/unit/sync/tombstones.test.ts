@@ -10,6 +10,8 @@ async function itemsOf(store: MemoryStore, name: string): Promise<number> {
   return (await loadCollections(store)).find(collection => collection.name === name && !collection.dropped)?.total.count ?? 0
 }
 
+const node = (seed: number, nodeId: string): Promise<OpenReplica> => openTestReplica(createMemoryStore(), seed, undefined, nodeId)
+
 describe('tombstones', () => {
   let stores: MemoryStore[]
   let a: OpenReplica
@@ -48,6 +50,18 @@ describe('tombstones', () => {
       expect(Object.keys(await contentOf(replica, 'c'))).toEqual(['y'])
       expect(digestOf(replica, 'c')).toBe(digestOf(a, 'c'))
     }
+  })
+
+  it('R7 go with any session, also where the collection is the same on both sides already', async () => {
+    await a.write([put('c', 'x'), put('c', 'y')])
+    await meetAll()
+    await a.write([remove('c', 'x')])
+    await syncPair(a, b)
+    await a.evict(c.storeId)
+    // Nothing differs but the roster.
+    for (let i = 0; i < 2; i++) await syncPair(a, b)
+    for (const store of stores.slice(0, 2)) expect(await itemsOf(store, 'c')).toBe(1)
+    expect(digestOf(a, 'c')).toBe(digestOf(b, 'c'))
   })
 
   it('R7 go along a chain, whose ends never meet: acknowledgements are passed on', async () => {
@@ -120,6 +134,45 @@ describe('tombstones', () => {
     expect(c.storeId).not.toBe(evicted)
     for (const replica of [a, b, c]) expect(Object.keys(await contentOf(replica, 'c')).sort()).toEqual(['kept', 'offline'])
     expect(a.isEvicted(evicted)).toBe(true)
+  })
+
+  it('a node that lost its store evicts the former one, for which nobody can acknowledge any more', async () => {
+    const lost = await node(40, 'robot-1')
+    const peer = await node(41, 'robot-2')
+    await peer.write([put('c', 'x'), put('c', 'y')])
+    await syncPair(lost, peer)
+    await peer.write([remove('c', 'x')])
+    const anew = await node(42, 'robot-1')
+    // The first session tells it of its former store, the second one everybody else.
+    for (let i = 0; i < 3; i++) await syncPair(anew, peer)
+    expect(peer.isEvicted(lost.storeId)).toBe(true)
+    expect(peer.replicas().filter(({ isEvicted }) => !isEvicted)).toHaveLength(2)
+    const snapshot = await peer.snapshot()
+    expect(await snapshot.collection('c')).toMatchObject({ itemCount: 1 })
+    await snapshot.close()
+
+    // Should the former store come back after all, it is fenced, and its node goes on with it.
+    await syncPair(lost, peer)
+    for (let i = 0; i < 3; i++) await syncPair(lost, peer)
+    expect(Object.keys(await contentOf(lost, 'c'))).toEqual(['y'])
+    expect(peer.isEvicted(anew.storeId)).toBe(true)
+  })
+
+  it('two stores that live under one node id come to rest, both enrolled', async () => {
+    const [one, other, peer] = await Promise.all([node(50, 'copied'), node(51, 'copied'), node(52, 'robot-2')])
+    const pairs = [
+      [one, peer],
+      [other, peer],
+      [one, other],
+    ] as const
+    for (let i = 0; i < 6; i++) for (const [x, y] of pairs) await syncPair(x, y)
+    const enrolled = peer.replicas().filter(({ isEvicted }) => !isEvicted)
+    expect(enrolled.map(({ storeId }) => storeId)).toEqual([one.storeId, other.storeId, peer.storeId].sort())
+    expect(peer.replicas().length).toBeLessThanOrEqual(5)
+    await one.write([put('c', 'x'), put('c', 'y')])
+    await one.write([remove('c', 'x')])
+    for (let i = 0; i < 4; i++) for (const [x, y] of pairs) await syncPair(x, y)
+    for (const replica of [one, other, peer]) expect(digestOf(replica, 'c')).toBe(digestOf(one, 'c'))
   })
 
   it('the roster and what was acknowledged survive a restart', async () => {
