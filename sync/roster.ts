@@ -17,7 +17,7 @@ import { encodeUtf8 } from '../base/utf8.ts'
 import type { Entry } from './entry.ts'
 import { readJsonObjects } from './settings.ts'
 
-/** Replicas in the roster, those evicted included. Beyond it nobody enrols, and no tombstone is collected. */
+/** Replicas in the roster, those evicted included. Where more have enrolled, nobody knows whom to wait for: no tombstone is collected. */
 export const ROSTER_MAX = 4_096
 export const ROSTER_HASH_BYTES = 8
 
@@ -37,7 +37,7 @@ export interface Roster {
   get(storeId: string): EnrolledReplica | undefined
   /** By store id, those evicted included. */
   all(): readonly EnrolledReplica[]
-  /** The store ids that a tombstone waits for, ascending. */
+  /** The store ids that a tombstone waits for, ascending; none when there are too many. */
   enrolled(): readonly string[]
   /** 8 bytes, equal where the enrolled replicas are. */
   hash(): Uint8Array
@@ -47,9 +47,10 @@ export function createRoster(hash: Hash): Roster {
   const replicaByStoreId = new Map<string, EnrolledReplica>()
   let enrolled: readonly string[] | undefined
   let digest: Uint8Array | undefined
+  let isOverfull = false
 
   const list = (): readonly string[] =>
-    (enrolled ??= [...replicaByStoreId.values()]
+    (enrolled ??= [...(isOverfull ? [] : replicaByStoreId.values())]
       .filter(({ isEvicted }) => !isEvicted)
       .map(({ storeId }) => storeId)
       .sort())
@@ -59,14 +60,17 @@ export function createRoster(hash: Hash): Roster {
       const match = /^replica\/([0-9a-f]{32})$/.exec(key)
       const storeId = match?.[1]
       if (storeId === undefined) return
-      if (!replicaByStoreId.has(storeId) && replicaByStoreId.size >= ROSTER_MAX) return
+      enrolled = undefined
+      digest = undefined
+      if (!replicaByStoreId.has(storeId) && replicaByStoreId.size >= ROSTER_MAX) {
+        isOverfull = true
+        return
+      }
       const values = readJsonObjects(entry)
       const nodeId = values.map(value => value['node']).find(node => typeof node === 'string') ?? ''
       const says = (field: string): boolean => values.some(value => value[field] === true)
       if (values.length === 0) replicaByStoreId.delete(storeId)
       else replicaByStoreId.set(storeId, { storeId, nodeId, isEvicted: says('evicted'), isRejoined: says('rejoined') })
-      enrolled = undefined
-      digest = undefined
     },
     get: storeId => replicaByStoreId.get(storeId),
     all: () => [...replicaByStoreId.values()].sort((a, b) => (a.storeId < b.storeId ? -1 : 1)),

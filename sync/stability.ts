@@ -109,7 +109,9 @@ export function createStability(options: StabilityOptions): Stability {
         const isEvicted = state().roster.get(state().storeId)?.isEvicted === true
         if (isEvicted) takeNewStoreId(state(), batch, options.random)
         const { storeId } = state()
-        if (state().roster.get(storeId) === undefined)
+        const system = state().collectionByName.get(SYSTEM_COLLECTION)
+        // Not by the roster, which may be too full to know it.
+        if (system === undefined || batch.entry(system, replicaKey(storeId)) === undefined)
           putSystemRecord(context, batch, replicaKey(storeId), { node: options.nodeId, ...(isEvicted ? { rejoined: true } : {}) })
         for (const former of formerStores()) putSystemRecord(context, batch, replicaKey(former), { node: options.nodeId, evicted: true })
       })
@@ -164,13 +166,11 @@ export function createStability(options: StabilityOptions): Stability {
       const { roster, storeId } = state()
       const rosterHash = roster.hash()
       const acknowledgements = await loadAcknowledgements(store, collection.cid)
-      const stable = stableVector(
-        { storeId, vector: countersOf(collection.vector) },
-        { enrolled: roster.enrolled(), hash: rosterHash },
-        acknowledgements,
-      )
+      const vector = countersOf(collection.vector)
+      const stable = stableVector({ storeId, vector }, { enrolled: roster.enrolled(), hash: rosterHash }, acknowledgements)
       if (stable === undefined) return removed
-      const collectable = await collectableVector(store, collection.cid, stable)
+      const hasEvicted = roster.all().some(({ isEvicted }) => isEvicted)
+      const collectable = await collectableVector(store, collection.cid, stable, hasEvicted ? vector : undefined)
       if (collectable.size === 0) return removed
       await onCollection(name, generation, (batch, current) => {
         // Somebody may have enrolled in the meantime, who has not acknowledged it.

@@ -7,13 +7,13 @@
  *   T3 the greatest stamp ever collected is known to whoever knows of G, so that a later write of such a key stays above it (R1).
  */
 import { rowsOf, type CollectionState } from './collection-state.ts'
-import { coversDot, type Origin, type VersionVector } from './dot.ts'
+import { coversDot, type Dot, type Origin, type VersionVector } from './dot.ts'
 import type { Entry } from './entry.ts'
 import { laterStamp, type Stamp } from './hlc.ts'
-import { dotAtOfTombstoneRow, tombstonesUpTo } from './rows.ts'
+import { dotAtOfTombstoneRow, recordRow, tombstonesUpTo } from './rows.ts'
 import type { StoreReader } from './store.ts'
 import { isTombstone, ORIGIN_BYTES, readCounter } from './version.ts'
-import { keyText, type WriteBatch } from './write-batch.ts'
+import { decodeStoredEntry, keyText, type WriteBatch } from './write-batch.ts'
 
 /** Keys removed by one job: bounds what a write group waits for. */
 const KEYS_PER_STEP = 256
@@ -25,16 +25,41 @@ export function withoutCollected({ collected }: CollectionState, entry: Entry): 
   return left.length === entry.length ? entry : left.length === 0 ? undefined : left
 }
 
-/** G as it will be when all tombstones up to `stable` have gone: for each origin the last of them. */
-export async function collectableVector(reader: StoreReader, cid: number, stable: VersionVector): Promise<Map<Origin, number>> {
+/**
+ * G as it will be when all tombstones up to `stable` have gone: for each origin the last of them.
+ *
+ * With `seen`, the own vector: up to the first one that has seen what that vector does not cover, a version whose mark never came. Whoever
+ * wrote that version has acknowledged it together with the tombstone - but not where it was evicted, and then it would bring it back.
+ */
+export async function collectableVector(
+  reader: StoreReader,
+  cid: number,
+  stable: VersionVector,
+  seen: VersionVector | undefined,
+): Promise<Map<Origin, number>> {
   const vector = new Map<Origin, number>()
   for (const [origin, counter] of stable) {
+    if (seen !== undefined) {
+      for await (const [row, key] of rowsOf(reader, tombstonesUpTo(cid, origin, counter))) {
+        const dot = { origin, counter: readCounter(row, dotAtOfTombstoneRow + ORIGIN_BYTES) }
+        const context = findContext(reader, cid, key, dot)
+        if (context?.some(other => !coversDot(seen, other)) === true) break
+        vector.set(origin, dot.counter)
+      }
+      continue
+    }
     const cursor = reader.scan({ ...tombstonesUpTo(cid, origin, counter), reverse: true })
     const [last] = await cursor.next(1)
     await cursor.close()
     if (last !== undefined) vector.set(origin, readCounter(last[0], dotAtOfTombstoneRow + ORIGIN_BYTES))
   }
   return vector
+}
+
+function findContext(reader: StoreReader, cid: number, key: Uint8Array, dot: Dot): readonly Dot[] | undefined {
+  const value = reader.get(recordRow(cid, key))
+  const entry = value && decodeStoredEntry(value)?.entry
+  return entry?.find(({ origin, counter }) => origin === dot.origin && counter === dot.counter)?.context
 }
 
 /** Raises G, and the greatest stamp that was collected behind it. */

@@ -2,8 +2,11 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { stableVector } from '../../../sync/acknowledgement.ts'
 import { loadCollections } from '../../../sync/collection-state.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
+import { createRoster, replicaKey, ROSTER_MAX } from '../../../sync/roster.ts'
+import { FLAG_PAYLOAD, type Version } from '../../../sync/version.ts'
+import { systemHash } from '../../../agent/ports.ts'
 import { createMemoryStore, type MemoryStore } from '../../memory-store.ts'
-import { contentOf, createTestClock, digestOf, openTestReplica, put, remove, syncPair } from '../../replica-pair.ts'
+import { contentOf, createTestClock, createTestLink, digestOf, json, openTestReplica, put, remove, syncPair } from '../../replica-pair.ts'
 
 /** Digest items of a collection, tombstones included. */
 async function itemsOf(store: MemoryStore, name: string): Promise<number> {
@@ -136,6 +139,22 @@ describe('tombstones', () => {
     expect(a.isEvicted(evicted)).toBe(true)
   })
 
+  it('P5 what an evicted replica had begun to send does not come back with it after its delete', async () => {
+    await meetAll()
+    await a.write([put('c', 'mark')])
+    await meetAll()
+    await c.write([put('c', 'sent'), put('c', 'also')])
+    // The link breaks behind the frame and before the mark: b holds what its vector does not cover.
+    for (let cutAfter = 8; b.get('c', 'sent') === undefined; cutAfter++) await syncPair(c, b, createTestLink(cutAfter))
+    expect((await loadCollections(stores[1]!)).find(({ name }) => name === 'c')?.vector.size).toBe(1)
+    await b.write([remove('c', 'sent')])
+    await b.evict(c.storeId)
+    for (let i = 0; i < 4; i++) await syncPair(a, b)
+    for (let i = 0; i < 4; i++) await meetAll()
+    for (const replica of [a, b, c]) expect(Object.keys(await contentOf(replica, 'c')).sort()).toEqual(['also', 'mark'])
+    for (const store of stores) expect(await itemsOf(store, 'c')).toBe(2)
+  })
+
   it('a node that lost its store evicts the former one, for which nobody can acknowledge any more', async () => {
     const lost = await node(40, 'robot-1')
     const peer = await node(41, 'robot-2')
@@ -188,6 +207,23 @@ describe('tombstones', () => {
     for (let i = 0; i < 2; i++) await syncPair(a, c)
     expect(await itemsOf(stores[0], 'c')).toBe(0)
   })
+})
+
+it('of a roster that is too full nobody is known, so nothing is collected', () => {
+  const roster = createRoster(systemHash)
+  const version: Version = {
+    flags: FLAG_PAYLOAD,
+    origin: 'a'.repeat(32),
+    counter: 1,
+    stamp: { ms: 1, tick: 0 },
+    context: [],
+    body: json({ node: 'n' }),
+  }
+  for (let i = 0; i < ROSTER_MAX; i++) roster.apply(replicaKey(i.toString(16).padStart(32, '0')), [version])
+  expect(roster.enrolled()).toHaveLength(ROSTER_MAX)
+  roster.apply(replicaKey('f'.repeat(32)), [version])
+  expect(roster.enrolled()).toEqual([])
+  expect(roster.all()).toHaveLength(ROSTER_MAX)
 })
 
 describe('the stable vector', () => {
