@@ -250,9 +250,10 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
       await Promise.all(applying)
       if (failure !== undefined) throw failure.error
       const accepted = isAllUnmarked ? new Map<Origin, VectorEntry>() : new Map([...mark].filter(([origin]) => !unmarked.has(origin)))
-      await replica.applyMark(theirs.name, generation, accepted, senderStore)
       // With their mark the own vector covers what they knew when they collected: what they dropped may go here too (R7).
-      await replica.adoptCollected(theirs.name, generation, { ...theirs, vector: target })
+      const knowledge = { ...theirs, vector: target }
+      await replica.applyMark(theirs.name, generation, accepted, senderStore, knowledge)
+      await replica.adoptCollected(theirs.name, generation, knowledge)
     },
   }
 }

@@ -28,6 +28,7 @@ import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
 import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
+import { adoptCollected } from './tombstones.ts'
 import type { Store } from './store.ts'
 import { createVectorSearch } from './vector-search.ts'
 import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
@@ -325,12 +326,13 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         return result
       }),
 
-    applyMark: (name, generation, mark, senderStore) =>
+    applyMark: (name, generation, mark, senderStore, theirs) =>
       submitDurable(batch => {
         const collection = remoteCollection(state, batch, name, generation)
         if (collection === undefined) return false
         batch.del(cursorRow(collection.cid, senderStore))
         if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
+        if (theirs !== undefined) adoptCollected(batch, collection, theirs)
         return true
       }),
 

@@ -22,7 +22,7 @@ import { acknowledgementRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Store } from './store.ts'
 import type { SyncReplica } from './sync-replica.ts'
-import { collectableVector, raiseCollected, sweepCollected } from './tombstones.ts'
+import { adoptCollected, collectableVector, raiseCollected, sweepCollected } from './tombstones.ts'
 import type { WriteBatch } from './write-batch.ts'
 
 export interface StabilityOptions {
@@ -150,10 +150,7 @@ export function createStability(options: StabilityOptions): Stability {
     async adoptCollected(name, generation, theirs) {
       const known = state().collectionByName.get(name)
       if (known !== undefined && !coversVector(known.collected, theirs.collected)) {
-        await onCollection(name, generation, (batch, collection) => {
-          const isBehind = coversVector(countersOf(collection.vector), theirs.vector) && coversVector(theirs.vector, theirs.collected)
-          if (isBehind) raiseCollected(batch, collection, theirs.collected, theirs.collectedStampMax)
-        })
+        await onCollection(name, generation, (batch, collection) => adoptCollected(batch, collection, theirs))
       }
       // Also what an earlier failure left of an earlier G: roots are compared next.
       await sweep(name, generation)

@@ -21,7 +21,17 @@ export interface SyncReplica {
    * snapshot that the frame was judged by.
    */
   applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
-  applyMark(collection: string, generation: number, mark: ReadonlyMap<Origin, VectorEntry>, senderStore: Uint8Array): Promise<boolean>
+  /**
+   * Advances the vector to a peer's mark. With `theirs`, what the peer knew and had collected at its snapshot: its G is taken over in the same
+   * moment, or this replica would know of tombstones that it was not sent, and not that they are gone (R4).
+   */
+  applyMark(
+    collection: string,
+    generation: number,
+    mark: ReadonlyMap<Origin, VectorEntry>,
+    senderStore: Uint8Array,
+    theirs?: CollectedKnowledge,
+  ): Promise<boolean>
   /** Enrols this replica, under a new store id when it was evicted, unless it is enrolled; durable when it resolves (R7). */
   enrol(): Promise<void>
   /** Whether an operator has evicted that replica. */
@@ -30,7 +40,7 @@ export interface SyncReplica {
   rosterHash(): Uint8Array
   /** Remembers what the peer, and others through it, hold durably of a collection (R7). */
   acknowledge(collection: string, generation: number, acknowledgements: readonly Acknowledgement[]): Promise<void>
-  /** Collects what the peer has collected, where the own vector covers everything that the peer knew then (R7). */
+  /** Collects what the peer has collected, where the own vector covers everything that the peer knew then (R7); sweeps up what is left of it. */
   adoptCollected(collection: string, generation: number, theirs: CollectedKnowledge): Promise<void>
   /** Collects what every enrolled replica has acknowledged; returns how many keys went (R7). */
   collectStable(collection: string, generation: number): Promise<number>

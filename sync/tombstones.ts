@@ -7,11 +7,13 @@
  *   T3 the greatest stamp ever collected is known to whoever knows of G, so that a later write of such a key stays above it (R1).
  */
 import { rowsOf, type CollectionState } from './collection-state.ts'
-import { coversDot, type Dot, type Origin, type VersionVector } from './dot.ts'
+import { coversDot, coversVector, type Dot, type Origin, type VersionVector } from './dot.ts'
 import type { Entry } from './entry.ts'
 import { laterStamp, type Stamp } from './hlc.ts'
 import { dotAtOfTombstoneRow, recordRow, tombstonesUpTo } from './rows.ts'
+import { countersOf } from './replica-snapshot.ts'
 import type { StoreReader } from './store.ts'
+import type { CollectedKnowledge } from './sync-replica.ts'
 import { isTombstone, ORIGIN_BYTES, readCounter } from './version.ts'
 import { decodeStoredEntry, keyText, type WriteBatch } from './write-batch.ts'
 
@@ -69,6 +71,13 @@ export function raiseCollected(batch: WriteBatch, collection: CollectionState, v
   }
   collection.collectedStampMax = laterStamp(collection.collectedStampMax, stampMax)
   batch.touch(collection)
+}
+
+/** Raises G to a peer's, where the own vector covers everything that the peer knew (T2). */
+export function adoptCollected(batch: WriteBatch, collection: CollectionState, theirs: CollectedKnowledge): void {
+  if (coversVector(collection.collected, theirs.collected) || !coversVector(theirs.vector, theirs.collected)) return
+  if (coversVector(countersOf(collection.vector), theirs.vector))
+    raiseCollected(batch, collection, theirs.collected, theirs.collectedStampMax)
 }
 
 /** Runs a job on a collection as it is when the job's turn comes; undefined when that generation is gone by then. */

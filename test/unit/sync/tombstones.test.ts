@@ -94,6 +94,27 @@ describe('tombstones', () => {
     expect(a.get('c', 'x')?.version.timeMs).toBeGreaterThanOrEqual(1.7e12)
   })
 
+  it('R4 T2 whoever takes over the vector of a peer takes over its G in the same write', async () => {
+    await a.write([put('c', 'x'), put('c', 'y')])
+    await syncPair(a, b)
+    await a.write([remove('c', 'x')])
+    for (let i = 0; i < 3; i++) await syncPair(a, b)
+    expect(await itemsOf(stores[0]!, 'c')).toBe(1)
+    const disk = createMemoryStore()
+    const states: { readonly vector: number; readonly collected: number }[] = []
+    const store: MemoryStore = {
+      ...disk,
+      async write(changes, options) {
+        await disk.write(changes, options)
+        const held = (await loadCollections(disk)).find(({ name }) => name === 'c')
+        if (held !== undefined) states.push({ vector: held.vector.size, collected: held.collected.size })
+      },
+    }
+    await syncPair(await openTestReplica(store, 9), a)
+    expect(states.filter(({ vector }) => vector > 0).length).toBeGreaterThan(0)
+    for (const { vector, collected } of states) expect(collected).toBe(vector)
+  })
+
   it('T1 whichever write fails while tombstones are collected, the next sessions end the work', async () => {
     let failures = 0
     for (let failing = 1; failing <= 12; failing++) {
