@@ -304,7 +304,7 @@ async function step(sim: Sim): Promise<void> {
   } else if (dice < 0.87 && faults.crashes) {
     sim.trace.push(`crash ${robot.index}`)
     restart(sim, robot, undefined)
-  } else if (dice < 0.87 + faults.restores) {
+  } else if (faults.restores > 0 && dice < 0.87 + faults.restores) {
     if (robot.backup === undefined) robot.backup = robot.store.crash()
     else restart(sim, robot, robot.backup)
   } else if (dice < 0.94 && faults.failingDisks) {
