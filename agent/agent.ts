@@ -103,6 +103,7 @@ async function build(
     random: systemRandom,
     clock,
     digestSalt,
+    nodeId,
     clockDriftMaxMs: config.clockDriftMaxMs,
     durability: config.durability === 'fsync' ? 'fsync' : 'deferred',
     onNotice: notice => storeHealth.notice(notice),

@@ -3,6 +3,7 @@ import { collections } from './commands/collections.ts'
 import { completion } from './commands/completion.ts'
 import { config } from './commands/config.ts'
 import { del } from './commands/delete.ts'
+import { evict } from './commands/evict.ts'
 import { exportRecords } from './commands/export.ts'
 import { get } from './commands/get.ts'
 import { importRecords } from './commands/import.ts'
@@ -11,6 +12,7 @@ import { list } from './commands/list.ts'
 import { peers } from './commands/peers.ts'
 import { proof } from './commands/proof.ts'
 import { put } from './commands/put.ts'
+import { replicas } from './commands/replicas.ts'
 import { run } from './commands/run.ts'
 import { search } from './commands/search.ts'
 import { status } from './commands/status.ts'
@@ -46,6 +48,8 @@ export const commands: Readonly<Record<string, Command>> = {
   sync,
   proof,
   'verify-proof': verifyProof,
+  replicas,
+  evict,
   config,
   keygen,
   completion,

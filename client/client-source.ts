@@ -87,7 +87,7 @@ function writeMethod(operation: Operation, types: TypeWriter, { name, how, answe
   const declaration = `${comment(`${words} \`${method} ${path}\``)}${name}(${args}options?: CallOptions): ${answer}`
 
   const access = (argument: string): string => `args${isOptional ? '?' : ''}.${argument}`
-  const url = path.replaceAll(/\{(\w+)\}/g, (_, argument: string) => `\${segment(${access(argument)})}`)
+  const url = path.replaceAll(/\{(\w+)\}/g, (_, parameter: string) => `\${segment(${access(argumentName({ name: parameter }))})}`)
   const pairs = (place: string): string[] =>
     parameters
       .filter(parameter => parameter.in === place)
@@ -126,6 +126,6 @@ function memberOf(parameter: Parameter, types: TypeWriter): string {
 }
 
 /** `if-match` is `ifMatch`. */
-function argumentName({ name }: Parameter): string {
+function argumentName({ name }: Pick<Parameter, 'name'>): string {
   return name.replaceAll(/[-_](\w)/g, (_, letter: string) => letter.toUpperCase())
 }

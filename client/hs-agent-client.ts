@@ -95,6 +95,24 @@ export interface SyncStarted {
   readonly peers: number
 }
 
+export interface ReplicaStanding {
+  /** The node that the replica belongs to. */
+  readonly node_id: string
+  /** Names this copy of the data: a node that lost its disk comes back with another one. */
+  readonly store_id: string
+  /** It is the replica of this agent. */
+  readonly self: boolean
+  /** An operator has evicted it: deletes no longer wait for it. */
+  readonly evicted: boolean
+  readonly collections: readonly {
+    readonly name: string
+    /** Writes known here that it is not known to have. Their deletes are kept as long. */
+    readonly missing: number
+  }[]
+}
+
+export type Replicas = readonly ReplicaStanding[]
+
 export interface Collection {
   readonly name: string
   readonly record_count: number
@@ -340,6 +358,12 @@ export interface HsAgentClient {
   /** Syncs with every reachable peer now. `POST /api/sync` */
   startSync(options?: CallOptions): Promise<SyncStarted>
 
+  /** The replicas that deletes wait for, and how far each is. `GET /api/swarm/replicas` */
+  listReplicas(options?: CallOptions): Promise<Replicas>
+
+  /** Evicts the replicas of a node for good: deletes no longer wait for them. `DELETE /api/swarm/replicas/{node_id}` */
+  evictReplica(args: { readonly nodeId: string }, options?: CallOptions): Promise<void>
+
   /** All collections. `GET /api/collections` */
   listCollections(options?: CallOptions): Promise<readonly Collection[]>
 
@@ -495,6 +519,13 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
       transport.call({ method: 'GET', path: `/api/sync`, accept: 'application/json' }, options) as Promise<readonly SyncRow[]>,
     startSync: options =>
       transport.call({ method: 'POST', path: `/api/sync`, accept: 'application/json' }, options) as Promise<SyncStarted>,
+    listReplicas: options =>
+      transport.call({ method: 'GET', path: `/api/swarm/replicas`, accept: 'application/json' }, options) as Promise<Replicas>,
+    evictReplica: (args, options) =>
+      transport.call(
+        { method: 'DELETE', path: `/api/swarm/replicas/${segment(args.nodeId)}`, accept: 'application/json' },
+        options,
+      ) as Promise<void>,
     listCollections: options =>
       transport.call({ method: 'GET', path: `/api/collections`, accept: 'application/json' }, options) as Promise<readonly Collection[]>,
     createCollection: (args, options) =>

@@ -11,7 +11,7 @@
 import { toHex, fromHex } from '../base/bytes.ts'
 import { SessionFault, type Channel } from './channel.ts'
 import type { VectorEntry } from './collection-state.ts'
-import type { Dot, Origin } from './dot.ts'
+import type { Dot, Origin, VersionVector } from './dot.ts'
 import { keyFault } from './key.ts'
 import type { Message, Open, WireItem } from './messages.ts'
 import type { SyncReplica } from './sync-replica.ts'
@@ -51,6 +51,12 @@ export interface ExchangeContext {
 export interface HeldState {
   readonly root: Uint8Array
   readonly knowledge: Uint8Array
+  /** The roster that this side goes by (R7), 8 bytes. */
+  readonly rosterHash: Uint8Array
+}
+
+export interface OwnState extends HeldState {
+  readonly vector: VersionVector
 }
 
 /**
@@ -62,7 +68,7 @@ export async function exchangeTails(
   mine: CollectionSnapshot | undefined,
   theirs: Open,
   generation: number,
-): Promise<{ readonly mine: HeldState; readonly theirs: HeldState }> {
+): Promise<{ readonly mine: OwnState; readonly theirs: HeldState }> {
   const { channel, replica } = context
   const credit = createCredit(FRAMES_IN_FLIGHT_MAX)
   const receiver = createReceiver(context, theirs, generation)
@@ -71,7 +77,7 @@ export async function exchangeTails(
   sending.catch(() => channel.close())
 
   try {
-    let ownState: HeldState | undefined
+    let ownState: OwnState | undefined
     let theirState: HeldState | undefined
     // The peer sends its state behind the last acknowledgement, so when it is here, everything sent has been acknowledged.
     while (ownState === undefined || theirState === undefined) {
@@ -83,7 +89,7 @@ export async function exchangeTails(
       } else if (message.kind === 'mark' && ownState === undefined) {
         await receiver.finish(message.vector)
         ownState = await readState(replica, theirs.name)
-        await channel.send({ kind: 'state', ...ownState })
+        await channel.send(stateMessage(ownState))
       } else if (message.kind === 'state' && theirState === undefined) {
         theirState = message
       } else {
@@ -136,14 +142,23 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
 }
 
 /** What this replica holds of a collection now; zeros when it has none. */
-export async function readState(replica: SyncReplica, name: string): Promise<HeldState> {
+export async function readState(replica: SyncReplica, name: string): Promise<OwnState> {
   const snapshot = await replica.snapshot()
   try {
     const collection = await snapshot.collection(name)
-    return { root: collection?.root ?? new Uint8Array(16), knowledge: collection?.knowledge ?? new Uint8Array(16) }
+    return {
+      root: collection?.root ?? new Uint8Array(16),
+      knowledge: collection?.knowledge ?? new Uint8Array(16),
+      rosterHash: replica.rosterHash(),
+      vector: collection?.counters ?? new Map(),
+    }
   } finally {
     await snapshot.close()
   }
+}
+
+export function stateMessage({ root, knowledge, rosterHash }: HeldState): Message {
+  return { kind: 'state', root, knowledge, rosterHash }
 }
 
 interface Credit {
@@ -237,7 +252,10 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
       await Promise.all(applying)
       if (failure !== undefined) throw failure.error
       const accepted = isAllUnmarked ? new Map<Origin, VectorEntry>() : new Map([...mark].filter(([origin]) => !unmarked.has(origin)))
-      await replica.applyMark(theirs.name, generation, accepted, senderStore)
+      // With their mark the own vector covers what they knew when they collected: what they dropped may go here too (R7).
+      const knowledge = { ...theirs, vector: target }
+      await replica.applyMark(theirs.name, generation, accepted, senderStore, knowledge)
+      await replica.adoptCollected(theirs.name, generation, knowledge)
     },
   }
 }

@@ -8,7 +8,7 @@ import { keyFault, makeKey, MADE_KEY_RANDOM_BYTES, nameFault } from './key.ts'
 import { entryEtag, viewVersion } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import type { LocalWrite, WriteContent, WriteDone } from './replica.ts'
-import type { ReplicaState } from './replica-state.ts'
+import { applySystemEntry, type ReplicaState } from './replica-state.ts'
 import { runRow } from './rows.ts'
 import { createdKey, jsonBytes, settingKey, SYSTEM_COLLECTION } from './settings.ts'
 import { FLAG_TOMBSTONE, FLAG_TRUSTED_TIME, type Version } from './version.ts'
@@ -113,7 +113,7 @@ export function putSystemRecord(context: WriteContext, batch: WriteBatch, key: s
   if (system === undefined) throw new Error('broken invariant: the system collection exists from the first opening')
   putVersion(context, batch, system, key, batch.entry(system, key), value && { payload: jsonBytes(value) })
   const stored = batch.entry(system, key)
-  if (stored !== undefined) context.state.model.apply(key, stored.entry)
+  if (stored !== undefined) applySystemEntry(context.state, key, stored.entry)
 }
 
 /** The write itself: a version over everything that the key holds here, which is `before`. `content` undefined: a tombstone. */

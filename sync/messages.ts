@@ -4,11 +4,15 @@
  */
 import { fromHex, readU64, toHex, u64Bytes } from '../base/bytes.ts'
 import type { Codec } from '../base/ports.ts'
+import type { Acknowledgement } from './acknowledgement.ts'
 import type { RunId, VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
+import type { Stamp } from './hlc.ts'
 import { nameFault } from './key.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
+import { ROSTER_HASH_BYTES } from './roster.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
+import { readStamp, writeStamp } from './version.ts'
 
 export const PROTOCOL_VERSION = 1
 /** Origins in one vector. */
@@ -16,6 +20,10 @@ export const VECTOR_ENTRIES_MAX = 65_536
 export const OFFERS_PER_MESSAGE_MAX = 500
 export const NODES_PER_MESSAGE_MAX = 64
 export const ITEMS_PER_MESSAGE_MAX = 256
+/** Acknowledgements of others in one message, and entries of all their vectors together. What does not fit goes another time. */
+export const ACKNOWLEDGEMENTS_MAX = 256
+export const ACKNOWLEDGED_ENTRIES_MAX = 8_192
+const STAMP_BYTES = 8
 
 /** 16 child digests and counts of one node of the digest tree. */
 export interface NodeChildren {
@@ -64,6 +72,12 @@ export interface Open {
   readonly collected: VersionVector
   /** Where the receiver's tail towards the sender stood when it was interrupted. */
   readonly resume: ResumePoint | undefined
+  /** The greatest stamp that the sender has collected as a tombstone. */
+  readonly collectedStampMax: Stamp
+  /** 8 bytes: the roster under which the sender acknowledges `vector`. */
+  readonly rosterHash: Uint8Array
+  /** What others have acknowledged, as far as the sender has heard. */
+  readonly acknowledgements: readonly Acknowledgement[]
 }
 
 /** One version on the wire: its key, and its bytes as they lie in the store. */
@@ -74,12 +88,13 @@ export interface WireItem {
 
 export type Message =
   | Hello
-  | { readonly kind: 'offers'; readonly offers: readonly Offer[]; readonly isLast: boolean }
+  /** `rosterHash`: 8 bytes, the roster under which the sender acknowledges what it offers (R7). */
+  | { readonly kind: 'offers'; readonly offers: readonly Offer[]; readonly isLast: boolean; readonly rosterHash: Uint8Array }
   | Open
   | { readonly kind: 'frame'; readonly items: readonly WireItem[]; readonly position: Dot | undefined; readonly logicalClock: number }
   | { readonly kind: 'ack' }
   | { readonly kind: 'mark'; readonly vector: ReadonlyMap<Origin, VectorEntry> }
-  | { readonly kind: 'state'; readonly root: Uint8Array; readonly knowledge: Uint8Array }
+  | { readonly kind: 'state'; readonly root: Uint8Array; readonly knowledge: Uint8Array; readonly rosterHash: Uint8Array }
   | { readonly kind: 'repair'; readonly vector: ReadonlyMap<Origin, VectorEntry>; readonly collected: VersionVector }
   | { readonly kind: 'get-nodes'; readonly level: number; readonly indexes: readonly number[] }
   | { readonly kind: 'nodes'; readonly nodes: readonly NodeChildren[] }
@@ -122,12 +137,17 @@ function encodeFields(message: Message): unknown[] {
       const { protocol, swarmName, nodeId, storeId, saltId, logicalClock, wallMs, isNamed } = message
       return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed]
     }
-    case 'offers':
-      return [message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge]), message.isLast]
+    case 'offers': {
+      const offers = message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge])
+      return [offers, message.isLast, message.rosterHash]
+    }
     case 'open': {
-      const { name, generation, vector, collected, resume } = message
+      const { name, generation, vector, collected, resume, collectedStampMax, rosterHash, acknowledgements } = message
       const point = resume && [...encodeDot(resume.position), encodeCounters(resume.target)]
-      return [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null]
+      const acks = acknowledgements.map(ack => [bytesOf(ack.storeId), ack.rosterHash, encodeCounters(ack.vector)])
+      const stamp = new Uint8Array(STAMP_BYTES)
+      writeStamp(stamp, 0, collectedStampMax)
+      return [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null, stamp, rosterHash, acks]
     }
     case 'frame': {
       const { items, position, logicalClock } = message
@@ -136,7 +156,7 @@ function encodeFields(message: Message): unknown[] {
     case 'mark':
       return [encodeEntries(message.vector)]
     case 'state':
-      return [message.root, message.knowledge]
+      return [message.root, message.knowledge, message.rosterHash]
     case 'repair':
       return [encodeEntries(message.vector), encodeCounters(message.collected)]
     case 'get-nodes':
@@ -235,6 +255,17 @@ function counters(value: unknown): Map<Origin, number> {
   return vector
 }
 
+function acknowledgements(value: unknown): Acknowledgement[] {
+  let left = ACKNOWLEDGED_ENTRIES_MAX
+  return list(value, ACKNOWLEDGEMENTS_MAX).map(item => {
+    const [storeId, rosterHash, vector] = list(item, 8)
+    const acknowledged = counters(vector)
+    left -= acknowledged.size
+    if (left < 0) throw new Malformed()
+    return { storeId: toHex(octets(storeId, 16)), rosterHash: octets(rosterHash, ROSTER_HASH_BYTES), vector: acknowledged }
+  })
+}
+
 function itemNames(value: unknown): ItemName[] {
   return list(value, ITEMS_PER_MESSAGE_MAX).map(item => {
     const [key, origin, count] = list(item, 8)
@@ -262,7 +293,7 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         const [name, generation, root, knowledge] = list(offer, 16)
         return { name: collectionName(name), generation: counter(generation), root: octets(root, 16), knowledge: octets(knowledge, 16) }
       })
-      return { kind, offers, isLast: flag(b) }
+      return { kind, offers, isLast: flag(b), rosterHash: octets(c, ROSTER_HASH_BYTES) }
     }
     case 'open': {
       let resume: ResumePoint | undefined
@@ -270,7 +301,17 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         const [origin, count, target] = list(e, 8)
         resume = { position: dot(origin, count), target: counters(target) }
       }
-      return { kind, name: collectionName(a), generation: counter(b), vector: entries(c), collected: counters(d), resume }
+      return {
+        kind,
+        name: collectionName(a),
+        generation: counter(b),
+        vector: entries(c),
+        collected: counters(d),
+        resume,
+        collectedStampMax: readStamp(octets(f, STAMP_BYTES), 0),
+        rosterHash: octets(g, ROSTER_HASH_BYTES),
+        acknowledgements: acknowledgements(h),
+      }
     }
     case 'frame': {
       const items = list(a, Number.MAX_SAFE_INTEGER).map(item => {
@@ -284,7 +325,7 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
     case 'mark':
       return { kind, vector: entries(a) }
     case 'state':
-      return { kind, root: octets(a, 16), knowledge: octets(b, 16) }
+      return { kind, root: octets(a, 16), knowledge: octets(b, 16), rosterHash: octets(c, ROSTER_HASH_BYTES) }
     case 'repair':
       return { kind, vector: entries(a), collected: counters(b) }
     case 'get-nodes':

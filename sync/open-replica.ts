@@ -4,12 +4,12 @@
  * Durability (R3): `fsync` acknowledges a write when it is durable; `deferred` when it is written, and the driver flushes. In both,
  * what others are told - digests, counts, snapshots - is durable first.
  */
-import { toHex } from '../base/bytes.ts'
 import type { Clock, Hash, Random } from '../base/ports.ts'
-import { rowsOf, type CollectionState, type RunId } from './collection-state.ts'
+import type { CollectionState, RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
-import { coversVector, type Dot } from './dot.ts'
+import { coversVector } from './dot.ts'
 import { readChanges } from './feed.ts'
+import { createForkSettlement } from './fork.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
@@ -19,16 +19,17 @@ import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
-import { applyMark, applyRemoteItems, collectItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
+import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
 import type { SyncReplica } from './sync-replica.ts'
-import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, takeNewOrigin, type ReplicaState } from './replica-state.ts'
+import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
-import { cursorRow, dotAtOfLogRow, metaRow, recordRow, runsOf } from './rows.ts'
-import { isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import { cursorRow, metaRow, recordRow } from './rows.ts'
+import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import { createStability } from './stability.ts'
+import { adoptCollected } from './tombstones.ts'
 import type { Store } from './store.ts'
-import { ORIGIN_BYTES, readCounter } from './version.ts'
 import { createVectorSearch } from './vector-search.ts'
 import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
 
@@ -42,6 +43,8 @@ export interface ReplicaOptions {
   /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
   readonly clockDriftMaxMs: number
   readonly durability: 'fsync' | 'deferred'
+  /** The node that this replica belongs to, as the roster shows it. */
+  readonly nodeId?: string
   /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
   readonly searchBytesMax?: number
   /** Called with what a person should know of. */
@@ -79,7 +82,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   const { store, hash, random, clock } = options
   const hasher = createItemHasher(hash, options.digestSalt)
   const run: RunId = drawRun(random)
-  const load = (): Promise<ReplicaState> => loadReplicaState(store, random, run, options.clockDriftMaxMs)
+  const load = (): Promise<ReplicaState> => loadReplicaState(store, hash, random, run, options.clockDriftMaxMs)
   let state = await load()
   const counters: ReplicaCounters = { conflicts: 0, clocksAhead: 0, newOrigins: 0, quarantined: state.quarantined }
   const context: WriteContext = {
@@ -119,7 +122,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     for (const collection of batch.touched) {
       names.add(collection.name)
       if (collection.name !== SYSTEM_COLLECTION) continue
-      for (const key of batch.overlay.get(collection.cid)?.keys() ?? []) names.add(key.split('/')[1] ?? '')
+      for (const key of batch.overlay.get(collection.cid)?.keys() ?? []) names.add(collectionOfSystemKey(key) ?? '')
     }
     names.delete('')
     const viewByName = new Map<string, CollectionView | undefined>()
@@ -193,7 +196,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
+  const stability = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
+
   return {
+    ...stability,
     get storeId() {
       return state.storeId
     },
@@ -320,19 +326,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         return result
       }),
 
-    applyMark: (name, generation, mark, senderStore) =>
+    applyMark: (name, generation, mark, senderStore, theirs) =>
       submitDurable(batch => {
         const collection = remoteCollection(state, batch, name, generation)
         if (collection === undefined) return false
         batch.del(cursorRow(collection.cid, senderStore))
         if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
+        if (theirs !== undefined) adoptCollected(batch, collection, theirs)
         return true
-      }),
-
-    collectTombstones: (name, generation, tombstones) =>
-      submitDurable(batch => {
-        const collection = remoteCollection(state, batch, name, generation)
-        return collection === undefined ? 0 : collectItems(batch, collection, tombstones)
       }),
 
     dropItems: (name, generation, items) =>
@@ -341,19 +342,12 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         return collection === undefined ? 0 : dropItems(batch, collection, items)
       }),
 
-    async checkHistory(name, generation, known) {
-      const collection = state.collectionByName.get(name)
-      const theirs = known.get(state.origin)
-      if (collection?.generation !== generation || theirs === undefined) return 'same'
-      const own = collection.vector.get(state.origin)?.counter ?? 0
-      if (theirs.counter <= own && (await runOf(store, collection.cid, { origin: state.origin, counter: theirs.counter })) === theirs.run)
-        return 'same'
-      await submitDurable(batch => {
-        takeNewOrigin(state, batch, random)
-        counters.newOrigins += 1
-      })
-      return 'forked'
-    },
+    settleForks: createForkSettlement({
+      store,
+      context,
+      submit: submitDurable,
+      onNewOrigin: () => void (counters.newOrigins += 1),
+    }),
 
     async close() {
       isClosing = true
@@ -375,14 +369,4 @@ async function attempt<T>(action: () => Promise<T>): Promise<T | Refusal> {
   } catch (error) {
     return refuse('HS_STORE_WRITE_FAILED', error instanceof Error ? error.message : String(error))
   }
-}
-
-/** The run in which the own counter was written: the last that began at or before it. */
-async function runOf(store: Store, cid: number, dot: Dot): Promise<RunId | undefined> {
-  let found: RunId | undefined
-  for await (const [row, value] of rowsOf(store, runsOf(cid, dot.origin))) {
-    if (readCounter(row, dotAtOfLogRow + ORIGIN_BYTES) > dot.counter) break
-    found = toHex(value)
-  }
-  return found
 }

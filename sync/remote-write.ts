@@ -1,16 +1,17 @@
 /** Versions, marks and drops that come from a peer, put into a write group. */
 import type { Clock, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
-import { coversDot, type Dot, type Origin } from './dot.ts'
-import { mergeEntries } from './entry.ts'
+import type { Dot, Origin } from './dot.ts'
+import { mergeEntries, sameVersions } from './entry.ts'
 import { CONFLICTS_MAX, encodeConflict, encodeDeletion } from './feed.ts'
-import { laterStamp, type Stamp } from './hlc.ts'
+import { laterStamp } from './hlc.ts'
 import { COLLECTIONS_MAX } from './local-write.ts'
 import type { ReplicaState } from './replica-state.ts'
-import { takeNewOrigin } from './replica-state.ts'
+import { applySystemEntry, takeNewOrigin } from './replica-state.ts'
 import { conflictRow, deletionRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
-import { compareVersions, isTombstone, supersedes, type Version } from './version.ts'
+import { withoutCollected } from './tombstones.ts'
+import { compareVersions, supersedes, type Version } from './version.ts'
 import { keyBytes, type WriteBatch } from './write-batch.ts'
 
 export interface RemoteItem {
@@ -68,24 +69,24 @@ export function applyRemoteItems(
     if (version.origin === state.origin && version.counter > (collection.vector.get(state.origin)?.counter ?? 0))
       takeNewOrigin(state, batch, random)
     const before = batch.entry(collection, key)
-    const after = mergeEntries(before?.entry, [version], policy)
-    const isCollected = isTombstone(version) && coversDot(collection.collected, version)
-    if (isCollected && after.length > (before?.entry.length ?? 0)) {
-      // It deletes nothing here: it has been collected, and in a repair comes from a peer that has not. Later writes stay above it (R1).
-      collection.collectedStampMax = laterStamp(collection.collectedStampMax, version.stamp)
+    const merged = mergeEntries(before?.entry, [version], policy)
+    // T1: what was collected here does not come back, whoever still holds it.
+    const after = withoutCollected(collection, merged)
+    if (after !== merged) {
+      // T3: this replica may never have held it until now, and later writes stay above it.
+      for (const { stamp } of merged) collection.collectedStampMax = laterStamp(collection.collectedStampMax, stamp)
       batch.touch(collection)
-      continue
     }
     if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1
     const mine = before?.entry[0]
     if (mine !== undefined && policy === 'lww' && isConflict(mine, version)) {
       conflicts += 1
-      recordConflict(state, batch, collection, key, after === before?.entry ? version : mine)
+      recordConflict(state, batch, collection, key, merged === before?.entry ? version : mine)
     }
-    if (after === before?.entry) continue
+    if (after === before?.entry || (before !== undefined && after !== undefined && sameVersions(after, before.entry))) continue
     batch.replace(collection, key, before, after)
     applied += 1
-    if (isSystem) state.model.apply(key, after)
+    if (isSystem) applySystemEntry(state, key, after ?? [])
   }
   return { applied, clocksAhead, conflicts }
 }
@@ -153,34 +154,6 @@ export function dropItems(
     dropped += 1
   }
   return dropped
-}
-
-/** A tombstone that every enrolled replica has acknowledged. */
-export interface StableTombstone {
-  readonly key: string
-  readonly dot: Dot
-  readonly stamp: Stamp
-}
-
-/**
- * Collects tombstones: they go where they are held, G says that they are collected, and later writes of such keys stay above them (R1).
- * A tombstone beside siblings goes as well: a write that did not see it, because it was collected there, stands alone on other replicas.
- * That every enrolled replica has acknowledged them is for the caller to know (R7); what the own vector does not cover is passed over.
- */
-export function collectItems(batch: WriteBatch, collection: CollectionState, tombstones: readonly StableTombstone[]): number {
-  let collected = 0
-  for (const { key, dot, stamp } of tombstones) {
-    if ((collection.vector.get(dot.origin)?.counter ?? 0) < dot.counter) continue
-    const before = batch.entry(collection, key)
-    const left = before?.entry.filter(version => !isTombstone(version) || version.origin !== dot.origin || version.counter !== dot.counter)
-    if (before !== undefined && left !== undefined && left.length < before.entry.length) {
-      batch.replace(collection, key, before, left.length === 0 ? undefined : left)
-      collected += 1
-    }
-    collection.collectedStampMax = laterStamp(collection.collectedStampMax, stamp)
-    if ((collection.collected.get(dot.origin) ?? 0) < dot.counter) batch.setCollected(collection, dot.origin, dot.counter)
-  }
-  return collected
 }
 
 /**

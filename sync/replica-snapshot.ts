@@ -4,12 +4,14 @@
 import { concatBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
+import { loadAcknowledgements, type Acknowledgement } from './acknowledgement.ts'
 import { loadBuckets, loadCollection, rowPagesOf, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
 import { addItem, addSum, BUCKET_LEVEL, createDigestSum, FANOUT, ITEM_HASH_BYTES, nodeIndex, rootDigest, type DigestSum } from './digest.ts'
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { findVersionBytes, type Entry } from './entry.ts'
+import type { Stamp } from './hlc.ts'
 import { readClock } from './replica-state.ts'
-import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow } from './rows.ts'
+import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow, tombstonesOf } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Row, StoreSnapshot } from './store.ts'
 import { DOT_BYTES, originBytes, readCounter, readDot, ORIGIN_BYTES, writeDot } from './version.ts'
@@ -40,6 +42,8 @@ export interface CollectionSnapshot {
   readonly counters: VersionVector
   /** G (R6). */
   readonly collected: VersionVector
+  /** The greatest stamp ever collected as a tombstone (R1). */
+  readonly collectedStampMax: Stamp
   /** 16 bytes. */
   readonly root: Uint8Array
   /** Hash of everything that must be equal before roots are compared (R4), 16 bytes. */
@@ -58,6 +62,10 @@ export interface CollectionSnapshot {
   /** All nodes of the level that is kept in rows. */
   buckets(): Promise<ReadonlyMap<number, DigestSum>>
   items(level: number, index: number): AsyncGenerator<ItemSummary>
+  /** Whether it holds tombstones, which wait for others to acknowledge them (R7). */
+  hasTombstones(): Promise<boolean>
+  /** What others have acknowledged, for passing on; empty while there is no tombstone that waits for it. */
+  acknowledgements(): Promise<readonly Acknowledgement[]>
   /** The version with this dot. */
   item(key: Uint8Array, dot: Dot): EncodedItem | undefined
   /** All versions of a key. */
@@ -143,12 +151,20 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
     }
   }
 
+  const hasTombstones = async (): Promise<boolean> => {
+    const tombstones = snapshot.scan(tombstonesOf(cid))
+    const [first] = await tombstones.next(1)
+    await tombstones.close()
+    return first !== undefined
+  }
+
   return {
     name,
     generation,
     vector,
     counters,
     collected,
+    collectedStampMax: state.collectedStampMax,
     root: rootDigest(hash, total),
     knowledge: knowledgeHash(hash, saltId, generation, counters, collected),
     itemCount: total.count,
@@ -187,6 +203,8 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
         yield { key: keyText(row.subarray(keyAtOfItemRow)), dot: readDot(row, dotAtOfItemRow), hash: value.subarray(0, ITEM_HASH_BYTES) }
       }
     },
+    hasTombstones,
+    acknowledgements: async () => ((await hasTombstones()) ? loadAcknowledgements(snapshot, cid) : []),
     item: readItem,
     entry(key) {
       const value = snapshot.get(recordRow(cid, key))

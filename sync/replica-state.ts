@@ -1,11 +1,13 @@
 /** The state of an open replica: its identity, clocks and collections, as loaded from the store's rows. */
 import { createByteReader, createByteWriter, fromHex, toHex } from '../base/bytes.ts'
-import type { Random } from '../base/ports.ts'
+import type { Hash, Random } from '../base/ports.ts'
 import { loadCollections, createCollectionState, rowsOf, type CollectionState, type RunId } from './collection-state.ts'
 import type { Origin } from './dot.ts'
+import type { Entry } from './entry.ts'
 import { createHlc, STAMP_ZERO, type Hlc } from './hlc.ts'
 import { nameOfDeletion } from './feed.ts'
-import { allConflicts, allDeletions, allQuarantined, FORMAT, keyOfRecordRow, metaRow, recordsOf } from './rows.ts'
+import { createRoster, type Roster } from './roster.ts'
+import { allConflicts, allDeletions, allOwnRuns, allQuarantined, FORMAT, keyOfRecordRow, metaRow, recordsOf } from './rows.ts'
 import { createSettingsModel, SYSTEM_COLLECTION, SYSTEM_GENERATION, type SettingsModel } from './settings.ts'
 import type { Store, StoreReader } from './store.ts'
 import { ORIGIN_BYTES, readStamp, writeStamp } from './version.ts'
@@ -16,7 +18,7 @@ const RUN_BYTES = 8
 export const SYSTEM_CID = 1
 
 export interface ReplicaState {
-  readonly storeId: string
+  storeId: string
   origin: Origin
   readonly run: RunId
   readonly hlc: Hlc
@@ -32,6 +34,7 @@ export interface ReplicaState {
   /** Where the feed tells that a collection was deleted, by name. */
   readonly deletionSequenceByName: Map<string, number>
   readonly model: SettingsModel
+  readonly roster: Roster
   readonly collectionByName: Map<string, CollectionState>
   /** Deleted collections whose rows are not all gone yet. */
   readonly dropped: Set<CollectionState>
@@ -50,10 +53,11 @@ interface Identity {
 }
 
 /** Loads the state, and makes the identity of a new store. `run` is drawn by the caller once per opening (R2). */
-export async function loadReplicaState(store: Store, random: Random, run: RunId, driftMaxMs: number): Promise<ReplicaState> {
+export async function loadReplicaState(store: Store, hash: Hash, random: Random, run: RunId, driftMaxMs: number): Promise<ReplicaState> {
   const identity = await loadIdentity(store, random)
   const clock = readClock(store)
   const model = createSettingsModel()
+  const roster = createRoster(hash)
   const collectionByName = new Map<string, CollectionState>()
   const dropped = new Set<CollectionState>()
   let { nextCid } = clock
@@ -67,7 +71,7 @@ export async function loadReplicaState(store: Store, random: Random, run: RunId,
   }
   for await (const [row, value] of rowsOf(store, recordsOf(SYSTEM_CID))) {
     const stored = decodeStoredEntry(value)
-    if (stored !== undefined) model.apply(keyText(keyOfRecordRow(row)), stored.entry)
+    if (stored !== undefined) applySystemEntry({ model, roster }, keyText(keyOfRecordRow(row)), stored.entry)
   }
   let quarantined = 0
   let quarantineSequence = 0
@@ -94,6 +98,7 @@ export async function loadReplicaState(store: Store, random: Random, run: RunId,
     conflictSequences,
     deletionSequenceByName,
     model,
+    roster,
     collectionByName,
     dropped,
     runStarted: new Set(),
@@ -129,6 +134,8 @@ export async function renewIdentity(store: Store, random: Random): Promise<void>
   const value = encodeIdentity({ storeId: random.bytes(STORE_ID_BYTES), origin: random.bytes(ORIGIN_BYTES) })
   const batch = store.batch()
   batch.put(metaRow('identity'), value)
+  // What was written under the old origin is somebody else's history from now on: it is no fork of this one's.
+  for await (const [row] of rowsOf(store, allOwnRuns)) batch.del(row)
   await batch.write({ sync: true })
 }
 
@@ -137,6 +144,18 @@ function encodeIdentity(identity: Identity): Uint8Array {
     .raw(identity.storeId)
     .raw(identity.origin)
     .finish()
+}
+
+/** What an entry of the system collection says; an empty one says that the key is gone. */
+export function applySystemEntry({ model, roster }: Pick<ReplicaState, 'model' | 'roster'>, key: string, entry: Entry): void {
+  model.apply(key, entry)
+  roster.apply(key, entry)
+}
+
+/** Takes a new store id and a new origin: whoever was evicted is somebody else from now on. */
+export function takeNewStoreId(state: ReplicaState, batch: WriteBatch, random: Random): void {
+  state.storeId = toHex(random.bytes(STORE_ID_BYTES))
+  takeNewOrigin(state, batch, random)
 }
 
 /** Takes a new origin: from the next write on, dots are named by it (R2). */

@@ -1,6 +1,7 @@
 /** One copy of the data: what the agent, a sync session and the simulator see of it. */
 import type { Origin } from './dot.ts'
 import type { Refusal } from './refusal.ts'
+import type { ReplicaStanding } from './stability.ts'
 
 export type Metric = 'cosine' | 'l2' | 'dot'
 export type ConflictPolicy = 'lww' | 'siblings' | 'append'
@@ -173,6 +174,10 @@ export interface Replica {
    * feed's end. A key that changed several times is told once, as it is now.
    */
   changes(after: number, limit: number): Promise<{ readonly changes: readonly Change[]; readonly next: number }>
+  /** The roster: whom tombstones wait for, and who was evicted, by store id. */
+  replicas(): readonly ReplicaStanding[]
+  /** Evicts a replica from the roster for good; false when it is not enrolled. Rejects when that cannot be made durable. */
+  evict(storeId: string): Promise<boolean>
   /** Calls back after every durable change of a collection's digest. */
   onChange(listener: (collection: string) => void): void
   close(): Promise<void>

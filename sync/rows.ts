@@ -10,10 +10,13 @@
  *   v cid origin                      -> counter(8), run(8)     version vector
  *   g cid origin                      -> counter(8)             collected vector G
  *   n cid origin first-counter        -> run(8)                 own runs
+ *   f cid origin                      -> (empty)                own origins whose history has forked, and that is settled (R2)
  *   s seq                             -> cid, kind(1), key      change feed
  *   x seq                             -> cid, key, version      conflicts: what lww dropped, in the feed's sequence
  *   e seq                             -> generation(8), name    deleted collections, in the feed's sequence; the latest of each name
  *   p cid store                       -> resume cursor of what is being received from that store (R5)
+ *   z cid origin counter              -> key                    tombstones by dot (R7)
+ *   a cid store                       -> roster hash(8), vector what a replica has acknowledged (R7)
  *   q seq                             -> quarantine
  *   t                                 reserved: stamp index of collections with a ttl
  *
@@ -38,11 +41,14 @@ const LETTER = {
   vector: letter('v'),
   collected: letter('g'),
   run: letter('n'),
+  fork: letter('f'),
   feed: letter('s'),
   conflict: letter('x'),
   deletion: letter('e'),
   cursor: letter('p'),
   quarantine: letter('q'),
+  tombstone: letter('z'),
+  acknowledgement: letter('a'),
 } as const
 
 const CID_BYTES = 4
@@ -82,6 +88,18 @@ export function logRow(cid: number, dot: Dot, allocate: Allocate = allocateBytes
 }
 
 export const dotAtOfLogRow = HEAD_BYTES
+
+export function tombstoneRow(cid: number, dot: Dot, allocate: Allocate = allocateBytes): Uint8Array {
+  const row = head(allocate(HEAD_BYTES + DOT_BYTES), LETTER.tombstone, cid)
+  writeDot(row, HEAD_BYTES, dot)
+  return row
+}
+
+export const dotAtOfTombstoneRow = HEAD_BYTES
+
+/** `store`: 16 bytes. */
+export const acknowledgementRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(LETTER.acknowledgement, cid, store)
+export const storeAtOfAcknowledgementRow = HEAD_BYTES
 
 export function itemRow(cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
   const row = head(allocate(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), LETTER.item, cid)
@@ -149,12 +167,22 @@ export const recordsOf = (cid: number): { readonly gte: Uint8Array; readonly lt:
 export const bucketsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.bucket, cid))
 export const vectorOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.vector, cid))
 export const collectedOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.collected, cid))
-export const runsOf = (cid: number, origin: Origin): RowRange => rangeOf(rowOf(LETTER.run, cid, originBytes(origin)))
+export const allOwnRuns = rangeOf(Uint8Array.of(LETTER.run))
+export const ownRunsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.run, cid))
+export const forkRow = (cid: number, origin: Origin): Uint8Array => rowOf(LETTER.fork, cid, originBytes(origin))
 
 /** Log rows of one origin with counters in (after, upTo]. */
 export function logRange(cid: number, origin: Origin, after: number, upTo: number): RowRange {
   return { gt: logRow(cid, { origin, counter: after }), lt: logRow(cid, { origin, counter: upTo + 1 }) }
 }
+
+/** Tombstones of one origin with counters up to `upTo`. */
+export function tombstonesUpTo(cid: number, origin: Origin, upTo: number): RowRange {
+  return { gte: tombstoneRow(cid, { origin, counter: 0 }), lt: tombstoneRow(cid, { origin, counter: upTo + 1 }) }
+}
+
+export const tombstonesOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.tombstone, cid))
+export const acknowledgementsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.acknowledgement, cid))
 
 /** Digest items whose key hash begins with the `level` hexadecimal digits of `index` (level 0: all). */
 export function itemsUnder(cid: number, level: number, index: number): RowRange {
@@ -170,6 +198,8 @@ export function itemsUnder(cid: number, level: number, index: number): RowRange 
 
 /** Every range of rows that belongs to one collection, its own row excepted. */
 export function rowsOfCollection(cid: number): RowRange[] {
-  const { record, log, item, bucket, vector, collected, run, cursor } = LETTER
-  return [record, log, item, bucket, vector, collected, run, cursor].map(kind => rangeOf(rowOf(kind, cid)))
+  const { record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement } = LETTER
+  return [record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement].map(kind =>
+    rangeOf(rowOf(kind, cid)),
+  )
 }

@@ -10,12 +10,32 @@
  * durable before a failure stays, and the next session resumes there.
  */
 import { equalBytes, fromHex } from '../base/bytes.ts'
+import type { VersionVector } from './dot.ts'
+import type { Acknowledgement } from './acknowledgement.ts'
 import type { Codec, Hash } from '../base/ports.ts'
 import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
 import { countersOf, type ReplicaSnapshot } from './replica-snapshot.ts'
-import { exchangeTails, FRAME_LIMITS, readState, type ExchangeStats, type FrameLimits, type HeldState } from './exchange.ts'
+import {
+  exchangeTails,
+  FRAME_LIMITS,
+  readState,
+  stateMessage,
+  type ExchangeStats,
+  type FrameLimits,
+  type HeldState,
+  type OwnState,
+} from './exchange.ts'
 import { isBehindFloor } from './floor.ts'
-import { OFFERS_PER_MESSAGE_MAX, PROTOCOL_VERSION, type Hello, type Offer, type Open } from './messages.ts'
+import { STAMP_ZERO } from './hlc.ts'
+import {
+  ACKNOWLEDGED_ENTRIES_MAX,
+  ACKNOWLEDGEMENTS_MAX,
+  OFFERS_PER_MESSAGE_MAX,
+  PROTOCOL_VERSION,
+  type Hello,
+  type Offer,
+  type Open,
+} from './messages.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { driveRepair, serveRepair } from './repair.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
@@ -71,6 +91,7 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
     return { peer, isComplete: fault === undefined && diverged.length === 0, diverged, fault, bytesSent, bytesReceived }
   }
   try {
+    await options.replica.enrol()
     peer = await greet(options, channel)
     await reconcile(options, channel, peer, diverged)
     return result(undefined)
@@ -99,20 +120,34 @@ async function greet(options: SessionOptions, channel: Channel): Promise<Hello> 
 }
 
 async function reconcile(options: SessionOptions, channel: Channel, peer: Hello, diverged: string[]): Promise<void> {
+  const { replica } = options
   let isSystemDone = false
   for (;;) {
-    const snapshot = await options.replica.snapshot()
-    let differing: Difference[]
+    const snapshot = await replica.snapshot()
+    let compared: Comparison
     try {
-      differing = await compareOffers(channel, snapshot)
+      compared = await compareOffers(channel, snapshot, () => replica.rosterHash())
     } finally {
       await snapshot.close()
     }
+    const { differing } = compared
     const system = differing.find(({ name }) => name === SYSTEM_COLLECTION)
-    const todo = isSystemDone || system === undefined ? differing.filter(({ name }) => name !== SYSTEM_COLLECTION) : [system]
-    for (const difference of todo) await reconcileCollection(options, channel, peer, difference, diverged)
-    if (isSystemDone || system === undefined) return
-    isSystemDone = true
+    if (!isSystemDone && system !== undefined) {
+      await reconcileCollection(options, channel, peer, system, diverged)
+      isSystemDone = true
+      continue
+    }
+    // What is evicted learns of it by the system collection, and has no part in anything else until it has enrolled as somebody new (R7).
+    if (replica.isEvicted(replica.storeId)) throw new SessionFault('refused', 'this replica was evicted: it enrols anew')
+    if (replica.isEvicted(peer.storeId)) throw new SessionFault('refused', 'the peer was evicted: it enrols anew')
+    for (const { name, generation, vector } of compared.waiting) {
+      await replica.acknowledge(name, generation, [{ storeId: peer.storeId, rosterHash: compared.rosterHash, vector }])
+      await replica.collectStable(name, generation)
+    }
+    for (const difference of differing) {
+      if (difference.name !== SYSTEM_COLLECTION) await reconcileCollection(options, channel, peer, difference, diverged)
+    }
+    return
   }
 }
 
@@ -121,8 +156,17 @@ interface Difference {
   readonly generation: number
 }
 
-/** Both sides list what they hold; the collections that differ, in the same order on both sides. */
-async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot): Promise<Difference[]> {
+interface Comparison {
+  /** In the same order on both sides. */
+  readonly differing: readonly Difference[]
+  /** Collections that are the same on both sides, with tombstones that wait for acknowledgements: the peer has this vector too (R7). */
+  readonly waiting: readonly (Difference & { readonly vector: VersionVector })[]
+  /** The peer's roster. */
+  readonly rosterHash: Uint8Array
+}
+
+/** Both sides list what they hold. */
+async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRosterHash: () => Uint8Array): Promise<Comparison> {
   const mine = new Map<string, Offer>()
   for (const name of snapshot.names()) {
     const collection = await snapshot.collection(name)
@@ -130,41 +174,51 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot): Promi
       mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
   }
   const offers = [...mine.values()]
+  // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
+  const rosterHash = ownRosterHash()
   const sendOffers = async (): Promise<void> => {
     let at = 0
     do {
       const page = offers.slice(at, (at += OFFERS_PER_MESSAGE_MAX))
-      await channel.send({ kind: 'offers', offers: page, isLast: at >= offers.length })
+      await channel.send({ kind: 'offers', offers: page, isLast: at >= offers.length, rosterHash })
     } while (at < offers.length)
   }
-  const receiveOffers = async (): Promise<Map<string, Offer>> => {
+  const receiveOffers = async (): Promise<{ theirs: Map<string, Offer>; rosterHash: Uint8Array }> => {
     const theirs = new Map<string, Offer>()
     for (;;) {
       const page = await channel.expect('offers')
       for (const offer of page.offers) theirs.set(offer.name, offer)
       if (theirs.size > OFFERS_MAX) throw new SessionFault('unexpected', `the peer offers more than ${OFFERS_MAX} collections`)
-      if (page.isLast) return theirs
+      if (page.isLast) return { theirs, rosterHash: page.rosterHash }
     }
   }
-  const [theirs] = await Promise.all([receiveOffers(), sendOffers()])
+  const [{ theirs, rosterHash: theirRosterHash }] = await Promise.all([receiveOffers(), sendOffers()])
 
   const differing: Difference[] = []
+  const waiting: (Difference & { vector: VersionVector })[] = []
   for (const name of [...new Set([...mine.keys(), ...theirs.keys()])].sort()) {
     const own = mine.get(name)
     const other = theirs.get(name)
     if (own !== undefined && other !== undefined) {
       // Another generation: the system collection, which goes first, settles which one stays.
-      if (own.generation !== other.generation || isSame(own, other)) continue
+      if (own.generation !== other.generation) continue
+      if (isSame(own, other)) {
+        const collection = await snapshot.collection(name)
+        if (collection !== undefined && (await collection.hasTombstones()))
+          waiting.push({ name, generation: own.generation, vector: collection.counters })
+        continue
+      }
     }
     differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
   }
-  return differing
+  return { differing, waiting, rosterHash: theirRosterHash }
 }
 
-const isSame = (a: HeldState, b: HeldState): boolean => equalBytes(a.root, b.root) && equalBytes(a.knowledge, b.knowledge)
+type Held = Pick<HeldState, 'root' | 'knowledge'>
+const isSame = (a: Held, b: Held): boolean => equalBytes(a.root, b.root) && equalBytes(a.knowledge, b.knowledge)
 
 /** R4: unequal roots say something only where both sides know the same. */
-const isDiverged = (a: HeldState, b: HeldState): boolean => equalBytes(a.knowledge, b.knowledge) && !equalBytes(a.root, b.root)
+const isDiverged = (a: Held, b: Held): boolean => equalBytes(a.knowledge, b.knowledge) && !equalBytes(a.root, b.root)
 
 async function reconcileCollection(
   options: SessionOptions,
@@ -200,7 +254,12 @@ async function reconcileCollection(
   }
   const { snapshot, mine, theirs } = await openCollection(options, channel, difference, peer)
   try {
-    isForked = (await replica.checkHistory(name, generation, theirs.vector)) === 'forked'
+    isForked = await replica.settleForks(name, generation, theirs.vector)
+    if (isForked) {
+      // The own vector is another one now: what was opened with the old one cannot go on.
+      report('done', false)
+      throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
+    }
     // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
     const theirKnowledge = { vector: countersOf(theirs.vector), collected: theirs.collected }
     const ownKnowledge = mine && { vector: mine.counters, collected: mine.collected }
@@ -223,10 +282,28 @@ async function reconcileCollection(
       held = await exchangeStates(channel, replica, name)
     }
     if (isDiverged(held.mine, held.theirs)) diverged.push(name)
+    await settleTombstones(replica, peer, theirs, held)
     report('done', isSame(held.mine, held.theirs))
   } finally {
     await snapshot.close()
   }
+}
+
+/** R7: what the peer has acknowledged, and others through it; with that, tombstones may have become stable. */
+async function settleTombstones(
+  replica: SyncReplica,
+  peer: Hello,
+  theirs: Open,
+  held: { mine: OwnState; theirs: HeldState },
+): Promise<void> {
+  const { name, generation } = theirs
+  if (generation === 0) return
+  const isEqual = equalBytes(held.mine.knowledge, held.theirs.knowledge)
+  const direct = isEqual
+    ? { storeId: peer.storeId, rosterHash: held.theirs.rosterHash, vector: held.mine.vector }
+    : { storeId: peer.storeId, rosterHash: theirs.rosterHash, vector: countersOf(theirs.vector) }
+  await replica.acknowledge(name, generation, [direct, ...theirs.acknowledgements])
+  await replica.collectStable(name, generation)
 }
 
 /** Both sides state what they hold of one collection, from one snapshot that stays open. */
@@ -243,6 +320,9 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
       vector: mine?.vector ?? new Map(),
       collected: mine?.collected ?? new Map(),
       resume: replica.resumePoint(name, generation, fromHex(peer.storeId) ?? new Uint8Array(0)),
+      collectedStampMax: mine?.collectedStampMax ?? STAMP_ZERO,
+      rosterHash: replica.rosterHash(),
+      acknowledgements: boundAcknowledgements((await mine?.acknowledgements()) ?? []),
     }
     const [theirs] = await Promise.all([channel.expect('open'), channel.send(open)])
     if (theirs.name !== name || (theirs.generation !== generation && theirs.generation !== 0)) {
@@ -253,6 +333,12 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
     await snapshot.close()
     throw error
   }
+}
+
+/** As many as one message may carry. */
+function boundAcknowledgements(known: readonly Acknowledgement[]): Acknowledgement[] {
+  let entries = 0
+  return known.slice(0, ACKNOWLEDGEMENTS_MAX).filter(({ vector }) => (entries += vector.size) <= ACKNOWLEDGED_ENTRIES_MAX)
 }
 
 async function repairCollection(
@@ -273,8 +359,8 @@ async function repairCollection(
   }
 }
 
-async function exchangeStates(channel: Channel, replica: SyncReplica, name: string): Promise<{ mine: HeldState; theirs: HeldState }> {
+async function exchangeStates(channel: Channel, replica: SyncReplica, name: string): Promise<{ mine: OwnState; theirs: HeldState }> {
   const mine = await readState(replica, name)
-  const [theirs] = await Promise.all([channel.expect('state'), channel.send({ kind: 'state', ...mine })])
+  const [theirs] = await Promise.all([channel.expect('state'), channel.send(stateMessage(mine))])
   return { mine, theirs }
 }

@@ -5,6 +5,7 @@
  *   deleted/<name>                        {"generation": n, "vector": {origin: counter}}   what was deleted, and what the deleter had seen
  *   collection/<name>/<generation>/created   {"at": ms}
  *   collection/<name>/<generation>/<field>   {"value": …, "explicit": true|false}      dimension, metric, conflict
+ *   replica/<store id>                    who is enrolled (roster.ts)
  *
  * What holds is derived from all concurrent versions, so it does not depend on the order of arrival:
  *   deletions: the greatest generation; deletion vectors of that generation are joined;
@@ -34,6 +35,11 @@ export type SettingField = (typeof SETTING_FIELDS)[number]
 export const deletedKey = (name: string): string => `deleted/${name}`
 export const createdKey = (name: string, generation: number): string => `collection/${name}/${generation}/created`
 export const settingKey = (name: string, generation: number, field: SettingField): string => `collection/${name}/${generation}/${field}`
+
+/** The collection that a record of the system collection is about, if any. */
+export function collectionOfSystemKey(key: string): string | undefined {
+  return key.startsWith('deleted/') || key.startsWith('collection/') ? key.split('/')[1] : undefined
+}
 
 /** JSON as payload bytes. */
 export function jsonBytes(value: unknown): Uint8Array {
@@ -96,7 +102,7 @@ export function createSettingsModel(): SettingsModel {
       const parts = key.split('/')
       const name = parts[1] ?? ''
       if (nameFault(name) !== undefined) return undefined
-      const values = readValues(entry)
+      const values = readJsonObjects(entry)
       if (parts[0] === 'deleted' && parts.length === 2) {
         applyDeletion(stateOf(name), values)
         return name
@@ -133,7 +139,7 @@ export function createSettingsModel(): SettingsModel {
 type JsonObject = Readonly<Record<string, unknown>>
 
 /** The JSON objects of an entry's versions that are not tombstones, greatest version first. What is not understood is passed over. */
-function readValues(entry: Entry): JsonObject[] {
+export function readJsonObjects(entry: Entry): JsonObject[] {
   const values: JsonObject[] = []
   for (const version of entry) {
     const payload = isTombstone(version) ? undefined : decodeContent(version)?.payload

@@ -1,6 +1,8 @@
 import type { VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
-import type { AppliedItems, RemoteItem, StableTombstone } from './remote-write.ts'
+import type { Acknowledgement } from './acknowledgement.ts'
+import type { Stamp } from './hlc.ts'
+import type { AppliedItems, RemoteItem } from './remote-write.ts'
 import type { ReplicaSnapshot, ResumePoint } from './replica-snapshot.ts'
 
 /** What a session tells and asks of its replica. */
@@ -19,15 +21,43 @@ export interface SyncReplica {
    * snapshot that the frame was judged by.
    */
   applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
-  applyMark(collection: string, generation: number, mark: ReadonlyMap<Origin, VectorEntry>, senderStore: Uint8Array): Promise<boolean>
-  /** Collects tombstones that every enrolled replica has acknowledged (R7: the caller knows). */
-  collectTombstones(collection: string, generation: number, tombstones: readonly StableTombstone[]): Promise<number>
+  /**
+   * Advances the vector to a peer's mark. With `theirs`, what the peer knew and had collected at its snapshot: its G is taken over in the same
+   * moment, or this replica would know of tombstones that it was not sent, and not that they are gone (R4).
+   */
+  applyMark(
+    collection: string,
+    generation: number,
+    mark: ReadonlyMap<Origin, VectorEntry>,
+    senderStore: Uint8Array,
+    theirs?: CollectedKnowledge,
+  ): Promise<boolean>
+  /** Enrols this replica, under a new store id when it was evicted, unless it is enrolled; durable when it resolves (R7). */
+  enrol(): Promise<void>
+  /** Whether an operator has evicted that replica. */
+  isEvicted(storeId: string): boolean
+  /** 8 bytes: the replicas that tombstones wait for, as known here. */
+  rosterHash(): Uint8Array
+  /** Remembers what the peer, and others through it, hold durably of a collection (R7). */
+  acknowledge(collection: string, generation: number, acknowledgements: readonly Acknowledgement[]): Promise<void>
+  /** Collects what the peer has collected, where the own vector covers everything that the peer knew then (R7); sweeps up what is left of it. */
+  adoptCollected(collection: string, generation: number, theirs: CollectedKnowledge): Promise<void>
+  /** Collects what every enrolled replica has acknowledged; returns how many keys went (R7). */
+  collectStable(collection: string, generation: number): Promise<number>
   dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
   /**
-   * Compares what a peer knows of the own origin with the own history (R2, P15). When the peer knows more, or another run, this replica
-   * takes a new origin before it writes again.
+   * Compares what a peer knows of this replica's origins with its own history (R2, P15). Where that has forked it takes a new origin, issues
+   * its versions behind the fork anew, and forgets what it thought it had seen there; true when it did.
    */
-  checkHistory(collection: string, generation: number, known: ReadonlyMap<Origin, VectorEntry>): Promise<'same' | 'forked'>
+  settleForks(collection: string, generation: number, known: ReadonlyMap<Origin, VectorEntry>): Promise<boolean>
+}
+
+/** What a peer has collected, and what it knew at that moment. */
+export interface CollectedKnowledge {
+  readonly vector: VersionVector
+  readonly collected: VersionVector
+  /** The greatest stamp that it has collected. */
+  readonly collectedStampMax: Stamp
 }
 
 export interface RemoteFrame {

@@ -38,10 +38,11 @@ import {
   KEY_HASH_BYTES,
   logRow,
   recordRow,
+  tombstoneRow,
   vectorRow,
 } from './rows.ts'
 import type { Store, StoreBatch } from './store.ts'
-import { FLAG_VECTOR, writeCounter, writeStamp, type Version } from './version.ts'
+import { FLAG_VECTOR, isTombstone, writeCounter, writeStamp, type Version } from './version.ts'
 
 /** Length of the feed sequence in front of a record row's entry. */
 export const SEQUENCE_BYTES = 8
@@ -68,6 +69,8 @@ export interface WriteBatch extends StoreBatch {
   /** Puts `after` in the place of `before` (what `entry` gave); undefined: the key goes without a trace. */
   replace(collection: CollectionState, key: string, before: StoredEntry | undefined, after: Entry | undefined): void
   setVector(collection: CollectionState, origin: Origin, entry: VectorEntry): void
+  /** Of an own origin whose history has forked: its vector ends where the other history parts from it; undefined: nothing is shared (R2). */
+  lowerVector(collection: CollectionState, origin: Origin, entry: VectorEntry | undefined): void
   /** Raises G, the vector of collected tombstones. */
   setCollected(collection: CollectionState, origin: Origin, counter: number): void
   /** Marks a collection as changed, so that its row is written. */
@@ -116,6 +119,7 @@ const scratch = {
   itemRow: createScratch(64 + KEY_BYTES_MAX),
   itemValue: createScratch(64),
   logRow: createScratch(64),
+  tombstoneRow: createScratch(64),
   feedRow: createScratch(64),
   feedValue: createScratch(64 + KEY_BYTES_MAX),
 }
@@ -176,6 +180,8 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     item[ITEM_HASH_BYTES + 8] = version.flags
     put(itemRow(collection.cid, keyHash, version, key, scratch.itemRow), item)
     put(logRow(collection.cid, version, scratch.logRow), key)
+    // Tombstones are found by their dots, to be collected one day (R7).
+    if (isTombstone(version)) put(tombstoneRow(collection.cid, version, scratch.tombstoneRow), key)
   }
 
   const removeVersion = (collection: CollectionState, key: Uint8Array, version: Version): void => {
@@ -184,6 +190,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     removeItem(collection.total, removedHash)
     del(itemRow(collection.cid, keyHash, version, key, scratch.itemRow))
     del(logRow(collection.cid, version, scratch.logRow))
+    if (isTombstone(version)) del(tombstoneRow(collection.cid, version, scratch.tombstoneRow))
   }
 
   const count = (collection: CollectionState, entry: Entry | undefined, by: 1 | -1): void => {
@@ -243,6 +250,11 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
       origins.add(origin)
       touched.add(collection)
     },
+    lowerVector(collection, origin, entry) {
+      if (entry !== undefined) return this.setVector(collection, origin, entry)
+      this.setVector(collection, origin, { counter: 0, run: '' })
+      collection.vector.delete(origin)
+    },
     setCollected(collection, origin, counter) {
       collection.collected.set(origin, counter)
       put(collectedRow(collection.cid, origin), u64Bytes(counter))
@@ -261,6 +273,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
         for (const origin of origins) {
           const entry = collection.vector.get(origin)
           if (entry !== undefined) put(vectorRow(collection.cid, origin), encodeVectorEntry(entry))
+          else del(vectorRow(collection.cid, origin))
         }
       }
       for (const [collection, buckets] of touchedBuckets) {

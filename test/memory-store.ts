@@ -54,6 +54,17 @@ export function createMemoryStore(initial: Rows = []): MemoryStore {
   }
 }
 
+/** The same store, with `write` run around each write of a batch. */
+export function watchWrites(store: MemoryStore, write: (done: () => Promise<void>) => Promise<void>): MemoryStore {
+  return {
+    ...store,
+    batch() {
+      const batch = store.batch()
+      return { ...batch, write: options => write(() => batch.write(options)) }
+    },
+  }
+}
+
 /** Changes rows behind a replica's back, durably. */
 export async function changeRows(store: Store, puts: Rows, deletes: readonly Uint8Array[] = []): Promise<void> {
   const batch = store.batch()

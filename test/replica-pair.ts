@@ -29,7 +29,7 @@ export function createTestClock(wall = 1.7e12): TestClock {
 
 export const codec = createCodec()
 
-export function openTestReplica(store: Store, seed: number, clock: Clock = createTestClock()): Promise<OpenReplica> {
+export function openTestReplica(store: Store, seed: number, clock: Clock = createTestClock(), nodeId = ''): Promise<OpenReplica> {
   return openReplica({
     store,
     hash: systemHash,
@@ -38,6 +38,7 @@ export function openTestReplica(store: Store, seed: number, clock: Clock = creat
     digestSalt: new Uint8Array(16),
     clockDriftMaxMs: 60_000,
     durability: 'fsync',
+    nodeId,
   })
 }
 

@@ -250,6 +250,29 @@ export const SyncStarted = Type.Object(
   { peers: Type.Integer({ description: 'With how many peers a session was started.' }) },
   { title: 'SyncStarted' },
 )
+
+export const Replicas = Type.Array(
+  Type.Object(
+    {
+      node_id: Type.String({ description: 'The node that the replica belongs to.' }),
+      store_id: Type.String({ description: 'Names this copy of the data: a node that lost its disk comes back with another one.' }),
+      self: Type.Boolean({ description: 'It is the replica of this agent.' }),
+      evicted: Type.Boolean({ description: 'An operator has evicted it: deletes no longer wait for it.' }),
+      collections: Type.Array(
+        Type.Object({
+          name: Type.String(),
+          missing: Type.Integer({ description: 'Writes known here that it is not known to have. Their deletes are kept as long.' }),
+        }),
+      ),
+    },
+    { title: 'ReplicaStanding' },
+  ),
+  { title: 'Replicas' },
+)
+export type ReplicasJson = Static<typeof Replicas>
+
+export const NodeParams = Type.Object({ node_id: Type.String({ description: 'The id of a node.' }) })
+
 export const NoQuery = Type.Object({}, closed)
 
 /** Conditional requests (RFC 9110, section 13): described here, read by conditions.ts. */

@@ -14,6 +14,7 @@ import { addBulkRoutes } from './bulk-routes.ts'
 import { createChangeFeed } from './change-feed.ts'
 import { answerClientError } from './client-error.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
+import { addReplicaRoutes } from './replica-routes.ts'
 import { addCollectionRoutes } from './collection-routes.ts'
 import { completeSchema, describeApi } from './description.ts'
 import { addEventRoutes } from './event-routes.ts'
@@ -135,6 +136,7 @@ async function createApp(context: RouteContext): Promise<App> {
   await app.register(fastifySwagger, describeApi(context.node().version, context.tokens.length > 0))
 
   addClusterRoutes(app, context)
+  addReplicaRoutes(app, context)
   addCollectionRoutes(app, context)
   addListingRoutes(app, context)
   addBulkRoutes(app, context)

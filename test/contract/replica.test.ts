@@ -430,7 +430,8 @@ describe('a replica that comes back', () => {
     await ship(a, b)
     const restored = await open(backup)
     const known = (await (await b.snapshot()).collection('c'))!.vector
-    expect(await restored.checkHistory('c', 1, known)).toBe('forked')
+    expect(await restored.settleForks('c', 1, known)).toBe(true)
+    expect(await restored.settleForks('c', 1, known)).toBe(false)
     await ship(b, restored)
     await writeOne(restored, put('c', 'd'))
     await ship(restored, b)

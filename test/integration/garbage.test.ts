@@ -345,8 +345,23 @@ const clockOf = async (agent: LoggedAgent): Promise<number> =>
 it('peer link: nonsense in the middle of an exchange', async () => {
   const clockBefore = await clockOf(victim)
   const root = random.bytes(16)
-  const offer: Message = { kind: 'offers', offers: [{ name: 'notes', generation: 1, root, knowledge: root }], isLast: true }
-  const open: Message = { kind: 'open', name: 'notes', generation: 1, vector: new Map(), collected: new Map(), resume: undefined }
+  const offer: Message = {
+    kind: 'offers',
+    offers: [{ name: 'notes', generation: 1, root, knowledge: root }],
+    isLast: true,
+    rosterHash: new Uint8Array(8),
+  }
+  const open: Message = {
+    kind: 'open',
+    name: 'notes',
+    generation: 1,
+    vector: new Map(),
+    collected: new Map(),
+    resume: undefined,
+    collectedStampMax: { ms: 0, tick: 0 },
+    rosterHash: new Uint8Array(8),
+    acknowledgements: [],
+  }
   const items = times(500, i => ({ key: i % 2 === 0 ? '' : `k${i}`, version: random.bytes(i) }))
   const endings: Uint8Array[] = [
     say({ kind: 'frame', items, position: undefined, logicalClock: 2 ** 52 }),

@@ -86,10 +86,11 @@ async function lose(robot: Bench): Promise<void> {
   expect(await robot.replica.dropItems('c', 1, items)).toBe(items.length)
 }
 
+/** Collects the tombstone of c/k, as if a peer that knows the same had told that it has done so. */
 async function collect(robot: Bench): Promise<void> {
-  const [version] = heldBy(robot).entries.get('k')!
-  history.collect(ID, 'k', { version: version!, behind: heldBy(robot).vector })
-  await robot.replica.collectTombstones('c', 1, [{ key: 'k', dot: version!, stamp: version!.stamp }])
+  const { entries, vector } = heldBy(robot)
+  const { origin, counter, stamp } = entries.get('k')![0]!
+  await robot.replica.adoptCollected('c', 1, { vector, collected: new Map([[origin, counter]]), collectedStampMax: stamp })
 }
 
 describe('healthy robots', () => {
@@ -112,12 +113,12 @@ describe('healthy robots', () => {
     expect(history.hasDamage(0, ID, 'k')).toBe(false)
 
     await acknowledge(robots[0])
-    await exchange()
     expect(await look()).toBeUndefined()
-    for (const robot of robots) {
-      await collect(robot)
+    for (let i = 0; i < 3; i++) {
+      await exchange()
       expect(await look()).toBeUndefined()
     }
+    // Both have acknowledged it, so it has been collected.
     expect(heldBy(robots[0]).entries.size).toBe(0)
     expect(watch.lookAtEnd()).toBeUndefined()
     expect(watch.disagreement(0)).toBeUndefined()
@@ -243,6 +244,18 @@ describe('no delete comes undone', () => {
 /** The same history, but nobody was told that a write is safe: that checker looks first. */
 const createHistoryWithout = (full: History): History => ({ ...full, acknowledged: [] })
 
+describe('a tombstone is collected when all have acknowledged it', () => {
+  it('caught: one robot collects what the other has never heard of', async () => {
+    await acknowledge(robots[0], 1)
+    await exchange()
+    expect(await look()).toBeUndefined()
+    await acknowledge(robots[0])
+    expect(await look()).toBeUndefined()
+    await collect(robots[0])
+    expect(await look()).toMatch(/^robot 0 collected c\/k \(.*\), which robot 1 has not acknowledged$/)
+  })
+})
+
 describe('equal knowledge means equal roots', () => {
   it('caught: one of two that know the same lacks a record', async () => {
     await robots[0].replica.write([put('c', 'k', 1)])
@@ -343,7 +356,7 @@ describe('all agree in the end', () => {
     expect(watch.disagreement(0)).toMatch(/1 lists 0/)
     robots[1].members = 1
     await robots[0].replica.write([put('c', 'k', 1)])
-    expect(watch.disagreement(0)).toMatch(/c 1 .* \| 1 lists 1: _system 0/)
+    expect(watch.disagreement(0)).toMatch(/c 1 .* \| 1 lists 1: _system 2 /)
     watch = await createWatch([robots[0], { ...robots[1], swarm: undefined, replica: undefined }], history)
     expect(watch.disagreement(0)).toMatch(/1 lists 0: off/)
   })
@@ -370,7 +383,8 @@ function stateOf(vector: ReadonlyMap<string, number>, entry: readonly Version[])
     countedRoot: root,
     countedRecords: 0,
   }
-  return { collections: new Map([['c', collection]]), deletedGeneration: () => 0, rows: new Map(), dropped: 0 }
+  const collections = new Map([['c', collection]])
+  return { storeId: undefined, enrolled: [], names: 1, collections, deletedGeneration: () => 0, rows: new Map(), dropped: 0 }
 }
 
 /** The local number of collection c, and what it holds of a key. */

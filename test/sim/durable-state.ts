@@ -6,7 +6,8 @@ import { addItem, createDigestSum, createItemHasher, rootDigest, type DigestSum 
 import { sortedEntries, type VersionVector } from '../../sync/dot.ts'
 import { shownVersion, type Entry } from '../../sync/entry.ts'
 import { countersOf } from '../../sync/replica-snapshot.ts'
-import { keyOfRecordRow, recordsOf } from '../../sync/rows.ts'
+import { createRoster } from '../../sync/roster.ts'
+import { keyOfRecordRow, metaRow, recordsOf } from '../../sync/rows.ts'
 import { createSettingsModel, SYSTEM_COLLECTION } from '../../sync/settings.ts'
 import type { Row, RowRange, StoreReader } from '../../sync/store.ts'
 import { decodeStoredEntry, keyText } from '../../sync/write-batch.ts'
@@ -31,6 +32,12 @@ export interface DurableCollection {
 }
 
 export interface DurableState {
+  /** Undefined before the store has been opened. */
+  readonly storeId: string | undefined
+  /** The replicas that this one waits for with collecting tombstones (R7). */
+  readonly enrolled: readonly string[]
+  /** Names of collections that were ever made. */
+  readonly names: number
   /** By name, the system collection among them. */
   readonly collections: ReadonlyMap<string, DurableCollection>
   /** The greatest generation of a collection that is known to be deleted. */
@@ -103,8 +110,21 @@ export async function readDurableState(store: StoreReader): Promise<DurableState
     rows.set(letter, (rows.get(letter) ?? 0) + 1)
   }
   const model = createSettingsModel()
-  for (const [key, entry] of collections.get(SYSTEM_COLLECTION)?.entries ?? []) model.apply(key, entry)
-  return { collections, deletedGeneration: name => model.deletedGeneration(name), rows, dropped: droppedCount }
+  const roster = createRoster(systemHash)
+  for (const [key, entry] of collections.get(SYSTEM_COLLECTION)?.entries ?? []) {
+    model.apply(key, entry)
+    roster.apply(key, entry)
+  }
+  const identity = store.get(metaRow('identity'))
+  return {
+    storeId: identity && toHex(identity.subarray(0, 16)),
+    enrolled: roster.enrolled(),
+    names: [...model.names()].length,
+    collections,
+    deletedGeneration: name => model.deletedGeneration(name),
+    rows,
+    dropped: droppedCount,
+  }
 }
 
 export const collectionId = (name: string, generation: number): string => `${name}#${generation}`

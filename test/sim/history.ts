@@ -3,7 +3,7 @@
  * were told is safe, what was collected, what was damaged on purpose. The checkers hold the robots against it.
  */
 import { equalBytes } from '../../base/bytes.ts'
-import type { VersionVector } from '../../sync/dot.ts'
+import { coversDot, joinVectors, type VersionVector } from '../../sync/dot.ts'
 import { encodeVersion, isTombstone, type Version } from '../../sync/version.ts'
 import type { DurableCollection } from './durable-state.ts'
 import { accountsFor, dotName, isSameDot, type MergeRule, type Write } from './merge-rule.ts'
@@ -22,30 +22,27 @@ export interface AcknowledgedWrite {
   isForgiven: boolean
 }
 
-/** A tombstone that somebody collected (R7). */
-export interface CollectedTombstone {
-  readonly version: Version
-  /** The collector's vector then: whoever collects it as well must cover that. */
-  readonly behind: VersionVector
-}
-
 export interface KeyHistory {
   /** Every version that was ever durable somewhere. */
   readonly versions: readonly Version[]
   readonly tombstones: readonly Version[]
-  readonly collected: readonly CollectedTombstone[]
 }
 
 export interface History {
   readonly acknowledged: readonly AcknowledgedWrite[]
   ruleOf(collection: string): MergeRule
   key(collection: string, key: string): KeyHistory
+  /** The tombstones of a key that somebody has collected (R7): some disk's G covers them, or did. */
+  collected(collection: string, key: string): readonly Version[]
+  /** How many tombstones have been collected, of all collections. */
+  collectedCount(): number
+  /** Up to where anybody has collected tombstones of a collection. */
+  collectedVector(collection: string): VersionVector
   /** Keys with tombstones of a collection. */
   deletedKeys(collection: string): Iterable<string>
   acknowledge(write: AcknowledgedWrite): void
   /** Takes what a robot has become; says when one dot names two versions, which no correct replica makes (R3). */
   see(state: DurableCollection): string | undefined
-  collect(collection: string, key: string, tombstone: CollectedTombstone): void
   /** Versions of a key are about to vanish from a robot behind its store's back. */
   damage(robot: number, collection: string, key: string, versions: readonly Version[]): void
   isDamaged(robot: number, collection: string, key: string, version: Version): boolean
@@ -65,15 +62,16 @@ interface Damage {
 interface MutableKeyHistory {
   readonly versions: Version[]
   readonly tombstones: Version[]
-  readonly collected: CollectedTombstone[]
   readonly byDot: Map<string, Version>
 }
 
-const NOTHING: KeyHistory = { versions: [], tombstones: [], collected: [] }
+const NOTHING: KeyHistory = { versions: [], tombstones: [] }
+const NOTHING_COLLECTED: VersionVector = new Map()
 
 export function createHistory(ruleOf: (collection: string) => MergeRule): History {
   const acknowledged: AcknowledgedWrite[] = []
   const historyByKey = new Map<string, Map<string, MutableKeyHistory>>()
+  const collectedByCollection = new Map<string, VersionVector>()
   const deletedByCollection = new Map<string, Set<string>>()
   /** By robot, collection and key. */
   const damageByPlace = new Map<string, Damage>()
@@ -84,7 +82,7 @@ export function createHistory(ruleOf: (collection: string) => MergeRule): Histor
     let keys = historyByKey.get(collection)
     if (keys === undefined) historyByKey.set(collection, (keys = new Map()))
     let history = keys.get(key)
-    if (history === undefined) keys.set(key, (history = { versions: [], tombstones: [], collected: [], byDot: new Map() }))
+    if (history === undefined) keys.set(key, (history = { versions: [], tombstones: [], byDot: new Map() }))
     return history
   }
 
@@ -92,9 +90,25 @@ export function createHistory(ruleOf: (collection: string) => MergeRule): Histor
     acknowledged,
     ruleOf,
     key: (collection, key) => historyByKey.get(collection)?.get(key) ?? NOTHING,
+    collected(collection, key) {
+      const collected = collectedByCollection.get(collection) ?? NOTHING_COLLECTED
+      return (
+        historyByKey
+          .get(collection)
+          ?.get(key)
+          ?.tombstones.filter(tombstone => coversDot(collected, tombstone)) ?? []
+      )
+    },
+    collectedCount() {
+      let count = 0
+      for (const [collection, keys] of deletedByCollection) for (const key of keys) count += this.collected(collection, key).length
+      return count
+    },
+    collectedVector: collection => collectedByCollection.get(collection) ?? NOTHING_COLLECTED,
     deletedKeys: collection => deletedByCollection.get(collection) ?? [],
     acknowledge: write => void acknowledged.push(write),
-    see({ id, entries }) {
+    see({ id, entries, collected }) {
+      collectedByCollection.set(id, joinVectors(collectedByCollection.get(id) ?? NOTHING_COLLECTED, collected))
       for (const [key, entry] of entries) {
         if (seenEntries.has(entry)) continue
         seenEntries.add(entry)
@@ -117,7 +131,6 @@ export function createHistory(ruleOf: (collection: string) => MergeRule): Histor
       }
       return undefined
     },
-    collect: (collection, key, tombstone) => void historyOf(collection, key).collected.push(tombstone),
     damage(robot, collection, key, versions) {
       damageByPlace.set(placeOf(robot, collection, key), { versions, isDone: false })
     },

@@ -12,10 +12,7 @@ function make(seed: number): Scenario {
       for (const collection of ['imu', 'map']) collections.push({ atMs, kind: 'collect', robot, collection })
     }
   }
-  // Neither goes with collecting, see makeScenario.
-  const policy = scenario.policy === 'mixed' ? 'siblings' : scenario.policy
-  const others = scenario.actions.filter(({ kind }) => kind !== 'lose-disk')
-  return { ...scenario, policy, actions: [...others, ...collections].sort((a, b) => a.atMs - b.atMs) }
+  return { ...scenario, actions: [...scenario.actions, ...collections].sort((a, b) => a.atMs - b.atMs) }
 }
 
 it('R5 without it, an interrupted session leaves holes below the vector: caught', async () => {

@@ -7,9 +7,9 @@ import { coversDot } from '../../sync/dot.ts'
 import type { Entry } from '../../sync/entry.ts'
 import { viewRecord } from '../../sync/record-view.ts'
 import { countersOf } from '../../sync/replica-snapshot.ts'
-import { keyOfRecordRow, recordsOf, rowsOfCollection } from '../../sync/rows.ts'
+import { keyOfRecordRow, recordsOf, rowsOfCollection, tombstonesOf } from '../../sync/rows.ts'
 import type { StoreReader } from '../../sync/store.ts'
-import { decodeVersion, readCounter, type Version } from '../../sync/version.ts'
+import { decodeVersion, isTombstone, readCounter, type Version } from '../../sync/version.ts'
 import { decodeStoredEntry, keyBytes, keyText } from '../../sync/write-batch.ts'
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
@@ -46,16 +46,16 @@ export async function quarantineOf(store: StoreReader): Promise<Quarantined[]> {
   return found
 }
 
-/** What is wrong with the store, one sentence each. `hasForks`: dots may have been used twice (restored copies), so logs may lack some. */
-export async function auditStore(store: StoreReader, hash: Hash, salt: Uint8Array, hasForks: boolean): Promise<string[]> {
+/** What is wrong with the store, one sentence each. `mayStayAbove`: a frame whose mark died with its sender stays above all vectors. */
+export async function auditStore(store: StoreReader, hash: Hash, salt: Uint8Array, mayStayAbove: boolean): Promise<string[]> {
   const faults: string[] = []
   const collections = await loadCollections(store)
   for (const collection of collections) {
     if (collection.dropped) faults.push(`${collection.name} (cid ${collection.cid}) is dropped and not purged`)
-    else faults.push(...(await auditCollection(store, collection, hash, salt, hasForks)))
+    else faults.push(...(await auditCollection(store, collection, hash, salt, mayStayAbove)))
   }
   const cids = new Set(collections.map(({ cid }) => cid))
-  for (const kind of 'rldbvgnp') {
+  for (const kind of 'rldbvgnpzaf') {
     const orphans = new Map<number, number>()
     for await (const [row] of rowsOf(store, kindRange(kind))) {
       const cid = new DataView(row.buffer, row.byteOffset).getUint32(1)
@@ -79,7 +79,7 @@ async function auditCollection(
   collection: CollectionState,
   hash: Hash,
   salt: Uint8Array,
-  hasForks: boolean,
+  mayStayAbove: boolean,
 ): Promise<string[]> {
   const { cid, name, total, vector } = collection
   const faults: string[] = []
@@ -104,8 +104,7 @@ async function auditCollection(
       addItem(bucketSums.get(bucket)!, itemHash)
       logged.add(`${version.origin}:${version.counter}>${key}`)
       items.add(`${toHex(keyHash)}${version.origin}:${version.counter}>${key}=${toHex(itemHash)}`)
-      // A frame whose mark died with its sender stays above all vectors; repair spreads it.
-      if (!hasForks && !coversDot(countersOf(vector), version))
+      if (!mayStayAbove && !coversDot(countersOf(vector), version))
         faults.push(`${name}/${key}: ${version.origin}:${version.counter} is above the vector at rest`)
     }
   }
@@ -126,11 +125,22 @@ async function auditCollection(
   for await (const [row, value] of rowsOf(store, log!)) {
     if (!logged.delete(`${dotAt(row, 5)}>${keyText(value)}`)) faults.push(`${name}: log row ${dotAt(row, 5)} of no live version`)
   }
-  if (!hasForks && logged.size > 0) faults.push(`${name}: ${logged.size} live versions without a log row`)
+  if (logged.size > 0) faults.push(`${name}: ${logged.size} live versions without a log row`)
   for await (const [row, value] of rowsOf(store, item!)) {
     const text = `${toHex(row.subarray(5, 13))}${dotAt(row, 13)}>${keyText(row.subarray(37))}=${toHex(value.subarray(0, 16))}`
     if (!items.delete(text)) faults.push(`${name}: digest item ${text} of no live version`)
   }
+  const tombstones = new Set<string>()
+  for (const [key, entry] of await entriesOf(store, cid)) {
+    for (const dot of entry.filter(isTombstone)) {
+      tombstones.add(`${dot.origin}:${dot.counter}>${key}`)
+      if (coversDot(collection.collected, dot)) faults.push(`${name}/${key}: ${dot.origin}:${dot.counter} was collected and is there`)
+    }
+  }
+  for await (const [row, value] of rowsOf(store, tombstonesOf(cid))) {
+    if (!tombstones.delete(`${dotAt(row, 5)}>${keyText(value)}`)) faults.push(`${name}: tombstone row ${dotAt(row, 5)} of no tombstone`)
+  }
+  if (tombstones.size > 0) faults.push(`${name}: ${tombstones.size} tombstones without a row`)
   if (items.size > 0) faults.push(`${name}: ${items.size} live versions without a digest item`)
   return faults
 }

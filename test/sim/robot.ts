@@ -175,6 +175,7 @@ export function createRobot(world: World, network: Network, index: number, { fra
       digestSalt: new Uint8Array(16),
       clockDriftMaxMs: 60_000,
       durability: 'fsync',
+      nodeId,
     })
     await prepare(opened)
     if (boot !== boots) return

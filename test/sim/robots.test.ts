@@ -12,6 +12,7 @@ it(
     const result = await runSeeds({ from: 1, count: SEEDS, make: seed => makeScenario(seed) })
     expect(result.failures).toEqual([])
     expect(result.acknowledged).toBeGreaterThan(SEEDS * 5)
+    expect(result.collected).toBeGreaterThan(SEEDS)
   },
   SEEDS * 5_000,
 )

@@ -26,9 +26,9 @@ if (values.seed !== undefined) {
     },
   })
   for (const failure of result.failures) say(failure)
-  const { seeds, failures, events, acknowledged, agreedAfterMsMax } = result
+  const { seeds, failures, events, acknowledged, collected, agreedAfterMsMax } = result
   say(
-    `${seeds} seeds, ${failures.length} failed; ${events} events, ${acknowledged} acknowledged writes, agreement at most ${agreedAfterMsMax} ms after the last fault healed`,
+    `${seeds} seeds, ${failures.length} failed; ${events} events, ${acknowledged} acknowledged writes, ${collected} tombstones collected, agreement at most ${agreedAfterMsMax} ms after the last fault healed`,
   )
   process.exitCode = failures.length === 0 ? 0 : 1
 }

@@ -1,12 +1,10 @@
 /** One run: a seed becomes a list of actions, the list is carried out on simulated robots, and the checkers look on. */
 import { createSeededRandom } from '../seeded-random.ts'
 import { json } from '../replica-pair.ts'
-import { coversDot, coversVector } from '../../sync/dot.ts'
 import { compareStamps } from '../../sync/hlc.ts'
 import type { OpenReplica } from '../../sync/open-replica.ts'
-import type { StableTombstone } from '../../sync/remote-write.ts'
 import { SYSTEM_COLLECTION } from '../../sync/settings.ts'
-import { isTombstone, type Version } from '../../sync/version.ts'
+import type { Version } from '../../sync/version.ts'
 import { collectionId, type DurableCollection } from './durable-state.ts'
 import { createHistory } from './history.ts'
 import { dotName, isSameDot } from './merge-rule.ts'
@@ -28,8 +26,10 @@ export type Action = { readonly atMs: number } & (
   | { readonly kind: 'drop'; readonly robot: number; readonly collection: string }
   /** A record vanishes behind the store's back, on a robot whose peers hold it. */
   | { readonly kind: 'damage'; readonly robot: number; readonly collection: string }
-  /** A robot collects the tombstones that all robots' vectors cover (R7, judged by somebody who sees them all). */
+  /** A robot looks for stable tombstones (R7) in the middle of whatever it does, and not only at the end of a session. */
   | { readonly kind: 'collect'; readonly robot: number; readonly collection: string }
+  /** At one robot an operator evicts the store that another one has. */
+  | { readonly kind: 'evict'; readonly robot: number; readonly evicted: number }
 )
 
 export interface Scenario {
@@ -54,6 +54,8 @@ export interface Outcome {
   readonly trace: readonly string[]
   readonly events: number
   readonly acknowledged: number
+  /** Tombstones that were collected somewhere. */
+  readonly collected: number
   /** Virtual time from the last action to agreement. */
   readonly agreedAfterMs: number
 }
@@ -71,10 +73,11 @@ export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Sc
   const robots = 2 + below(4)
   const policy = pick(['lww', 'lww', 'siblings', 'mixed'] as const)
   /**
-   * Not in one run: a new disk takes over the vectors of a damaged robot and with them its hole; and it knows nothing of what was collected
-   * before it came (the rest of R7 and fencing are not in this version).
+   * Not in one run with damage: a new disk takes over the vectors of a damaged robot and with them its hole, and an evicted robot that comes
+   * back takes what a damaged one lacks for deleted and collected. Nothing can tell the two apart.
    */
   const losesDisks = below(5) === 0
+  const evicts = below(5) === 0
   /** The next generation begins with `lww` wherever it is made. */
   const dropsCollections = policy === 'lww' && below(3) === 0
   const actions: Action[] = []
@@ -94,12 +97,13 @@ export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Sc
       const offsetMs = pick([-1.7e12, -DAY_MS, -3_600_000, 0, 45_000, 3_600_000, 365 * DAY_MS])
       actions.push({ atMs, kind: 'clock', robot, offsetMs, driftRate: pick([0, 0, 0.01, -0.01]) })
     } else if (dropsCollections && dice < 95) actions.push({ atMs, kind: 'drop', robot, collection })
-    else if (losesDisks) actions.push({ atMs, kind: 'lose-disk', robot, downMs: 100 + below(4_000) })
-    // A tombstone that is a sibling here and alone there is collected there only.
-    else actions.push({ atMs, kind: dice < 95 || policy === 'mixed' ? 'damage' : 'collect', robot, collection })
+    else if (losesDisks && dice < 98) actions.push({ atMs, kind: 'lose-disk', robot, downMs: 100 + below(4_000) })
+    else if (evicts && dice < 98) actions.push({ atMs, kind: 'evict', robot, evicted: (robot + 1 + below(robots - 1)) % robots })
+    else if (dice < 96 && !losesDisks && !evicts) actions.push({ atMs, kind: 'damage', robot, collection })
+    else actions.push({ atMs, kind: 'collect', robot, collection })
   }
   // As an agent would that looks for stable tombstones all the time: in the middle of whatever else goes on.
-  if (!losesDisks && policy !== 'mixed' && below(8) === 0) {
+  if (below(8) === 0) {
     for (let atMs = below(500); atMs < ACTIVE_MS; atMs += 100 + below(500))
       actions.push({ atMs, kind: 'collect', robot: below(robots), collection: pick(COLLECTIONS) })
   }
@@ -154,7 +158,15 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   const done = (agreedAfterMs: number): Outcome => {
     const { lines, digest } = world.trace()
     const acknowledged = history.acknowledged.length
-    return { failure, traceDigest: digest, trace: lines, events: world.events, acknowledged, agreedAfterMs }
+    return {
+      failure,
+      traceDigest: digest,
+      trace: lines,
+      events: world.events,
+      acknowledged,
+      collected: history.collectedCount(),
+      agreedAfterMs,
+    }
   }
 
   for (const robot of robots) {
@@ -202,6 +214,12 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
         return damage(robots[action.robot]!, action.collection)
       case 'collect':
         return collect(robots[action.robot]!, action.collection)
+      case 'evict': {
+        // Operators read store ids from what the robots list, also of those that are off.
+        const { storeId } = watch.state(action.evicted)
+        if (storeId !== undefined) await robots[action.robot]!.replica?.evict(storeId)
+        return
+      }
     }
   }
 
@@ -248,12 +266,8 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     const held = everywhere(name)
     const mine = held?.[robot.index]
     if (held === undefined || mine === undefined) return
-    // Not a tombstone: who lost one does not collect it later, and its G would stay behind (the rest of R7 is not in this version).
     const victim = [...mine.entries].find(([key, entry]) =>
-      entry.every(
-        version =>
-          !isTombstone(version) && held.every(({ entries }) => entries.get(key)?.some(other => isSameDot(other, version)) === true),
-      ),
+      entry.every(version => held.every(({ entries }) => entries.get(key)?.some(other => isSameDot(other, version)) === true)),
     )
     if (victim === undefined) return
     const [key, entry] = victim
@@ -263,36 +277,10 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     await robot.replica?.dropItems(name, mine.generation, items)
   }
 
-  async function collect(robot: Robot, name: string): Promise<void> {
-    const held = everywhere(name)
-    const mine = held?.[robot.index]
-    if (held === undefined || mine === undefined || !held.every(({ vector }) => coversVector(mine.vector, vector))) return
-    const stable: StableTombstone[] = []
-    for (const [key, entry] of mine.entries) {
-      for (const version of entry) {
-        if (!isTombstone(version) || !held.every(({ vector }) => coversDot(vector, version))) continue
-        history.collect(mine.id, key, { version, behind: mine.vector })
-        stable.push({ key, dot: version, stamp: version.stamp })
-      }
-    }
-    if (stable.length === 0) return
-    world.note(`robot ${robot.index} collects ${stable.map(({ key }) => key).join(' ')}`)
-    await robot.replica?.collectTombstones(name, mine.generation, stable)
-  }
-
-  /** R7, second half: whoever learns what was collected collects the same. Here everybody learns it when all has healed. */
-  function collectEverywhere(): void {
-    for (const { index, replica } of robots) {
-      for (const { id, name, generation, vector, collected } of watch.state(index).collections.values()) {
-        const tombstones = [...history.deletedKeys(id)].flatMap(key =>
-          history
-            .key(id, key)
-            .collected.filter(({ version, behind }) => coversVector(vector, behind) && !coversDot(collected, version))
-            .map(({ version }) => ({ key, dot: version, stamp: version.stamp })),
-        )
-        if (tombstones.length > 0) void replica?.collectTombstones(name, generation, tombstones)
-      }
-    }
+  async function collect({ index, replica }: Robot, name: string): Promise<void> {
+    const generation = replica?.collection(name)?.generation
+    const removed = generation === undefined ? 0 : await replica?.collectStable(name, generation)
+    if (removed !== undefined && removed > 0) world.note(`robot ${index} collects ${removed} keys of ${name}`)
   }
 
   const look = async (): Promise<boolean> => {
@@ -313,7 +301,6 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   world.note('everything heals')
   const healedMs = world.nowMs()
   for (let isDone = false; !isDone && world.nowMs() - healedMs <= AGREE_MS;) {
-    collectEverywhere()
     await world.run(world.nowMs() + 500, look)
     isDone = failure !== undefined || watch.disagreement(world.nowMs()) === undefined
   }

@@ -7,6 +7,7 @@ export interface SeedsResult {
   readonly failures: readonly string[]
   readonly events: number
   readonly acknowledged: number
+  readonly collected: number
   readonly agreedAfterMsMax: number
 }
 
@@ -25,6 +26,7 @@ export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
   const failures: string[] = []
   let events = 0
   let acknowledged = 0
+  let collected = 0
   let agreedAfterMsMax = 0
   let seeds = 0
   for (let seed = from; seed < from + count && failures.length < failuresMax; seed++) {
@@ -33,11 +35,12 @@ export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
     seeds += 1
     events += outcome.events
     acknowledged += outcome.acknowledged
+    collected += outcome.collected
     agreedAfterMsMax = Math.max(agreedAfterMsMax, outcome.agreedAfterMs)
     if (outcome.failure !== undefined) failures.push(await explain(scenario, outcome.failure, isShortened))
     options.onSeed?.(seed)
   }
-  return { seeds, failures, events, acknowledged, agreedAfterMsMax }
+  return { seeds, failures, events, acknowledged, collected, agreedAfterMsMax }
 }
 
 async function explain(scenario: Scenario, failure: string, isShortened: boolean): Promise<string> {

@@ -13,6 +13,8 @@ import { findUnequal } from './checkers/equal-knowledge.ts'
 import { findGivenUp } from './checkers/kept-entries.ts'
 import { findDrift, findHearsay } from './checkers/kept-digests.ts'
 import { findResurrection } from './checkers/resurrection.ts'
+import { findUnstable } from './checkers/stability.ts'
+import type { VersionVector } from '../../sync/dot.ts'
 import { readDurableState, type DurableState } from './durable-state.ts'
 import type { History } from './history.ts'
 import type { Disk } from './disk.ts'
@@ -41,6 +43,13 @@ export interface Watch {
   forgive(robot: number): void
 }
 
+interface Changed {
+  readonly robot: WatchedRobot
+  readonly before: DurableState
+  readonly isAnewDisk: boolean
+  readonly collectedBefore: ReadonlyMap<string, VersionVector>
+}
+
 interface Seen {
   changes: number
   disk: number
@@ -50,42 +59,46 @@ interface Seen {
 export async function createWatch(robots: readonly WatchedRobot[], history: History): Promise<Watch> {
   const empty = await readDurableState(createMemoryStore())
   const seenByRobot: Seen[] = robots.map(() => ({ changes: 0, disk: 0, state: empty }))
+  const storeIds = new Set<string>()
   let acknowledgedSeen = 0
 
   const holder = ({ index }: WatchedRobot) => ({ robot: index, disk: seenByRobot[index]!.disk, state: seenByRobot[index]!.state })
   const members = ({ swarm }: WatchedRobot, nowMs: number): number => swarm?.members(nowMs).length ?? 0
 
-  const judge = (robot: WatchedRobot, before: DurableState, isAnewDisk: boolean): string | undefined => {
+  const judge = ({ robot, before, isAnewDisk, collectedBefore }: Changed): string | undefined => {
     const { index } = robot
     const { state } = seenByRobot[index]!
     const told = tellsOf(robot) ?? []
     let found = isAnewDisk ? undefined : findGivenUp(index, before, state, history)
+    found ??= findUnstable({ robot: index, before, after: state, collectedBefore }, robots.map(holder), history)
     found ??= findLostWrite(holder(robot), history)
     for (const collection of state.collections.values()) found ??= findResurrection(index, collection, history)
     found ??= findDrift(index, state) ?? findHearsay(index, told, [state, before])
-    const stores = robots.reduce((sum, { disksLost }) => sum + disksLost + 1, 0)
-    return found ?? findSurplusRows(index, state, { stores, starts: robot.starts })
+    return found ?? findSurplusRows(index, state, { stores: storeIds.size, starts: robot.starts })
   }
 
   return {
     async look(nowMs) {
       let found: string | undefined
-      const changed: { readonly robot: WatchedRobot; readonly before: DurableState; readonly isAnewDisk: boolean }[] = []
+      const changed: Changed[] = []
       for (const robot of robots) {
         const seen = seenByRobot[robot.index]!
         const tables = { members: members(robot, nowMs), openSnapshots: robot.disk.openSnapshots }
         found ??= findOverflow(robot.index, tables, robots.length - 1)
         if (seen.changes === robot.disk.changes) continue
-        changed.push({ robot, before: seen.state, isAnewDisk: seen.disk !== robot.disksLost })
+        const collectedBefore = new Map<string, VersionVector>()
+        changed.push({ robot, before: seen.state, isAnewDisk: seen.disk !== robot.disksLost, collectedBefore })
         seen.changes = robot.disk.changes
         seen.disk = robot.disksLost
         seen.state = await readDurableState(robot.disk.durable())
+        if (seen.state.storeId !== undefined) storeIds.add(seen.state.storeId)
         for (const collection of seen.state.collections.values()) {
+          collectedBefore.set(collection.id, history.collectedVector(collection.id))
           found ??= history.see(collection)
           history.judgeDamage(robot.index, collection)
         }
       }
-      for (const { robot, before, isAnewDisk } of changed) found ??= judge(robot, before, isAnewDisk)
+      for (const change of changed) found ??= judge(change)
       for (const { robot } of history.acknowledged.slice(acknowledgedSeen)) found ??= findLostWrite(holder(robots[robot]!), history)
       acknowledgedSeen = history.acknowledged.length
       for (const { robot } of changed)

@@ -15,7 +15,7 @@
 import { coversDot } from '../../../sync/dot.ts'
 import type { DurableCollection, DurableState } from '../durable-state.ts'
 import type { AcknowledgedWrite, History } from '../history.ts'
-import { above, accountsFor, dotName } from '../merge-rule.ts'
+import { above, accountsFor, dotName, hasSeen } from '../merge-rule.ts'
 
 export interface Holder {
   readonly robot: number
@@ -71,8 +71,12 @@ function isAccounted(robot: number, held: DurableCollection, acknowledged: Ackno
 /** The key holds what accounts for it, or that has been collected. */
 function isHeld({ id, entries, vector }: DurableCollection, { key, write }: AcknowledgedWrite, history: History): boolean {
   const rule = history.ruleOf(id)
-  if (entries.get(key)?.some(version => accountsFor(version, write, rule)) === true) return true
-  return history.key(id, key).collected.some(({ version }) => coversDot(vector, version) && accountsFor(version, write, rule))
+  const entry = entries.get(key) ?? []
+  if (entry.some(version => accountsFor(version, write, rule))) return true
+  // Contexts are passed on from write to write, but for what was damaged when its successor was written.
+  const { versions } = history.key(id, key)
+  if (versions.some(between => hasSeen(between, write) && entry.some(version => hasSeen(version, between)))) return true
+  return history.collected(id, key).some(tombstone => coversDot(vector, tombstone) && accountsFor(tombstone, write, rule))
 }
 
 const describe = (robot: number, { robot: writer, collection, key, write, isDelete }: AcknowledgedWrite, what: string): string =>

@@ -2,11 +2,11 @@
 import { CONFLICTS_MAX } from '../../../sync/feed.ts'
 import { BUCKET_LEVEL, FANOUT } from '../../../sync/digest.ts'
 import { QUARANTINE_ROWS_MAX } from '../../../sync/purge.ts'
-import { SYSTEM_COLLECTION } from '../../../sync/settings.ts'
+import { isTombstone } from '../../../sync/version.ts'
 import type { DurableState } from '../durable-state.ts'
 
 export interface TableLimits {
-  /** Stores that there have been in the swarm: each wrote under one origin. */
+  /** Stores that there have been in the swarm, by their ids: each wrote under one origin. */
   readonly stores: number
   /** How often this robot has started. */
   readonly starts: number
@@ -28,14 +28,22 @@ export function findOverflow(robot: number, { members, openSnapshots }: MemoryTa
 }
 
 /** Rows that belong to nothing any more would pile up for as long as a robot lives. */
-export function findSurplusRows(robot: number, { collections, rows, dropped }: DurableState, limits: TableLimits): string | undefined {
+export function findSurplusRows(
+  robot: number,
+  { collections, names, rows, dropped }: DurableState,
+  limits: TableLimits,
+): string | undefined {
   // A purge is under way: its rows go step by step.
   if (dropped > 0) return undefined
   let keys = 0
   let versions = 0
+  let tombstones = 0
   for (const { entries } of collections.values()) {
     keys += entries.size
-    for (const entry of entries.values()) versions += entry.length
+    for (const entry of entries.values()) {
+      versions += entry.length
+      tombstones += entry.filter(isTombstone).length
+    }
   }
   const most: Readonly<Record<string, number>> = {
     m: 3,
@@ -47,12 +55,15 @@ export function findSurplusRows(robot: number, { collections, rows, dropped }: D
     b: Math.min(versions, collections.size * FANOUT ** BUCKET_LEVEL),
     v: collections.size * limits.stores,
     g: collections.size * limits.stores,
-    n: collections.size * limits.starts,
+    // One for each origin that it wrote under in a run: it takes a new one when it was evicted.
+    n: collections.size * (limits.starts + limits.stores),
     p: collections.size * limits.stores,
+    z: tombstones,
+    a: collections.size * limits.stores,
+    // The feed tells of the last deletion of each name.
+    e: names,
     x: CONFLICTS_MAX,
     q: QUARANTINE_ROWS_MAX,
-    // The feed tells of the last deletion of each name.
-    e: [...(collections.get(SYSTEM_COLLECTION)?.entries.keys() ?? [])].filter(key => key.startsWith('deleted/')).length,
   }
   for (const [letter, count] of rows) {
     const max = most[letter] ?? 0

@@ -9,9 +9,13 @@
  * also covers what its sender held superseded by a version of X, and those are not forwarded (R5), so a third replica's version may
  * be why a covered one is missing. Where X is empty this says that the two hold the very same.
  *
+ * A tombstone that G covers counts as gone: G is raised first, and what it covers goes after that (T1).
  * A key that was damaged on purpose on one of the two is passed over until that robot holds again what it lost.
  * The roots themselves are those of what is held (kept-digests.ts), so where they are equal nothing is compared.
  */
+import { coversDot } from '../../../sync/dot.ts'
+import type { Entry } from '../../../sync/entry.ts'
+import { isTombstone } from '../../../sync/version.ts'
 import type { DurableCollection, DurableState } from '../durable-state.ts'
 import type { History } from '../history.ts'
 import { above, remaining } from '../merge-rule.ts'
@@ -43,8 +47,12 @@ function findUnequalKey(
   for (const key of new Set([...mine.entries.keys(), ...theirs.entries.keys()])) {
     if (history.hasDamage(robot, id, key) || history.hasDamage(otherRobot, id, key)) continue
     const unknown = above(history.key(id, key).versions, vector)
-    const [ours, others] = [mine, theirs].map(({ entries }) => remaining([...(entries.get(key) ?? []), ...unknown], rule))
+    const [ours, others] = [mine, theirs].map(held => remaining([...withoutCollected(held, key), ...unknown], rule))
     if (ours !== others) return `${key}: ${ours || 'nothing'}, and ${others || 'nothing'}`
   }
   return undefined
 }
+
+/** What is held of a key, but for tombstones that have been collected and not been swept up yet. */
+const withoutCollected = ({ entries, collected }: DurableCollection, key: string): Entry =>
+  (entries.get(key) ?? []).filter(version => !isTombstone(version) || !coversDot(collected, version))

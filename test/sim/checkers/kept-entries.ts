@@ -23,7 +23,7 @@ export function findGivenUp(robot: number, before: DurableState, after: DurableS
       if (now === entry) continue
       for (const version of entry) {
         if (now?.some(other => accountsFor(other, version, rule)) === true) continue
-        if (history.key(held.id, key).collected.some(tombstone => accountsFor(tombstone.version, version, rule))) continue
+        if (history.collected(held.id, key).some(tombstone => accountsFor(tombstone, version, rule))) continue
         if (history.isDamaged(robot, held.id, key, version)) continue
         return `robot ${robot} gave up ${name}/${key} (${dotName(version)}) for nothing that beats it`
       }

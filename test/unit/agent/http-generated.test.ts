@@ -10,9 +10,13 @@ import { Check } from 'typebox/schema'
 import { describe, expect, it } from 'vitest'
 import { ERRORS } from '../../../agent/errors.ts'
 import { listOperations, type Document, type Operation, type Schema } from '../../../client/document.ts'
+import { createMemoryStore } from '../../memory-store.ts'
+import { openTestReplica, syncPair } from '../../replica-pair.ts'
 import { startHttp } from './http-fixture.ts'
 
 const RUNS = 1000
+/** A node whose replica is enrolled. */
+const GUEST_ID = '22222222-0000-4000-8000-000000000000'
 const ANSWER_MS = 5000
 /** Places for bulk writes and exports: one that was not left would soon be missed. */
 const STREAMS_MAX = 1
@@ -33,7 +37,7 @@ interface Answer {
 // --- Making plain requests ---
 
 /** What a plain request says, by the name of a member or parameter: nothing that other requests meet. */
-const plainByName: Readonly<Record<string, unknown>> = { name: 'plain', key: 'k', vector: [1, 2], k: 3 }
+const plainByName: Readonly<Record<string, unknown>> = { name: 'plain', key: 'k', vector: [1, 2], k: 3, node_id: GUEST_ID }
 
 /** The least that fits a schema. */
 function plainOf(schema: Schema, name = ''): unknown {
@@ -258,7 +262,8 @@ async function readOperations(port: number, agent: Agent): Promise<Operation[]> 
 
 describe('requests made from /api/openapi.json', () => {
   it('succeed for every operation in each of its media types, when they are plain', async () => {
-    const { port } = await startHttp()
+    const { port, replica } = await startHttp()
+    await syncPair(replica, await openTestReplica(createMemoryStore(), 1, undefined, GUEST_ID))
     const agent = new Agent({ keepAlive: true })
     const succeeded = new Set<Operation>()
     const operations = await readOperations(port, agent)

@@ -12,7 +12,7 @@ import { createSeededRandom } from '../../seeded-random.ts'
 async function fixture() {
   const store = createMemoryStore()
   const random = createSeededRandom(1)
-  const load = (): Promise<ReplicaState> => loadReplicaState(store, random, '00'.repeat(8), 60_000)
+  const load = (): Promise<ReplicaState> => loadReplicaState(store, systemHash, random, '00'.repeat(8), 60_000)
   const hasher = createItemHasher(systemHash, new Uint8Array(16))
   const openBatch = (): WriteBatch => createWriteBatch({ store, hasher, inFlight: () => undefined, nextSequence: () => 1 })
   const row = recordRow(7, Uint8Array.of(97))

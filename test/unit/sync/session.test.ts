@@ -204,9 +204,20 @@ describe('what a peer may do wrong', () => {
     const zeros = new Uint8Array(16)
     const origin = 'ab'.repeat(16)
     const dot = { origin, counter: 5 }
+    const impossible = new Map([[origin, 2 ** 50]])
+    const claims = {
+      collectedStampMax: { ms: 2 ** 48 - 1, tick: 0 },
+      rosterHash: new Uint8Array(8),
+      acknowledgements: [{ storeId: origin, rosterHash: new Uint8Array(8), vector: impossible }],
+    }
     const messages: Message[] = [
       helloOf(b),
-      { kind: 'offers', offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros }], isLast: true },
+      {
+        kind: 'offers',
+        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros }],
+        isLast: true,
+        rosterHash: new Uint8Array(8),
+      },
       {
         kind: 'open',
         name: 'c',
@@ -214,6 +225,7 @@ describe('what a peer may do wrong', () => {
         vector: new Map([[origin, { counter: 9, run: '00'.repeat(8) }]]),
         collected: new Map(),
         resume: undefined,
+        ...claims,
       },
       {
         kind: 'open',
@@ -222,11 +234,12 @@ describe('what a peer may do wrong', () => {
         vector: new Map(),
         collected: new Map([[origin, 3]]),
         resume: { position: dot, target: new Map() },
+        ...claims,
       },
       { kind: 'frame', items: [{ key: 'k', version: new Uint8Array(3) }], position: dot, logicalClock: 7 },
       { kind: 'ack' },
       { kind: 'mark', vector: new Map() },
-      { kind: 'state', root: zeros, knowledge: zeros },
+      { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8) },
       { kind: 'repair', vector: new Map(), collected: new Map() },
       { kind: 'get-nodes', level: 7, indexes: [9] },
       { kind: 'get-nodes', level: 1, indexes: [15] },
@@ -305,52 +318,40 @@ describe('repair (L2)', () => {
     await a.write([put('c', 'gone'), put('c', 'stays')])
     await syncPair(a, b)
     await b.write([remove('c', 'gone')])
-    // b collects its tombstone: the item goes, and G says so. a has not heard of the delete.
-    const snapshot = await b.snapshot()
-    const collection = (await snapshot.collection('c'))!
-    const tombstones = []
-    for await (const item of collection.items(0, 0)) if (item.key === 'gone') tombstones.push(item)
-    await snapshot.close()
-    expect(
-      await b.collectTombstones(
-        'c',
-        1,
-        tombstones.map(item => ({ ...item, stamp: { ms: 1.7e12, tick: 9 } })),
-      ),
-    ).toBe(1)
+    // a is evicted, so b's tombstone waits for nobody: the item goes, and G says so. a has not heard of the delete.
+    expect(await b.evict(a.storeId)).toBe(true)
+    expect(await b.collectStable('c', 1)).toBe(1)
+    const before = a.storeId
+    expect((await syncPair(a, b))[1].fault?.kind).toBe('refused')
 
     const [result] = await syncPair(a, b)
     expect(result.fault).toBeUndefined()
     expect(Object.keys(await contentOf(a, 'c'))).toEqual(['stays'])
     expect(Object.keys(await contentOf(b, 'c'))).toEqual(['stays'])
+    expect(a.storeId).not.toBe(before)
+    expect(b.replicas().filter(({ isEvicted }) => isEvicted)).toMatchObject([{ storeId: before }])
+    expect(b.replicas()).toHaveLength(3)
   })
 
-  it('R4 R6 a tombstone is collected beside siblings too: whoever collected it first has the later write alone', async () => {
-    await a.createCollection('c', { conflict: 'siblings' })
-    await a.write([put('c', 'k', 'old')])
-    const [deleted] = await a.write([remove('c', 'k')])
-    if (!deleted?.ok || deleted.version === undefined) throw new Error('the delete was refused')
-    await syncPair(a, b)
-    const { timeMs, tick, ...dot } = deleted.version
-    const tombstone = { key: 'k', dot, stamp: { ms: timeMs, tick } }
-    expect(await a.collectTombstones('c', 1, [tombstone])).toBe(1)
-    await a.write([put('c', 'k', 'new')])
-    await syncPair(a, b)
-    expect(digestOf(b, 'c')).not.toBe(digestOf(a, 'c'))
-    expect(await b.collectTombstones('c', 1, [tombstone])).toBe(1)
-    // Both know and have collected the same now.
-    expect(digestOf(b, 'c')).toBe(digestOf(a, 'c'))
-    expect(await contentOf(b, 'c')).toEqual({ k: '"new"' })
-  })
+  describe('tombstones that one side has collected', () => {
+    // Somebody who is away, so that a and b collect nothing by themselves.
+    beforeEach(async () => {
+      await syncPair(a, await openTestReplica(createMemoryStore(), 3))
+    })
 
-  describe('R6 P5 what is collected while a repair is under way', () => {
-    /** Deletes c/gone everywhere; answers what is needed to collect the tombstone. */
-    async function deleteEverywhere() {
-      const [deleted] = await a.write([remove('c', 'gone')])
+    /** Deletes the key everywhere; answers what is needed to collect the tombstone. */
+    async function deleteEverywhere(key: string) {
+      const [deleted] = await a.write([remove('c', key)])
       if (!deleted?.ok || deleted.version === undefined) throw new Error('the delete was refused')
       await syncPair(a, b)
       const { timeMs, tick, origin, counter } = deleted.version
-      return { key: 'gone', dot: { origin, counter }, stamp: { ms: timeMs, tick } }
+      return { dot: { origin, counter }, stamp: { ms: timeMs, tick } }
+    }
+
+    /** As if a peer that knows nothing else had told that it has collected the tombstone. */
+    async function collect(replica: OpenReplica, { dot, stamp }: Awaited<ReturnType<typeof deleteEverywhere>>): Promise<void> {
+      const vector = new Map([[dot.origin, dot.counter]])
+      await replica.adoptCollected('c', 1, { vector, collected: vector, collectedStampMax: stamp })
     }
 
     /** The version of a key, as a peer would send it. */
@@ -366,44 +367,56 @@ describe('repair (L2)', () => {
       throw new Error(`nothing is held of ${key}`)
     }
 
-    it('makes what was judged before it void', async () => {
+    it('R4 R6 T1 go beside siblings too: whoever collected first has the later write alone', async () => {
+      await a.createCollection('c', { conflict: 'siblings' })
+      await a.write([put('c', 'k', 'old')])
+      await collect(a, await deleteEverywhere('k'))
+      await a.write([put('c', 'k', 'new')])
+      const [result] = await syncPair(a, b)
+      expect(result.diverged).toEqual([])
+      expect(digestOf(b, 'c')).toBe(digestOf(a, 'c'))
+      expect(await contentOf(b, 'c')).toEqual({ k: '"new"' })
+    })
+
+    it('R6 P5 make void what a repair judged before it', async () => {
       await a.write([put('c', 'gone'), put('c', 'stays')])
       await syncPair(a, b)
       const old = await itemOf(a, 'gone')
-      const tombstone = await deleteEverywhere()
+      await collect(b, await deleteEverywhere('gone'))
       const frame = { collection: 'c', generation: 1, items: [old], logicalClock: 0, skipCovered: false, collected: new Map() }
-      expect(await b.collectTombstones('c', 1, [tombstone])).toBe(1)
       expect(await b.applyItems(frame)).toBeUndefined()
       expect(Object.keys(await contentOf(b, 'c'))).toEqual(['stays'])
     })
 
-    it('does not bring the tombstone back from a peer that has not collected it', async () => {
+    it('R6 T1 T3 do not come back from a peer that has not collected them, and later writes stay above them', async () => {
       await a.write([put('c', 'gone'), put('c', 'stays')])
-      const tombstone = await deleteEverywhere()
+      const tombstone = await deleteEverywhere('gone')
       const item = await itemOf(a, 'gone')
-      expect(await b.collectTombstones('c', 1, [tombstone])).toBe(1)
-      const frame = { collection: 'c', generation: 1, items: [item], logicalClock: 0, skipCovered: false }
+      // Who told of it did not tell its stamp.
+      await collect(b, { ...tombstone, stamp: { ms: 0, tick: 0 } })
+      const stamp = { ms: tombstone.stamp.ms + 3_600_000, tick: 0 }
+      const late = { ...item, version: { ...item.version, stamp } }
+      const frame = { collection: 'c', generation: 1, items: [late], logicalClock: 0, skipCovered: false }
       expect(await b.applyItems(frame)).toMatchObject({ applied: 0 })
-      expect(await a.collectTombstones('c', 1, [tombstone])).toBe(1)
-      expect(digestOf(b, 'c')).toBe(digestOf(a, 'c'))
+      await b.write([put('c', 'gone', 'again')])
+      expect(b.get('c', 'gone')?.version.timeMs).toBeGreaterThanOrEqual(stamp.ms)
     })
 
-    it('ends the repair, and the next session agrees', async () => {
+    it('R6 P5 end the repair in whose midst they are collected, and the next session agrees', async () => {
       await a.write([put('c', 'gone'), ...many('c', 0, 20)])
-      const tombstone = await deleteEverywhere()
+      const tombstone = await deleteEverywhere('gone')
       // Damage, so that there is something to repair.
       await b.dropItems('c', 1, [await itemOf(b, 'k7')])
       let isCollected = false
       const link = createTestLink(Number.POSITIVE_INFINITY, bytes => {
         const isFrame = bytes[1] === 3
-        if (isFrame && !isCollected) void b.collectTombstones('c', 1, [tombstone])
+        if (isFrame && !isCollected) void collect(b, tombstone)
         isCollected ||= isFrame
         return bytes
       })
       const [, result] = await syncPair(a, b, link)
       expect(isCollected).toBe(true)
       expect(result.fault).toMatchObject({ kind: 'closed', detail: expect.stringContaining('were collected') as string })
-      expect(await a.collectTombstones('c', 1, [tombstone])).toBe(1)
       const [again] = await syncPair(a, b)
       expect(again).toMatchObject({ isComplete: true, diverged: [] })
       expect(digestOf(b, 'c')).toBe(digestOf(a, 'c'))
