@@ -45,7 +45,7 @@ export function addAgentSamples(metrics: Metrics, { replica, gossip, synchronise
       name: 'gossip_multicast_interfaces',
       help: 'Interfaces that have joined the discovery group.',
       type: 'gauge',
-      value: stats.joinedInterfaces.length,
+      value: stats.interfaces.filter(({ joined }) => joined).length,
     }
   })
 }

@@ -8,6 +8,7 @@ import { createCodec } from './codec.ts'
 import { isLoopback } from './config-address.ts'
 import type { Config } from './config.ts'
 import { openDataDirectory } from './data-directory.ts'
+import { observeSwarm } from './diagnosis/observe.ts'
 import { AgentError } from './errors.ts'
 import { createEventHub } from './event-hub.ts'
 import { startFlushing } from './flusher.ts'
@@ -93,6 +94,7 @@ async function build(
   closers.push(() => trust.close())
   const clock = createSystemClock(() => trust.isTrusted())
   const startedMs = clock.monotonicMs()
+  const uptimeSecs = (): number => Math.floor((clock.monotonicMs() - startedMs) / 1000)
   const codec = createCodec()
 
   const storeHealth = createStoreHealth(log)
@@ -136,7 +138,7 @@ async function build(
       role: config.role,
       epoch: 0,
       version,
-      uptimeSecs: Math.floor((clock.monotonicMs() - startedMs) / 1000),
+      uptimeSecs: uptimeSecs(),
       publicKey: prover.publicKey,
       secured: swarmKeys.length > 0,
       swarmKeys: countKeyUse(swarmKeys, swarm.gossip?.members() ?? []),
@@ -155,6 +157,18 @@ async function build(
         throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
       },
     },
+    diagnose: () =>
+      observeSwarm({
+        config,
+        nodeId,
+        nodeName,
+        version,
+        uptimeSecs: uptimeSecs(),
+        clock,
+        keys: swarmKeys,
+        duplicate: swarm.duplicate?.addr,
+        swarm: swarm.peering,
+      }),
     events,
     readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
     log,

@@ -9,7 +9,11 @@ import { LIMITS, PROFILES } from '../swarm/options.ts'
 import type { SwarmProfile } from '../swarm/options.ts'
 import { createSwarm } from '../swarm/swarm.ts'
 import { systemLookup, watchSeeds } from './gossip-seeds.ts'
-import type { SeedWatch } from './gossip-seeds.ts'
+import type { SeedLookup, SeedWatch } from './gossip-seeds.ts'
+import { createPacketWatch } from './packet-watch.ts'
+import type { PacketWatch } from './packet-watch.ts'
+import { createSystemFaults } from './system-faults.ts'
+import type { SystemFault } from './system-faults.ts'
 import { openUdp } from './udp.ts'
 import type { UdpStats } from './udp.ts'
 
@@ -86,7 +90,14 @@ export interface GossipStats extends UdpStats {
   readonly rejectsByReason: ReadonlyMap<RejectReason, number>
 }
 
+/** What a person who looks for a fault is shown besides the members and the counts (diagnosis/observe.ts). */
+export interface GossipObservations extends Pick<PacketWatch, 'strangers' | 'groupHeardMs'> {
+  seeds(): readonly SeedLookup[]
+  faults(): readonly SystemFault[]
+}
+
 export interface Gossip {
+  readonly observed: GossipObservations
   members(): readonly MemberView[]
   member(nodeId: string): MemberView | undefined
   /** Other keys from now on; for a swarm that has some. */
@@ -114,6 +125,12 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     },
     { hash: options.hash, cryptography: options.cryptography, random: options.random, codec: options.codec, wallMs: () => clock.wallMs() },
   )
+  const watch = createPacketWatch({
+    nodeId: options.nodeId,
+    isMember: nodeId => swarm.member(nodeId, monotonicMs()) !== undefined,
+    monotonicMs,
+  })
+  const faults = createSystemFaults(monotonicMs)
   const rejectsByReason = new Map<RejectReason, number>()
   const loggedAtMs = new Map<string, number>()
   let packetsSeen = 0
@@ -137,13 +154,16 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     monotonicMs,
     onPacket(bytes, from, multicast) {
       packetsSeen += 1
+      watch.began(bytes, from, multicast)
       give({ type: 'packet', bytes, from, multicast })
+      watch.ended()
     },
     onInterfacesChanged() {
       give({ type: 'interfaces-changed' })
       seedWatch?.refresh()
     },
     onFault(what, code) {
+      faults.note(what, code)
       if (isLogged(`${what} ${code}`)) log.warn({ what, code }, 'gossip: the system refused something; it is tried again')
     },
   })
@@ -180,6 +200,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
         )
         return on.duplicateIdentity(effect.from)
       case 'reject':
+        watch.refused(effect.reason)
         rejectsByReason.set(effect.reason, (rejectsByReason.get(effect.reason) ?? 0) + 1)
         if (isLogged(effect.reason)) logRefused(effect.reason, effect.from)
         return
@@ -269,6 +290,12 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   }
 
   return {
+    observed: {
+      strangers: () => watch.strangers(),
+      groupHeardMs: () => watch.groupHeardMs(),
+      seeds: () => seedWatch?.list() ?? [],
+      faults: () => faults.list(),
+    },
     members: () => swarm.members(monotonicMs()),
     member: nodeId => swarm.member(nodeId, monotonicMs()),
     localStateChanged,

@@ -8,6 +8,7 @@ import type { Config } from './config.ts'
 import type { EventHub, PeerEvent } from './event-hub.ts'
 import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
 import { createLinkSecurity } from './link-security.ts'
+import { createLinkRecord, type LinkRecord } from './link-record.ts'
 import { dialPeer, LINK_LIMITS, listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
 import { viewPeer } from './peer-view.ts'
 import { systemHash } from './ports.ts'
@@ -64,6 +65,8 @@ export interface Peering {
   useKeys(keys: readonly SwarmKey[]): void
   readonly gossip: Gossip
   readonly synchroniser: Synchroniser
+  /** How dialling peers went. */
+  readonly links: Pick<LinkRecord, 'last'>
   readonly port: number
 }
 
@@ -134,6 +137,7 @@ export async function startPeering(
   }
 
   const { listener, gossip } = await bindAny(FREE_PORT_TRIES)
+  const links = createLinkRecord(() => options.clock.monotonicMs())
   const peerOf = (member: MemberView): SyncPeer => ({
     nodeId: member.nodeId,
     host: member.host,
@@ -151,7 +155,7 @@ export async function startPeering(
     codec: options.codec,
     log,
     isSealed: keys.length > 0,
-    dial: (host, port) => dialPeer(host, port, LINK_LIMITS, security),
+    dial: (host, port) => dialPeer(host, port, LINK_LIMITS, security, outcome => links.note({ host, port }, outcome)),
     peer(peerId) {
       const member = gossip.member(peerId)
       return member && peerOf(member)
@@ -171,6 +175,7 @@ export async function startPeering(
   return {
     gossip,
     synchroniser,
+    links,
     port: listener.port,
     useKeys(keys) {
       gossip.useKeys(keys.map(({ bytes }) => bytes))

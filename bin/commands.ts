@@ -3,6 +3,7 @@ import { collections } from './commands/collections.ts'
 import { completion } from './commands/completion.ts'
 import { config } from './commands/config.ts'
 import { del } from './commands/delete.ts'
+import { doctor } from './commands/doctor.ts'
 import { exportRecords } from './commands/export.ts'
 import { get } from './commands/get.ts'
 import { importRecords } from './commands/import.ts'
@@ -34,6 +35,7 @@ export const commands: Readonly<Record<string, Command>> = {
   run,
   status,
   peers,
+  doctor,
   collections,
   get,
   put,

@@ -1,6 +1,7 @@
 /** What the HTTP API needs of the rest of the agent. */
 import type { Logger } from 'pino'
 import type { Replica } from '../../sync/replica.ts'
+import type { DiagnosisJson } from '../diagnosis/shape.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Prover } from '../proof/prover.ts'
@@ -86,6 +87,8 @@ export interface HttpOptions {
     /** Starts a session with every reachable peer, and says with how many. May throw an `AgentError`. */
     start(): number
   }
+  /** What has been observed of the swarm. */
+  readonly diagnose: () => DiagnosisJson
   readonly events: Pick<EventHub, 'subscribe'>
   /** Why the agent is not ready; empty when it is. */
   readonly readiness: () => readonly string[]

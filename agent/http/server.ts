@@ -16,6 +16,7 @@ import { answerClientError } from './client-error.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
 import { addCollectionRoutes } from './collection-routes.ts'
 import { completeSchema, describeApi } from './description.ts'
+import { addDiagnosisRoute } from './diagnosis-route.ts'
 import { addEventRoutes } from './event-routes.ts'
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts'
 import { addListingRoutes } from './listing-routes.ts'
@@ -135,6 +136,7 @@ async function createApp(context: RouteContext): Promise<App> {
   await app.register(fastifySwagger, describeApi(context.node().version, context.tokens.length > 0))
 
   addClusterRoutes(app, context)
+  addDiagnosisRoute(app, context)
   addCollectionRoutes(app, context)
   addListingRoutes(app, context)
   addBulkRoutes(app, context)

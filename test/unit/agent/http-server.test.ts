@@ -139,6 +139,7 @@ describe('shapes', () => {
         '/api/collections/{name}/search',
         '/api/events',
         '/api/openapi.json',
+        '/api/swarm/diagnosis',
         '/api/swarm/peers',
         '/api/sync',
         '/healthz',
