@@ -41,10 +41,10 @@ export const doctor = defineCommand({
             advice: 'see `hs-agent --help`',
           }),
         )
-    const status = gravest(findings)
-    if (json) printJson({ status, findings })
+    const severity = gravest(findings)
+    if (json) printJson({ severity, findings })
     else print(renderFindings(findings, { paint, widthMax: terminalWidth() }))
-    return status === 'fault' ? EXIT.failed : EXIT.done
+    return severity === 'fault' ? EXIT.failed : EXIT.done
   },
 })
 

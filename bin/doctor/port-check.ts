@@ -9,10 +9,12 @@ export async function checkPorts(config: Config): Promise<Finding[]> {
   const { httpHost, httpPort, gossipHost, gossipPort, gossipMulticast } = config
   const findings = [await check('HS_HTTP_PORT', 'HTTP', 'tcp', httpPort, () => bindTcp(httpHost, httpPort))]
   if (gossipPort !== undefined) {
-    findings.push(await check('HS_GOSSIP_PORT', 'the peer link', 'tcp', gossipPort, () => bindTcp(gossipHost, gossipPort)))
     // With a group the agent shares the UDP port: see agent/udp.ts.
     const isShared = gossipMulticast !== undefined
-    findings.push(await check('HS_GOSSIP_PORT', 'gossip', 'udp', gossipPort, () => bindUdp(gossipHost, gossipPort, isShared)))
+    findings.push(
+      (await check('HS_GOSSIP_PORT', 'the peer link', 'tcp', gossipPort, () => bindTcp(gossipHost, gossipPort))) ??
+        (await check('HS_GOSSIP_PORT', 'gossip', 'udp', gossipPort, () => bindUdp(gossipHost, gossipPort, isShared))),
+    )
   }
   const faults = findings.filter(finding => finding !== undefined)
   if (faults.length > 0) return faults

@@ -4,7 +4,7 @@ import { randomInt, randomUUID } from 'node:crypto'
 import pino from 'pino'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createCodec } from '../../../agent/codec.ts'
-import { chooseInterfaces } from '../../../agent/gossip-interfaces.ts'
+import { chooseInterfaces, leftOutInterfaces } from '../../../agent/gossip-interfaces.ts'
 import { watchSeeds } from '../../../agent/gossip-seeds.ts'
 import { startGossip } from '../../../agent/gossip.ts'
 import type { Gossip, GossipListeners, GossipOptions } from '../../../agent/gossip.ts'
@@ -258,6 +258,20 @@ describe('the choice of interfaces', () => {
     ['none of those named when the socket is bound to another', [board, ['wlan0'], '127.0.0.1'], []],
   ])('%s', (_title, args, expected) => {
     expect(chooseInterfaces(...args).map(({ address }) => address)).toEqual(expected)
+    const names = new Set([...chooseInterfaces(...args), ...leftOutInterfaces(...args)].map(({ name }) => name))
+    expect(names).toEqual(new Set(Object.keys(args[0])))
+  })
+
+  test.each<[string, Parameters<typeof leftOutInterfaces>, Record<string, string>]>([
+    [
+      'loopback and those of containers',
+      [{ ...board, docker0: docker.docker0 }, undefined, '0.0.0.0'],
+      { lo: 'loopback', docker0: 'container' },
+    ],
+    ['all that are not named', [board, ['eth0'], '0.0.0.0'], { lo: 'not-named', wlan0: 'not-named' }],
+    ['all but the one that the socket is bound to', [board, undefined, '192.0.2.8'], { lo: 'not-bound', eth0: 'not-bound' }],
+  ])('leaves out %s, and says so', (_title, args, expected) => {
+    expect(Object.fromEntries(leftOutInterfaces(...args).map(({ name, reason }) => [name, reason]))).toEqual(expected)
   })
 })
 
