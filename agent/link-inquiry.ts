@@ -22,7 +22,7 @@ export type LinkAnswer =
   | { readonly kind: 'failed'; readonly code: string }
 
 /** What is waited for: the connection, the first word of an agent without a key, and the answer in a handshake. */
-export const INQUIRY_TIMES = { connectMs: 3_000, firstWordMs: 1_000, handshakeMs: 3_000 } as const
+export const INQUIRY_TIMES = { connectMs: 4_000, firstWordMs: 1_000, handshakeMs: 3_000 } as const
 
 /** Key ids of a hint: what else comes there is not ours. */
 const KEY_ID = /^[0-9a-f]{8}$/
