@@ -17,7 +17,7 @@ import { defaultNodeName } from './identity.ts'
 import { watchClockTrust } from './kernel-clock.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { viewPeer } from './peer-view.ts'
+import { viewCompatPeer, viewPeer } from './peer-view.ts'
 import { createSystemClock, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering } from './peering.ts'
 import { createStoreHealth } from './store-health.ts'
@@ -117,7 +117,10 @@ async function build(
     }),
     peers: () => ({
       gossipEnabled: config.gossipPort !== undefined,
-      peers: (swarm.gossip?.members() ?? []).map(member => viewPeer(member, clock)),
+      peers: [
+        ...(swarm.gossip?.members() ?? []).map(member => viewPeer(member, clock)),
+        ...(swarm.gossip?.compatPeers() ?? []).map(peer => viewCompatPeer(peer, clock)),
+      ],
     }),
     sync: {
       rows: () => swarm.synchroniser?.rows() ?? [],

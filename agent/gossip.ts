@@ -2,12 +2,14 @@
 import type { Logger } from 'pino'
 import type { Clock, Codec, Hash, Random } from '../base/ports.ts'
 import type { Address } from '../swarm/address.ts'
+import type { CompatPeer, CompatRejectReason } from '../swarm/compat-peers.ts'
 import type { DropReason, LocalState, RejectReason, SwarmEffect, SwarmEvent, UpdateReason } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
 import type { Role } from '../swarm/messages.ts'
 import { LIMITS, PROFILES } from '../swarm/options.ts'
 import type { SwarmProfile } from '../swarm/options.ts'
 import { createSwarm } from '../swarm/swarm.ts'
+import { startGossipCompat } from './gossip-compat.ts'
 import { systemLookup, watchSeeds } from './gossip-seeds.ts'
 import type { SeedWatch } from './gossip-seeds.ts'
 import { openUdp } from './udp.ts'
@@ -50,6 +52,8 @@ export interface GossipOptions {
   /** HS_SWARM_OPEN. */
   readonly open: boolean
   readonly secured: false
+  /** HS_GOSSIP_COMPAT: HyperspaceDB's heartbeats are understood and sent too. */
+  readonly compat: 'off' | 'hyperspace'
   readonly clock: Clock
   readonly random: Random
   readonly hash: Hash
@@ -75,11 +79,15 @@ export interface GossipListeners {
 
 export interface GossipStats extends UdpStats {
   readonly rejectsByReason: ReadonlyMap<RejectReason, number>
+  /** Heartbeats of HyperspaceDB that were not taken. */
+  readonly compatRejectsByReason: ReadonlyMap<CompatRejectReason, number>
 }
 
 export interface Gossip {
   members(): readonly MemberView[]
   member(nodeId: string): MemberView | undefined
+  /** Nodes heard in HyperspaceDB's own gossip: to be listed, and nothing else. */
+  compatPeers(): readonly CompatPeer[]
   /** Cheap, and may be called after every write: the state is read at most 20 times a second. */
   localStateChanged(): void
   stats(): GossipStats
@@ -92,10 +100,11 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   const { clock, log, on } = options
   const monotonicMs = (): number => clock.monotonicMs()
   const { httpPort } = options
+  const ownHttpPort = typeof httpPort === 'number' ? (): number => httpPort : httpPort
   const swarm = createSwarm(
     {
       ...options,
-      httpPort: typeof httpPort === 'number' ? () => httpPort : httpPort,
+      httpPort: ownHttpPort,
       gossipPort: options.port,
       multicast: options.multicast !== undefined,
       timings: PROFILES[options.profile],
@@ -126,6 +135,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     monotonicMs,
     onPacket(bytes, from, multicast) {
       packetsSeen += 1
+      if (!multicast && compat?.take(bytes, from) === true) return
       give({ type: 'packet', bytes, from, multicast })
     },
     onInterfacesChanged() {
@@ -228,11 +238,27 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     stateTimer = setTimeout(readState, Math.max(0, stateReadMs + STATE_READ_INTERVAL_MS - monotonicMs()))
   }
 
+  const compat =
+    options.compat === 'off'
+      ? undefined
+      : startGossipCompat({
+          ...options,
+          httpPort: ownHttpPort,
+          gossipPort: options.port,
+          members: () => swarm.members(monotonicMs()),
+          member: nodeId => swarm.member(nodeId, monotonicMs()),
+          send: (to, bytes) => udp.send(to, bytes),
+          monotonicMs,
+          wallMs: () => clock.wallMs(),
+        })
   running = true
   readState()
   give({ type: 'start' })
   const lookup = systemLookup(options.host.includes(':') ? 6 : 4)
-  seedWatch = watchSeeds(options.seeds, lookup, addresses => give({ type: 'seeds-resolved', addresses }))
+  seedWatch = watchSeeds(options.seeds, lookup, addresses => {
+    give({ type: 'seeds-resolved', addresses })
+    compat?.setSeeds(addresses)
+  })
   if (!options.open && options.swarmName === 'default' && options.seeds.length === 0) {
     log.warn('gossip: no swarm key: peers met by multicast alone are listed and not synced (HS_SWARM_OPEN, HS_SWARM_NAME, HS_GOSSIP_PEERS)')
   } else log.warn('gossip: no swarm key: whoever is on this network can read and change what is synced')
@@ -240,6 +266,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     seedWatch?.close()
+    compat?.close()
     clearTimeout(stateTimer)
     await new Promise<void>(resolve => {
       onStopped = resolve
@@ -253,8 +280,9 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   return {
     members: () => swarm.members(monotonicMs()),
     member: nodeId => swarm.member(nodeId, monotonicMs()),
+    compatPeers: () => compat?.peers() ?? [],
     localStateChanged,
-    stats: () => ({ ...udp.stats(), rejectsByReason }),
+    stats: () => ({ ...udp.stats(), rejectsByReason, compatRejectsByReason: compat?.rejects() ?? new Map() }),
     close: () => (closing ??= close()),
   }
 }

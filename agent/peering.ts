@@ -46,7 +46,7 @@ export function createDigestView(replica: OpenReplica): DigestView {
 export interface PeeringParts {
   readonly options: Omit<
     GossipOptions,
-    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'on'
+    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'compat' | 'on'
   >
   readonly replica: OpenReplica
   readonly digests: DigestView
@@ -89,6 +89,7 @@ export async function startPeering(
         swarmName: config.swarmName,
         open: config.swarmOpen,
         secured: false,
+        compat: config.gossipCompat,
         on: {
           digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
           joined: view => tellPeer('joined', view),

@@ -18,12 +18,18 @@ export interface PeerCollection {
   readonly name: string
   /** The leading 53 bits of the digest, as a number. */
   readonly state_hash: number
-  /** Digest of the content, 16 bytes in lower-case hexadecimal. */
-  readonly digest: string
+  /** Digest of the content, 16 bytes in lower-case hexadecimal. A peer with `compat` has none. */
+  readonly digest?: string
   readonly record_count: number
   readonly vector_count: number
   /** This node's digest equals that peer's. */
   readonly in_sync: boolean
+  /** With `compat` alone: all 64 bits, 16 digits in lower case. */
+  readonly state_hash_hex?: string
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly vector_count_exact?: string
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly logical_clock_exact?: string
 }
 
 export interface Peer {
@@ -44,6 +50,10 @@ export interface Peer {
   readonly gossip_addr: string
   readonly rtt_ms: number | null
   readonly clock_skew_ms: number | null
+  /** A node of another program: listed, and neither trusted nor synced with. */
+  readonly compat?: 'hyperspace'
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly logical_clock_exact?: string
 }
 
 export interface SwarmPeers {

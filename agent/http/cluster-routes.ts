@@ -2,7 +2,7 @@
 import { equalBytes, toHex } from '../../base/bytes.ts'
 import type { SyncRow } from '../sync-state.ts'
 import { stateHash } from './collection-routes.ts'
-import type { NodeRole, NodeView, PeerView } from './port.ts'
+import type { CompatCollectionView, NodeRole, NodeView, PeerView } from './port.ts'
 import type { App, RouteContext } from './route.ts'
 import {
   ClusterStatus,
@@ -81,15 +81,18 @@ function toPeerJson(peer: PeerView, isInSync: (name: string, digest: Uint8Array)
     http_port: peer.httpPort,
     ...(peer.httpReachable === undefined ? {} : { http_reachable: peer.httpReachable }),
     role: ROLE_NAMES[peer.role],
-    logical_clock: peer.logicalClock,
-    collections: peer.collections.map(({ name, digest, recordCount, vectorCount }) => ({
-      name,
-      state_hash: stateHash(digest),
-      digest: toHex(digest),
-      record_count: recordCount,
-      vector_count: vectorCount,
-      in_sync: isInSync(name, digest),
-    })),
+    logical_clock: Math.min(Number.MAX_SAFE_INTEGER, peer.logicalClock),
+    ...(peer.compat && { compat: peer.compat.kind, logical_clock_exact: String(peer.compat.logicalClock) }),
+    collections:
+      peer.compat?.collections.map(toCompatCollectionJson) ??
+      peer.collections.map(({ name, digest, recordCount, vectorCount }) => ({
+        name,
+        state_hash: stateHash(digest),
+        digest: toHex(digest),
+        record_count: recordCount,
+        vector_count: vectorCount,
+        in_sync: isInSync(name, digest),
+      })),
     last_seen_secs: Math.floor(peer.lastSeenAtMs / 1000),
     last_seen_ago_ms: Math.round(peer.lastSeenAgoMs),
     healthy: peer.status === 'alive',
@@ -98,6 +101,24 @@ function toPeerJson(peer: PeerView, isInSync: (name: string, digest: Uint8Array)
     gossip_addr: peer.gossipAddr,
     rtt_ms: peer.rttMs ?? null,
     clock_skew_ms: peer.clockSkewMs ?? null,
+  }
+}
+
+/** The numbers are the nearest ones that JSON's readers hold exactly; beside them stands the whole of each. */
+function toCompatCollectionJson(collection: CompatCollectionView): SwarmPeersJson['peers'][number]['collections'][number] {
+  const { name, stateHash, vectorCount, logicalClock } = collection
+  const vectors = Math.min(Number.MAX_SAFE_INTEGER, Number(vectorCount))
+  return {
+    name,
+    // As of our own digests: the leading 53 bits.
+    state_hash: Number(stateHash >> 11n),
+    state_hash_hex: stateHash.toString(16).padStart(16, '0'),
+    // Its records are vectors.
+    record_count: vectors,
+    vector_count: vectors,
+    vector_count_exact: String(vectorCount),
+    logical_clock_exact: String(logicalClock),
+    in_sync: false,
   }
 }
 

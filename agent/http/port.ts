@@ -33,6 +33,14 @@ export interface PeerCollectionView {
   readonly digest: Uint8Array
 }
 
+/** What a node of another program tells of a collection: whole u64 values. */
+export interface CompatCollectionView {
+  readonly name: string
+  readonly stateHash: bigint
+  readonly vectorCount: bigint
+  readonly logicalClock: bigint
+}
+
 /** A member of the swarm other than this node. */
 export interface PeerView {
   /** A UUID. */
@@ -54,6 +62,12 @@ export interface PeerView {
   readonly gossipAddr: string
   readonly rttMs: number | undefined
   readonly clockSkewMs: number | undefined
+  /** Present for a node of another program: listed, and nothing else. Its values in full; `collections` above is empty then. */
+  readonly compat?: {
+    readonly kind: 'hyperspace'
+    readonly logicalClock: bigint
+    readonly collections: readonly CompatCollectionView[]
+  }
 }
 
 export interface HttpOptions {

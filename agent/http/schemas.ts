@@ -15,7 +15,8 @@ export const RecordParams = Type.Object({
 const Metric = Type.Enum(['cosine', 'l2', 'dot'])
 const Conflict = Type.Enum(['lww', 'siblings', 'append'])
 const StateHash = Type.Integer({ description: 'The leading 53 bits of the digest, as a number.' })
-const Digest = Type.String({ description: 'Digest of the content, 16 bytes in lower-case hexadecimal.' })
+const DIGEST_FORM = 'Digest of the content, 16 bytes in lower-case hexadecimal.'
+const Digest = Type.String({ description: DIGEST_FORM })
 const Role = Type.Enum(['Leader', 'Follower', 'Edge'])
 
 export const Problem = Type.Object(
@@ -46,14 +47,19 @@ export const ClusterStatus = Type.Object(
   { title: 'ClusterStatus' },
 )
 
+const U64 = Type.String({ description: 'An unsigned 64-bit number in decimal, where a JSON number may not hold it.' })
+
 const PeerCollection = Type.Object(
   {
     name: Type.String(),
     state_hash: StateHash,
-    digest: Digest,
+    digest: Type.Optional(Type.String({ description: `${DIGEST_FORM} A peer with \`compat\` has none.` })),
     record_count: Type.Integer(),
     vector_count: Type.Integer(),
     in_sync: Type.Boolean({ description: "This node's digest equals that peer's." }),
+    state_hash_hex: Type.Optional(Type.String({ description: 'With `compat` alone: all 64 bits, 16 digits in lower case.' })),
+    vector_count_exact: Type.Optional(U64),
+    logical_clock_exact: Type.Optional(U64),
   },
   { title: 'PeerCollection' },
 )
@@ -81,6 +87,10 @@ export const SwarmPeers = Type.Object(
           gossip_addr: Type.String(),
           rtt_ms: Type.Union([Type.Number(), Type.Null()]),
           clock_skew_ms: Type.Union([Type.Number(), Type.Null()]),
+          compat: Type.Optional(
+            Type.Enum(['hyperspace'], { description: 'A node of another program: listed, and neither trusted nor synced with.' }),
+          ),
+          logical_clock_exact: Type.Optional(U64),
         },
         { title: 'Peer' },
       ),

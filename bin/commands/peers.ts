@@ -15,7 +15,9 @@ const statusCell = ({ status }: Peer): Cell => {
 }
 
 /** How many of the peer's collections have the digest that this agent's have. */
-function inSyncCell({ collections }: Peer): Cell | string {
+function inSyncCell({ collections, compat }: Peer): Cell | string {
+  // A node of another program is listed, and never synced with.
+  if (typeof compat === 'string') return { text: `compat: ${formatText(compat)}`, colour: 'yellow' }
   if (!Array.isArray(collections)) return missing
   const inSync = collections.filter(collection => isObject(collection) && collection['in_sync'] === true).length
   return { text: `${inSync} of ${collections.length}`, colour: inSync === collections.length ? 'green' : 'yellow' }
@@ -52,7 +54,9 @@ const essence = (answer: Answer): unknown =>
 
 export const peers = defineCommand({
   summary: 'Lists the peers that the agent knows, and whether their data is the same',
-  details: 'SEEN is how long ago the agent last heard of a peer; IN SYNC how many of its collections have equal digests.',
+  details:
+    'SEEN is how long ago the agent last heard of a peer; IN SYNC how many of its collections have equal digests, or `compat` and the ' +
+    'program that a node belongs to which is only listed (HS_GOSSIP_COMPAT).',
   options: { watch: watchOption },
   examples: ['hs-agent peers', 'hs-agent peers --watch'],
   run: async ({ options, json, connect }) => {

@@ -75,6 +75,7 @@ async function start(settings: Partial<GossipOptions> = {}): Promise<Node> {
     swarmName: 'default',
     open: false,
     secured: false,
+    compat: 'off',
     clock: createSystemClock(() => true),
     random: systemRandom,
     hash: systemHash,
