@@ -8,6 +8,7 @@ import type { MemberView } from '../swarm/member.ts'
 import type { Role } from '../swarm/messages.ts'
 import { LIMITS, PROFILES } from '../swarm/options.ts'
 import type { SwarmProfile } from '../swarm/options.ts'
+import type { RememberedPeer } from '../swarm/remembered.ts'
 import { createSwarm } from '../swarm/swarm.ts'
 import { startGossipCompat } from './gossip-compat.ts'
 import { systemLookup, watchSeeds } from './gossip-seeds.ts'
@@ -47,6 +48,8 @@ export interface GossipOptions {
   readonly interfaces: readonly string[] | undefined
   /** HS_GOSSIP_PEERS: names or addresses. */
   readonly seeds: readonly Address[]
+  /** Where peers were in an earlier run: greeted, and trusted no more than strangers. */
+  readonly remembered: readonly RememberedPeer[]
   readonly profile: SwarmProfile
   readonly swarmName: string
   /** HS_SWARM_OPEN. */
@@ -254,6 +257,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   running = true
   readState()
   give({ type: 'start' })
+  give({ type: 'remembered', peers: options.remembered })
   const lookup = systemLookup(options.host.includes(':') ? 6 : 4)
   seedWatch = watchSeeds(options.seeds, lookup, addresses => {
     give({ type: 'seeds-resolved', addresses })

@@ -3,10 +3,11 @@
  * The boot counter grows with every start; peers tell restarts by it.
  */
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rename } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { BOOT_COUNTER_MAX } from '../swarm/identity.ts'
+import { replaceFile } from './durable-file.ts'
 import { AgentError } from './errors.ts'
 
 export interface Identity {
@@ -23,7 +24,7 @@ export async function loadIdentity(dataDir: string): Promise<Identity> {
   try {
     const previous = await readIdentity(path)
     const identity: Identity = { nodeId: previous?.nodeId ?? randomUUID(), bootCounter: (previous?.bootCounter ?? 0) + 1 }
-    await writeDurably(dataDir, path, `${JSON.stringify({ node_id: identity.nodeId, boot_counter: identity.bootCounter }, undefined, 2)}\n`)
+    await replaceFile(path, `${JSON.stringify({ node_id: identity.nodeId, boot_counter: identity.bootCounter }, undefined, 2)}\n`)
     return identity
   } catch (error) {
     if (error instanceof AgentError) throw error
@@ -62,25 +63,6 @@ function parseObject(text: string): Record<string, unknown> {
     return typeof value === 'object' && value !== null ? { ...value } : {}
   } catch {
     return {}
-  }
-}
-
-/** Replaces a file so that a power cut leaves the old or the new one. */
-async function writeDurably(folder: string, path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`
-  const file = await open(temporary, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-  const directory = await open(folder, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
   }
 }
 

@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import type { EventHub, PeerEvent } from './event-hub.ts'
 import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
 import { listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
+import { openPeerMemory } from './peer-memory.ts'
 import { viewPeer } from './peer-view.ts'
 import { systemHash } from './ports.ts'
 import { createSynchroniser, type SyncPeer, type Synchroniser } from './synchroniser.ts'
@@ -46,7 +47,7 @@ export function createDigestView(replica: OpenReplica): DigestView {
 export interface PeeringParts {
   readonly options: Omit<
     GossipOptions,
-    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'secured' | 'compat' | 'on'
+    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'remembered' | 'profile' | 'swarmName' | 'open' | 'secured' | 'compat' | 'on'
   >
   readonly replica: OpenReplica
   readonly digests: DigestView
@@ -73,6 +74,12 @@ export async function startPeering(
   // Links and digests may come before both sides of the pair stand.
   const swarm: { gossip?: Gossip; synchroniser?: Synchroniser } = {}
   const isNamedPort = port !== 0
+  const memory = await openPeerMemory({
+    dataDir: config.dataDir,
+    nodeId: options.nodeId,
+    monotonicMs: () => options.clock.monotonicMs(),
+    log,
+  })
 
   const bind = async (): Promise<{ listener: PeerListener; gossip: Gossip }> => {
     const onLink = (link: PeerLink): void => (swarm.synchroniser === undefined ? link.close() : swarm.synchroniser.accept(link))
@@ -85,6 +92,7 @@ export async function startPeering(
         multicast: config.gossipMulticast && { group: config.gossipMulticast.host, port: config.gossipMulticast.port },
         interfaces: config.gossipInterfaces.length === 0 ? undefined : config.gossipInterfaces,
         seeds: config.gossipPeers,
+        remembered: memory.remembered,
         profile: config.gossipProfile,
         swarmName: config.swarmName,
         open: config.swarmOpen,
@@ -151,8 +159,11 @@ export async function startPeering(
     () => listener.close(),
     () => synchroniser.close(),
     () => gossip.close(),
+    // Before the farewell, while the members are known.
+    () => memory.close(),
   )
   Object.assign(swarm, { gossip, synchroniser })
+  memory.watch(() => gossip.members().map(({ nodeId, host, gossipPort }) => ({ nodeId, address: { host, port: gossipPort } })))
   for (const member of gossip.members()) synchroniser.digestsChanged(member.nodeId, digests.differing(member))
   return { gossip, synchroniser, port: listener.port }
 }

@@ -3,6 +3,7 @@ import type { Address } from './address.ts'
 import type { CollectionDigest } from './digest-list.ts'
 import type { BootId, NodeId } from './identity.ts'
 import type { MemberView } from './member.ts'
+import type { RememberedPeer } from './remembered.ts'
 
 /** What this node holds, as the agent knows it. */
 export interface LocalState {
@@ -20,6 +21,8 @@ export type SwarmEvent =
   | { readonly type: 'local-state'; readonly state: LocalState }
   /** The addresses behind HS_GOSSIP_PEERS, all of them, as far as they could be resolved. */
   | { readonly type: 'seeds-resolved'; readonly addresses: readonly Address[] }
+  /** Where peers were in an earlier run, the most promising first: greeted, and trusted no more than strangers. */
+  | { readonly type: 'remembered'; readonly peers: readonly RememberedPeer[] }
   | { readonly type: 'interfaces-changed' }
   /** A clean stop: says so a few times, then gives `stopped`. */
   | { readonly type: 'leave' }

@@ -28,6 +28,7 @@ import type { MemberView } from './member.ts'
 import { encodeLeave, isNodeName } from './messages.ts'
 import type { SwarmOptions } from './options.ts'
 import { createReception } from './reception.ts'
+import { createRemembered } from './remembered.ts'
 import { createState, dropMember, greetStranger, sendHeartbeat, sendMessages } from './state.ts'
 import type { SwarmPorts } from './state.ts'
 
@@ -54,6 +55,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   const state = createState(options, ports)
   const { own, membership, seeds, exchanges, outbound } = state
   const reception = createReception(state)
+  const remembered = createRemembered(timings, ports.random)
 
   let phase: 'new' | 'running' | 'leaving' | 'stopped' = 'new'
   let lastTickMs = 0
@@ -89,6 +91,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     if (periodDueMs <= state.nowMs) onPeriod()
     const isMember = (nodeId: NodeId): boolean => membership.get(nodeId) !== undefined
     for (const { address, token } of seeds.takeDue(state.nowMs, isMember)) greetStranger(state, address, token)
+    for (const address of remembered.takeDue(state.nowMs, isMember)) greetStranger(state, address)
     exchanges.tick(state.nowMs)
     tellChanges()
   }
@@ -191,8 +194,11 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
       case 'seeds-resolved':
         seeds.resolved(event.addresses, state.nowMs)
         return reception.nameSeeds()
+      case 'remembered':
+        return remembered.replace(event.peers, state.nowMs)
       case 'interfaces-changed':
         seeds.retryNow(state.nowMs)
+        remembered.retryNow(state.nowMs)
         tombstoneDueMs = state.nowMs
         return
       case 'leave':
@@ -210,7 +216,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     deadline() {
       if (phase === 'leaving') return leaveDueMs
       if (phase !== 'running') return Infinity
-      return Math.min(periodDueMs, tellDueMs, dropDueMs, seeds.deadline(), exchanges.deadline())
+      return Math.min(periodDueMs, tellDueMs, dropDueMs, seeds.deadline(), remembered.deadline(), exchanges.deadline())
     },
     members: nowMs => membership.all().map(member => viewMember(member, options, nowMs)),
     member(nodeId, nowMs) {

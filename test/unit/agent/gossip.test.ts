@@ -71,6 +71,7 @@ async function start(settings: Partial<GossipOptions> = {}): Promise<Node> {
     multicast: GROUP,
     interfaces: ['lo'],
     seeds: [],
+    remembered: [],
     profile: 'local',
     swarmName: 'default',
     open: false,
