@@ -122,6 +122,7 @@ async function build(
         ...(swarm.gossip?.compatPeers() ?? []).map(peer => viewCompatPeer(peer, clock)),
       ],
     }),
+    departed: () => (swarm.gossip?.departed() ?? []).map(member => ({ ...viewPeer(member, clock), departedAgoMs: member.departedAgoMs })),
     sync: {
       rows: () => swarm.synchroniser?.rows() ?? [],
       start() {

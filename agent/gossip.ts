@@ -10,6 +10,8 @@ import { LIMITS, PROFILES } from '../swarm/options.ts'
 import type { SwarmProfile } from '../swarm/options.ts'
 import type { RememberedPeer } from '../swarm/remembered.ts'
 import { createSwarm } from '../swarm/swarm.ts'
+import { createDepartedPeers } from './departed-peers.ts'
+import type { DepartedView } from './departed-peers.ts'
 import { startGossipCompat } from './gossip-compat.ts'
 import { systemLookup, watchSeeds } from './gossip-seeds.ts'
 import type { SeedWatch } from './gossip-seeds.ts'
@@ -89,6 +91,8 @@ export interface GossipStats extends UdpStats {
 export interface Gossip {
   members(): readonly MemberView[]
   member(nodeId: string): MemberView | undefined
+  /** Those that died or left and are remembered. */
+  departed(): readonly DepartedView[]
   /** Nodes heard in HyperspaceDB's own gossip: to be listed, and nothing else. */
   compatPeers(): readonly CompatPeer[]
   /** Cheap, and may be called after every write: the state is read at most 20 times a second. */
@@ -117,6 +121,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   )
   const rejectsByReason = new Map<RejectReason, number>()
   const loggedAtMs = new Map<string, number>()
+  const departed = createDepartedPeers()
   let packetsSeen = 0
   let running = false
   let onStopped = (): void => {}
@@ -164,12 +169,14 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
         return udp.send(effect.to, effect.bytes)
       case 'member-joined':
         log.info(describe(effect.view), 'gossip: a peer joined')
+        departed.joined(effect.view.nodeId)
         return on.joined(effect.view)
       case 'member-updated':
         log.info({ ...describe(effect.view), reason: effect.reason }, 'gossip: a peer changed')
         return on.updated(effect.view, effect.reason)
       case 'member-dropped':
         log.info({ ...describe(effect.view), reason: effect.reason }, 'gossip: a peer is gone')
+        departed.dropped(effect.view, effect.reason, monotonicMs())
         return on.dropped(effect.view, effect.reason)
       case 'digests':
         return on.digests(effect.nodeId, effect.differing)
@@ -284,6 +291,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   return {
     members: () => swarm.members(monotonicMs()),
     member: nodeId => swarm.member(nodeId, monotonicMs()),
+    departed: () => departed.list(monotonicMs()),
     compatPeers: () => compat?.peers() ?? [],
     localStateChanged,
     stats: () => ({ ...udp.stats(), rejectsByReason, compatRejectsByReason: compat?.rejects() ?? new Map() }),

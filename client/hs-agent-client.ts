@@ -46,6 +46,8 @@ export interface Peer {
   readonly last_seen_ago_ms: number
   readonly healthy: boolean
   readonly status: 'alive' | 'suspect' | 'dead' | 'left'
+  /** With `all`: how long ago a peer that died or left was dropped. */
+  readonly departed_ago_ms?: number
   readonly incarnation: number
   readonly gossip_addr: string
   readonly rtt_ms: number | null
@@ -252,7 +254,7 @@ export interface HsAgentClient {
   getStatus(options?: CallOptions): Promise<ClusterStatus>
 
   /** The other members of the swarm. `GET /api/swarm/peers` */
-  listPeers(options?: CallOptions): Promise<SwarmPeers>
+  listPeers(args?: { readonly all?: 'true' | 'false' | '1' | '0' | undefined }, options?: CallOptions): Promise<SwarmPeers>
 
   /** Syncing, by peer and collection. `GET /api/sync` */
   listSyncs(options?: CallOptions): Promise<readonly SyncRow[]>
@@ -403,8 +405,11 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
   return {
     getStatus: options =>
       transport.call({ method: 'GET', path: `/api/cluster/status`, accept: 'application/json' }, options) as Promise<ClusterStatus>,
-    listPeers: options =>
-      transport.call({ method: 'GET', path: `/api/swarm/peers`, accept: 'application/json' }, options) as Promise<SwarmPeers>,
+    listPeers: (args, options) =>
+      transport.call(
+        { method: 'GET', path: `/api/swarm/peers`, query: { all: args?.all }, accept: 'application/json' },
+        options,
+      ) as Promise<SwarmPeers>,
     listSyncs: options =>
       transport.call({ method: 'GET', path: `/api/sync`, accept: 'application/json' }, options) as Promise<readonly SyncRow[]>,
     startSync: options =>

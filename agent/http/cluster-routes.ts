@@ -6,6 +6,8 @@ import type { CompatCollectionView, NodeRole, NodeView, PeerView } from './port.
 import type { App, RouteContext } from './route.ts'
 import {
   ClusterStatus,
+  isSet,
+  PeersQuery,
   SwarmPeers,
   SyncRows,
   SyncStarted,
@@ -17,7 +19,7 @@ import {
 export const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as const satisfies Record<NodeRole, string>
 
 export function addClusterRoutes(app: App, context: RouteContext): void {
-  const { replica, node, peers, sync } = context
+  const { replica, node, peers, departed, sync } = context
 
   app.get(
     '/api/cluster/status',
@@ -27,17 +29,26 @@ export function addClusterRoutes(app: App, context: RouteContext): void {
 
   app.get(
     '/api/swarm/peers',
-    { schema: { operationId: 'listPeers', summary: 'The other members of the swarm.', tags: ['cluster'], response: { 200: SwarmPeers } } },
-    () => {
+    {
+      schema: {
+        operationId: 'listPeers',
+        summary: 'The other members of the swarm.',
+        tags: ['cluster'],
+        querystring: PeersQuery,
+        response: { 200: SwarmPeers },
+      },
+    },
+    ({ query }) => {
       const view = peers()
+      const listed = [...view.peers, ...(isSet(query.all) ? departed() : [])]
       const isInSync = (name: string, digest: Uint8Array): boolean => {
         const own = replica.collection(name)?.digest
         return own !== undefined && equalBytes(own, digest)
       }
       const json: SwarmPeersJson = {
         gossip_enabled: view.gossipEnabled,
-        peer_count: view.peers.length,
-        peers: view.peers.map(peer => toPeerJson(peer, isInSync)),
+        peer_count: listed.length,
+        peers: listed.map(peer => toPeerJson(peer, isInSync)),
       }
       return json
     },
@@ -97,6 +108,7 @@ function toPeerJson(peer: PeerView, isInSync: (name: string, digest: Uint8Array)
     last_seen_ago_ms: Math.round(peer.lastSeenAgoMs),
     healthy: peer.status === 'alive',
     status: peer.status,
+    ...(peer.departedAgoMs === undefined ? {} : { departed_ago_ms: Math.round(peer.departedAgoMs) }),
     incarnation: peer.incarnation,
     gossip_addr: peer.gossipAddr,
     rtt_ms: peer.rttMs ?? null,

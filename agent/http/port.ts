@@ -62,6 +62,8 @@ export interface PeerView {
   readonly gossipAddr: string
   readonly rttMs: number | undefined
   readonly clockSkewMs: number | undefined
+  /** For one that died or left: how long ago it was dropped. */
+  readonly departedAgoMs?: number
   /** Present for a node of another program: listed, and nothing else. Its values in full; `collections` above is empty then. */
   readonly compat?: {
     readonly kind: 'hyperspace'
@@ -79,6 +81,8 @@ export interface HttpOptions {
   readonly replica: Replica
   readonly node: () => NodeView
   readonly peers: () => { readonly gossipEnabled: boolean; readonly peers: readonly PeerView[] }
+  /** Those that died or left and are remembered. */
+  readonly departed: () => readonly PeerView[]
   readonly sync: {
     rows(): readonly SyncRow[]
     /** Starts a session with every reachable peer, and says with how many. May throw an `AgentError`. */

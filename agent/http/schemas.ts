@@ -83,6 +83,7 @@ export const SwarmPeers = Type.Object(
           last_seen_ago_ms: Type.Integer(),
           healthy: Type.Boolean(),
           status: Type.Enum(['alive', 'suspect', 'dead', 'left']),
+          departed_ago_ms: Type.Optional(Type.Integer({ description: 'With `all`: how long ago a peer that died or left was dropped.' })),
           incarnation: Type.Integer(),
           gossip_addr: Type.String(),
           rtt_ms: Type.Union([Type.Number(), Type.Null()]),
@@ -194,6 +195,18 @@ export const BulkResult = Type.Object(
 )
 
 const Flag = Type.Enum(['true', 'false', '1', '0'])
+
+export const PeersQuery = Type.Object(
+  {
+    all: Type.Optional(
+      Type.Enum(['true', 'false', '1', '0'], { description: 'Also those that died or left, as far as they are remembered.' }),
+    ),
+  },
+  closed,
+)
+
+/** Whether a flag of a query is set. */
+export const isSet = (flag: Static<typeof Flag> | undefined): boolean => flag === 'true' || flag === '1'
 
 export const ListingQuery = Type.Object(
   {

@@ -128,6 +128,10 @@ test('three agents on one host meet by multicast on lo alone, learn of a change 
 
   await c.close()
   await vi.waitFor(() => expect(lists(a)).toEqual(namesOf(b)), soon)
+  expect(a.departed()).toMatchObject([{ nodeId: c.nodeId, status: 'left' }])
+  expect(a.departed()[0]!.heardAgoMs).toBeGreaterThanOrEqual(a.departed()[0]!.departedAgoMs)
+  await start({ nodeId: c.nodeId, bootCounter: 2 })
+  await vi.waitFor(() => expect(a.departed()).toEqual([]), soon)
 })
 
 test('seeds alone are enough, by address or by name, and whoever is named may exchange data', async () => {
