@@ -15,7 +15,7 @@ import type { CompatPeer, CompatRejectReason } from '../swarm/compat-peers.ts'
 import type { CollectionDigest } from '../swarm/digest-list.ts'
 import type { LocalState } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
-import type { Role } from '../swarm/messages.ts'
+import type { Role } from '../swarm/node-description.ts'
 
 /** Native members are heard within this time, and then need no heartbeat of this kind. */
 const FIRST_HEARTBEAT_MS = 1_000

@@ -5,16 +5,18 @@ import type { Address } from '../swarm/address.ts'
 import type { CompatPeer, CompatRejectReason } from '../swarm/compat-peers.ts'
 import type { DropReason, LocalState, RejectReason, SwarmEffect, SwarmEvent, UpdateReason } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
-import type { Role } from '../swarm/messages.ts'
+import type { Role } from '../swarm/node-description.ts'
 import { LIMITS, PROFILES } from '../swarm/options.ts'
 import type { SwarmProfile } from '../swarm/options.ts'
 import type { RememberedPeer } from '../swarm/remembered.ts'
 import { createSwarm } from '../swarm/swarm.ts'
-import { createDepartedPeers } from './departed-peers.ts'
-import type { DepartedView } from './departed-peers.ts'
+import type { DepartedView } from '../swarm/swarm.ts'
+import type { SwarmCounters } from '../swarm/counters.ts'
 import { startGossipCompat } from './gossip-compat.ts'
 import { systemLookup, watchSeeds } from './gossip-seeds.ts'
 import type { SeedWatch } from './gossip-seeds.ts'
+import { watchStandstill } from './standstill.ts'
+import { probeTcp } from './tcp-probe.ts'
 import { openUdp } from './udp.ts'
 import type { UdpStats } from './udp.ts'
 
@@ -86,6 +88,9 @@ export interface GossipStats extends UdpStats {
   readonly rejectsByReason: ReadonlyMap<RejectReason, number>
   /** Heartbeats of HyperspaceDB that were not taken. */
   readonly compatRejectsByReason: ReadonlyMap<CompatRejectReason, number>
+  readonly core: Readonly<SwarmCounters>
+  /** Peers answer by unicast, and the discovery group carries nothing. */
+  readonly isMulticastMute: boolean
 }
 
 export interface Gossip {
@@ -121,9 +126,9 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   )
   const rejectsByReason = new Map<RejectReason, number>()
   const loggedAtMs = new Map<string, number>()
-  const departed = createDepartedPeers()
   let packetsSeen = 0
   let running = false
+  let isMulticastMute = false
   let onStopped = (): void => {}
   let seedWatch: SeedWatch | undefined
 
@@ -169,14 +174,12 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
         return udp.send(effect.to, effect.bytes)
       case 'member-joined':
         log.info(describe(effect.view), 'gossip: a peer joined')
-        departed.joined(effect.view.nodeId)
         return on.joined(effect.view)
       case 'member-updated':
         log.info({ ...describe(effect.view), reason: effect.reason }, 'gossip: a peer changed')
         return on.updated(effect.view, effect.reason)
       case 'member-dropped':
         log.info({ ...describe(effect.view), reason: effect.reason }, 'gossip: a peer is gone')
-        departed.dropped(effect.view, effect.reason, monotonicMs())
         return on.dropped(effect.view, effect.reason)
       case 'digests':
         return on.digests(effect.nodeId, effect.differing)
@@ -191,6 +194,17 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
       case 'reject':
         rejectsByReason.set(effect.reason, (rejectsByReason.get(effect.reason) ?? 0) + 1)
         if (isLogged(effect.reason)) log.debug({ reason: effect.reason, from: effect.from }, 'gossip: refused a packet')
+        return
+      case 'probe-tcp':
+        void probeTcp(effect.address, PROFILES[options.profile].periodMs).then(outcome =>
+          give({ type: 'tcp-probed', nodeId: effect.nodeId, outcome }),
+        )
+        return
+      case 'multicast-mute':
+        isMulticastMute = effect.mute
+        if (effect.mute)
+          log.warn('gossip: peers answer, and multicast brings nothing: it is dropped on the way, or they are on other networks')
+        else log.info('gossip: multicast carries again')
         return
       case 'stopped':
         return onStopped()
@@ -261,6 +275,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
           monotonicMs,
           wallMs: () => clock.wallMs(),
         })
+  const standstill = watchStandstill(clock, forMs => give({ type: 'stood-still', forMs }))
   running = true
   readState()
   give({ type: 'start' })
@@ -278,6 +293,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   async function close(): Promise<void> {
     seedWatch?.close()
     compat?.close()
+    standstill.close()
     clearTimeout(stateTimer)
     await new Promise<void>(resolve => {
       onStopped = resolve
@@ -291,10 +307,16 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   return {
     members: () => swarm.members(monotonicMs()),
     member: nodeId => swarm.member(nodeId, monotonicMs()),
-    departed: () => departed.list(monotonicMs()),
+    departed: () => swarm.departed(monotonicMs()),
     compatPeers: () => compat?.peers() ?? [],
     localStateChanged,
-    stats: () => ({ ...udp.stats(), rejectsByReason, compatRejectsByReason: compat?.rejects() ?? new Map() }),
+    stats: () => ({
+      ...udp.stats(),
+      rejectsByReason,
+      compatRejectsByReason: compat?.rejects() ?? new Map(),
+      core: swarm.counters(),
+      isMulticastMute,
+    }),
     close: () => (closing ??= close()),
   }
 }

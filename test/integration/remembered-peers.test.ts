@@ -84,6 +84,11 @@ it('a robot that was switched off without a word meets its swarm again within se
   const before = (await stat(recordOf(b))).ino
   await back.kill('SIGTERM')
   expect((await stat(recordOf(b))).ino).toBe(before)
+  await until('a shows who left, when it is asked for all', DEADLINE_MS, async () => {
+    const { peers } = (await ask(again, '/api/swarm/peers?all=1')) as { peers: { status: string; departed_ago_ms?: number }[] }
+    return peers.length === 1 && peers[0]!.status === 'left' && peers[0]!.departed_ago_ms !== undefined ? undefined : JSON.stringify(peers)
+  })
+  expect(await listOf(again)).toEqual([])
   await again.kill('SIGTERM')
   const last = [await start(a), await start(b)] as const
   await meet(last[0], b, 10_000)
