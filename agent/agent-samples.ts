@@ -31,6 +31,9 @@ export function addAgentSamples(metrics: Metrics, { replica, gossip, synchronise
     for (const [reason, value] of stats.rejectsByReason) {
       yield { ...counter('gossip_rejects_total', 'Gossip packets, or claims in them, that were not taken.', value), labels: { reason } }
     }
+    for (const [reason, value] of stats.compatRejectsByReason) {
+      yield { ...counter('gossip_compat_rejects_total', 'Heartbeats of HyperspaceDB that were not taken.', value), labels: { reason } }
+    }
     for (const [code, value] of stats.faultsByCode) {
       yield { ...counter('gossip_send_faults_total', 'Gossip packets that the system did not send.', value), labels: { code } }
     }

@@ -102,7 +102,7 @@ describe('P16 what is not acceptable is refused with a reason', () => {
     ['an echo with a long one', fresh(packet, undefined, [[49, new Uint8Array(9)]]), 'malformed'],
     ['nine keys', fresh(packet, undefined, [[50, Array(9).fill(1)]]), 'malformed'],
     ['a key id of 33 bits', fresh(packet, undefined, [[50, [2 ** 32]]]), 'malformed'],
-    ['24 rumours', fresh(packet, undefined, [[4, Array(24).fill(0)]]), 'malformed'],
+    ['65 claims', fresh(packet, undefined, [[11, Array(65).fill(0)]]), 'malformed'],
     ['a page with more to come and nothing in it', fresh(packet, undefined, [[7, new Uint8Array(8), '', true, []]]), 'malformed'],
     ['a page behind an improper name', fresh(packet, undefined, [[7, new Uint8Array(8), '../x', false, []]]), 'malformed'],
     ['a bignum', fresh(packet, bytes => bytes.set([0x81, 0x82, 0xc2, 0x41], HEADER_BYTES)), 'malformed'],
