@@ -19,7 +19,7 @@ import { defaultNodeName } from './identity.ts'
 import { watchClockTrust } from './kernel-clock.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { viewPeer } from './peer-view.ts'
+import { viewCompatPeer, viewPeer } from './peer-view.ts'
 import { createSystemClock, systemCryptography, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { createProver } from './proof/prover.ts'
@@ -148,8 +148,12 @@ async function build(
     }),
     peers: () => ({
       gossipEnabled: config.gossipPort !== undefined,
-      peers: (swarm.gossip?.members() ?? []).map(member => viewPeer(member, clock)),
+      peers: [
+        ...(swarm.gossip?.members() ?? []).map(member => viewPeer(member, clock)),
+        ...(swarm.gossip?.compatPeers() ?? []).map(peer => viewCompatPeer(peer, clock)),
+      ],
     }),
+    departed: () => (swarm.gossip?.departed() ?? []).map(member => ({ ...viewPeer(member, clock), departedAgoMs: member.departedAgoMs })),
     sync: {
       rows: () => swarm.synchroniser?.rows() ?? [],
       start() {

@@ -10,6 +10,7 @@ import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
 import { createLinkSecurity } from './link-security.ts'
 import { createLinkRecord, type LinkRecord } from './link-record.ts'
 import { dialPeer, LINK_LIMITS, listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
+import { openPeerMemory } from './peer-memory.ts'
 import { viewPeer } from './peer-view.ts'
 import { systemHash } from './ports.ts'
 import type { SwarmKey } from './swarm-keys.ts'
@@ -50,7 +51,7 @@ export function createDigestView(replica: OpenReplica): DigestView {
 export interface PeeringParts {
   readonly options: Omit<
     GossipOptions,
-    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'keys' | 'on'
+    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'remembered' | 'profile' | 'swarmName' | 'open' | 'keys' | 'compat' | 'on'
   >
   readonly replica: OpenReplica
   readonly digests: DigestView
@@ -85,6 +86,12 @@ export async function startPeering(
   const swarm: { gossip?: Gossip; synchroniser?: Synchroniser } = {}
   const isNamedPort = port !== 0
   const security = keys.length === 0 ? undefined : createLinkSecurity(keys, config.swarmName, LINK_LIMITS.firstMessageMs)
+  const memory = await openPeerMemory({
+    dataDir: config.dataDir,
+    nodeId: options.nodeId,
+    monotonicMs: () => options.clock.monotonicMs(),
+    log,
+  })
 
   const bind = async (): Promise<{ listener: PeerListener; gossip: Gossip }> => {
     const onLink = (link: PeerLink): void => (swarm.synchroniser === undefined ? link.close() : swarm.synchroniser.accept(link))
@@ -97,10 +104,12 @@ export async function startPeering(
         multicast: config.gossipMulticast && { group: config.gossipMulticast.host, port: config.gossipMulticast.port },
         interfaces: config.gossipInterfaces.length === 0 ? undefined : config.gossipInterfaces,
         seeds: config.gossipPeers,
+        remembered: memory.remembered,
         profile: config.gossipProfile,
         swarmName: config.swarmName,
         open: config.swarmOpen,
         keys: keys.map(({ bytes }) => bytes),
+        compat: config.gossipCompat,
         on: {
           digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
           joined: view => tellPeer('joined', view),
@@ -169,8 +178,11 @@ export async function startPeering(
     () => listener.close(),
     () => synchroniser.close(),
     () => gossip.close(),
+    // Before the farewell, while the members are known.
+    () => memory.close(),
   )
   Object.assign(swarm, { gossip, synchroniser })
+  memory.watch(() => gossip.members().map(({ nodeId, host, gossipPort }) => ({ nodeId, address: { host, port: gossipPort } })))
   for (const member of gossip.members()) synchroniser.digestsChanged(member.nodeId, digests.differing(member))
   return {
     gossip,

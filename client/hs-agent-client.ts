@@ -43,12 +43,18 @@ export interface PeerCollection {
   readonly name: string
   /** The leading 53 bits of the digest, as a number. */
   readonly state_hash: number
-  /** Digest of the content, 16 bytes in lower-case hexadecimal. */
-  readonly digest: string
+  /** Digest of the content, 16 bytes in lower-case hexadecimal. A peer with `compat` has none. */
+  readonly digest?: string
   readonly record_count: number
   readonly vector_count: number
   /** This node's digest equals that peer's. */
   readonly in_sync: boolean
+  /** With `compat` alone: all 64 bits, 16 digits in lower case. */
+  readonly state_hash_hex?: string
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly vector_count_exact?: string
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly logical_clock_exact?: string
 }
 
 export interface Peer {
@@ -65,10 +71,16 @@ export interface Peer {
   readonly last_seen_ago_ms: number
   readonly healthy: boolean
   readonly status: 'alive' | 'suspect' | 'dead' | 'left'
+  /** With `all`: how long ago a peer that died or left was dropped. */
+  readonly departed_ago_ms?: number
   readonly incarnation: number
   readonly gossip_addr: string
   readonly rtt_ms: number | null
   readonly clock_skew_ms: number | null
+  /** A node of another program: listed, and neither trusted nor synced with. */
+  readonly compat?: 'hyperspace'
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly logical_clock_exact?: string
 }
 
 export interface SwarmPeers {
@@ -475,7 +487,7 @@ export interface HsAgentClient {
   getStatus(options?: CallOptions): Promise<ClusterStatus>
 
   /** The other members of the swarm. `GET /api/swarm/peers` */
-  listPeers(options?: CallOptions): Promise<SwarmPeers>
+  listPeers(args?: { readonly all?: 'true' | 'false' | '1' | '0' | undefined }, options?: CallOptions): Promise<SwarmPeers>
 
   /** Syncing, by peer and collection. `GET /api/sync` */
   listSyncs(options?: CallOptions): Promise<readonly SyncRow[]>
@@ -635,8 +647,11 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
   return {
     getStatus: options =>
       transport.call({ method: 'GET', path: `/api/cluster/status`, accept: 'application/json' }, options) as Promise<ClusterStatus>,
-    listPeers: options =>
-      transport.call({ method: 'GET', path: `/api/swarm/peers`, accept: 'application/json' }, options) as Promise<SwarmPeers>,
+    listPeers: (args, options) =>
+      transport.call(
+        { method: 'GET', path: `/api/swarm/peers`, query: { all: args?.all }, accept: 'application/json' },
+        options,
+      ) as Promise<SwarmPeers>,
     listSyncs: options =>
       transport.call({ method: 'GET', path: `/api/sync`, accept: 'application/json' }, options) as Promise<readonly SyncRow[]>,
     startSync: options =>

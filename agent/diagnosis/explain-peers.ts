@@ -63,7 +63,7 @@ function explainPeer(peer: Peer): Finding[] {
   } else if (peer.status !== 'alive') {
     findings.push(found('warning', 'suspect', addr, `${name} is ${peer.status}: last sign of life ${formatAge(heardMs)} ago`))
   }
-  if (!peer.may_exchange) {
+  if (!peer.may_exchange && directMs !== null) {
     findings.push(
       found('warning', 'not-synced', addr, `${name} is listed, and no data is synced with it`, {
         reason: 'it was met by multicast alone, under the default swarm name, and without a swarm key nothing says that it belongs here',

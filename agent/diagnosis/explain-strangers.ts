@@ -24,6 +24,8 @@ export function explainStrangers({ node, strangers, peers }: DiagnosisJson): Fin
     const peer = stranger.node_id === null ? undefined : listed.get(stranger.node_id)
     // It was let in, and something else at its address, or a packet of long ago, was not.
     if (peer !== undefined && (peer.direct_ago_ms ?? Infinity) < stranger.last_ago_ms) return []
+    // Known through others, and heard through the group: not everybody who hears a beacon answers it.
+    if (peer !== undefined && stranger.reason === 'unproven' && stranger.addr === stranger.host) return []
     return explainStranger(stranger, node)
   })
 }

@@ -32,8 +32,7 @@ export interface ObservedAgent {
 export function observeSwarm(agent: ObservedAgent): DiagnosisJson {
   const { config, clock, swarm } = agent
   const nowMs = clock.monotonicMs()
-  const ago = (atMs: number | undefined): number | null =>
-    atMs === undefined || atMs === -Infinity ? null : Math.max(0, Math.round(nowMs - atMs))
+  const ago = (atMs: number | undefined): number | null => (atMs === undefined ? null : Math.max(0, Math.round(nowMs - atMs)))
   const found = readInterfaces()
   const named = config.gossipInterfaces.length === 0 ? undefined : config.gossipInterfaces
   const chosen = chooseInterfaces(found, named, config.gossipHost)
@@ -44,8 +43,14 @@ export function observeSwarm(agent: ObservedAgent): DiagnosisJson {
 
   const isSelf = ({ host, port }: Address): boolean =>
     port === swarm?.port && Object.values(found).some(list => list?.some(({ address }) => address === host))
-  const answeredBy = (address: Address): string | null =>
-    members.find(({ host, gossipPort }) => sameAddress({ host, port: gossipPort }, address))?.nodeId ?? null
+  const answers = observed?.seedAnswers() ?? []
+  const compat = swarm?.gossip.compatPeers() ?? []
+  /** Who is listed and has answered there, from whatever address; or a node of another program. */
+  const answeredBy = (seed: Address): string | null => {
+    const nodeId = answers.find(({ address }) => sameAddress(address, seed))?.nodeId
+    const member = members.find(one => one.nodeId === nodeId || sameAddress({ host: one.host, port: one.gossipPort }, seed))
+    return member?.nodeId ?? compat.find(({ address }) => sameAddress(address, seed))?.heartbeat.nodeId ?? null
+  }
 
   return {
     node: {
@@ -82,7 +87,7 @@ export function observeSwarm(agent: ObservedAgent): DiagnosisJson {
     ],
     interfaces_missing: (named ?? []).filter(wanted => !chosen.some(({ name, address }) => name === wanted || address === wanted)),
     multicast: {
-      mute: false,
+      mute: stats?.isMulticastMute ?? false,
       sent: stats?.sent.multicast.packets ?? 0,
       others_heard_ago_ms: ago(heard?.others),
       own_heard_ago_ms: ago(heard?.own),
@@ -105,9 +110,9 @@ export function observeSwarm(agent: ObservedAgent): DiagnosisJson {
         addr: formatHostPort(address),
         status: member.status,
         heard_ago_ms: Math.round(member.heardAgoMs),
-        direct_ago_ms: null,
-        answered_ago_ms: null,
-        pings_unanswered: 0,
+        direct_ago_ms: ago(member.directMs),
+        answered_ago_ms: ago(member.answeredMs),
+        pings_unanswered: member.pingsUnanswered,
         rtt_ms: member.rttMs ?? null,
         clock_skew_ms: member.clockSkewMs,
         may_exchange: member.mayExchange,

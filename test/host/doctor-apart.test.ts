@@ -73,6 +73,25 @@ describe.skipIf(obstacle !== undefined)(
       expect(JSON.stringify(findings)).toContain(`HS_GOSSIP_PEERS=${two.address}:${GOSSIP_PORT}`)
     })
 
+    it('P7 multicast that is mute while peers answer by unicast is told, in the metrics too', async () => {
+      const [one, two] = await makePair()
+      for (const robot of [one, two]) await robot.dropIncoming(`ip daddr 224.0.0.0/4`)
+      await one.startAgent({ ...YARD, HS_GOSSIP_PEERS: `${two.address}:${GOSSIP_PORT}` })
+      await two.startAgent(YARD)
+      await untilFaults(one, ['multicast-mute'], [], 180_000)
+      expect(await one.ask('/metrics')).toMatch(/^hs_gossip_multicast_mute 1$/m)
+    })
+
+    it('P7 a link that becomes one-way between two that knew one another', async () => {
+      const [one, two] = await makePair()
+      await one.startAgent(YARD)
+      await two.startAgent(YARD)
+      await untilFaults(one, [])
+      await two.dropIncoming(`ip saddr ${one.address}`)
+      const findings = await untilFaults(one, ['one-way'])
+      expect(findings.find(({ code }) => code === 'one-way')!.about).toContain(two.address)
+    })
+
     it('P18 a robot without a network says so, and is well when it comes back', async () => {
       const [one, two] = await makePair()
       await one.startAgent(YARD)

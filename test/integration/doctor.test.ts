@@ -136,6 +136,19 @@ it('two agents that see one another are well, and the doctor says so with status
   expect(stdout).toMatch(/^ok +here \(node [0-9a-f]{8}, version .*\) answers at http/)
   expect(stdout).toMatch(/^ok +there \(127\.0\.0\.1:\d+\) is heard and answers, round trip .* ms\.$/m)
   expect(stdout.trimEnd().split('\n').at(-1)).toBe('Nothing wrong was found.')
+
+  const metrics = await (await fetch(`${here.url}/metrics`)).text()
+  expect(metrics).toMatch(/^hs_swarm_members\{state="alive"\} 1$/m)
+  for (const state of ['suspect', 'dead', 'left']) expect(metrics).toContain(`hs_swarm_members{state="${state}"} 0`)
+  expect(metrics).toMatch(/^hs_swarm_probes_total\{result="answered"\} [1-9]/m)
+  for (const direction of ['received', 'sent']) {
+    expect(metrics).toMatch(new RegExp(`^hs_gossip_packets_total\\{direction="${direction}",kind="ping"\\} [1-9]`, 'm'))
+    expect(metrics).toMatch(new RegExp(`^hs_gossip_bytes_total\\{direction="${direction}",kind="ping"\\} [1-9]`, 'm'))
+  }
+  expect(metrics).toMatch(/^hs_gossip_multicast_mute 0$/m)
+  expect(metrics).toMatch(/^hs_peer_clock_skew_ms \d+(\.\d+)?$/m)
+  for (const name of ['suspicions_total{by="this-node"}', 'false_suspicions_total', 'refutations_total'])
+    expect(metrics).toContain(`hs_swarm_${name} `)
 })
 
 it('the API tells the observations and the findings', async () => {

@@ -71,10 +71,12 @@ async function start(settings: Partial<GossipOptions> = {}): Promise<Node> {
     multicast: GROUP,
     interfaces: ['lo'],
     seeds: [],
+    remembered: [],
     profile: 'local',
     swarmName: 'default',
     open: false,
     keys: [],
+    compat: 'off',
     clock: createSystemClock(() => true),
     random: systemRandom,
     hash: systemHash,
@@ -127,6 +129,10 @@ test('three agents on one host meet by multicast on lo alone, learn of a change 
 
   await c.close()
   await vi.waitFor(() => expect(lists(a)).toEqual(namesOf(b)), soon)
+  expect(a.departed()).toMatchObject([{ nodeId: c.nodeId, status: 'left' }])
+  expect(a.departed()[0]!.heardAgoMs).toBeGreaterThanOrEqual(a.departed()[0]!.departedAgoMs)
+  await start({ nodeId: c.nodeId, bootCounter: 2 })
+  await vi.waitFor(() => expect(a.departed()).toEqual([]), soon)
 })
 
 test('seeds alone are enough, by address or by name, and whoever is named may exchange data', async () => {

@@ -36,6 +36,7 @@ interface FixtureOptions {
   readonly tokens?: readonly string[]
   readonly limits?: Partial<HttpLimits>
   readonly peers?: readonly PeerView[]
+  readonly departed?: readonly PeerView[]
   readonly rows?: readonly SyncRow[]
   readonly reasons?: readonly string[]
   readonly replica?: (replica: OpenReplica) => HttpOptions['replica']
@@ -84,6 +85,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
     }),
     peers: () => ({ gossipEnabled: options.peers !== undefined, peers: options.peers ?? [] }),
     diagnose: () => options.diagnosis ?? QUIET,
+    departed: () => options.departed ?? [],
     sync: { rows: () => options.rows ?? [], start: () => options.peers?.length ?? 0 },
     events,
     readiness: () => options.reasons ?? [],

@@ -119,7 +119,11 @@ async function receiveAll(link: PeerLink): Promise<Uint8Array[]> {
 function sendWithoutEnd(link: PeerLink): { stuck: Promise<number>; stop(): void; done: Promise<void> } {
   const progress = { sent: 0, isStopped: false }
   const done = (async () => {
-    for (; !progress.isStopped; progress.sent++) await link.send(new Uint8Array(MIB))
+    for (; !progress.isStopped; progress.sent++) {
+      await link.send(new Uint8Array(MIB))
+      // On a closed link `send` returns at once: the rest of the process must have its turn all the same.
+      await new Promise(resolve => void setImmediate(resolve))
+    }
   })()
   return { stuck: untilStill(() => progress.sent), stop: () => void (progress.isStopped = true), done }
 }
