@@ -2,6 +2,7 @@
 import type { OpenReplica } from '../sync/open-replica.ts'
 import type { Gossip } from './gossip.ts'
 import type { Metrics, Sample } from './metrics.ts'
+import { collectSwarmSamples } from './swarm-samples.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 interface Sources {
@@ -26,27 +27,8 @@ export function addAgentSamples(metrics: Metrics, { replica, gossip, synchronise
       yield counter('sync_repairs_total', 'Collections that were compared by their digest trees.', totals.repairs)
       yield counter('sync_diverged_total', 'Collections that repair could not mend.', totals.diverged)
     }
-    const stats = gossip()?.stats()
-    if (stats === undefined) return
-    for (const [reason, value] of stats.rejectsByReason) {
-      yield { ...counter('gossip_rejects_total', 'Gossip packets, or claims in them, that were not taken.', value), labels: { reason } }
-    }
-    for (const [code, value] of stats.faultsByCode) {
-      yield { ...counter('gossip_send_faults_total', 'Gossip packets that the system did not send.', value), labels: { code } }
-    }
-    for (const direction of ['received', 'sent'] as const) {
-      for (const cast of ['unicast', 'multicast'] as const) {
-        const labels = { direction, cast }
-        yield { ...counter('gossip_packets_total', 'Gossip packets.', stats[direction][cast].packets), labels }
-        yield { ...counter('gossip_bytes_total', 'Bytes of gossip, without headers of UDP and IP.', stats[direction][cast].bytes), labels }
-      }
-    }
-    yield {
-      name: 'gossip_multicast_interfaces',
-      help: 'Interfaces that have joined the discovery group.',
-      type: 'gauge',
-      value: stats.joinedInterfaces.length,
-    }
+    const running = gossip()
+    if (running !== undefined) yield* collectSwarmSamples(running)
   })
 }
 

@@ -8,6 +8,7 @@ import { createCodec } from './codec.ts'
 import { isLoopback } from './config-address.ts'
 import type { Config } from './config.ts'
 import { openDataDirectory } from './data-directory.ts'
+import { observeSwarm } from './diagnosis/observe.ts'
 import { AgentError } from './errors.ts'
 import { createEventHub } from './event-hub.ts'
 import { startFlushing } from './flusher.ts'
@@ -18,7 +19,7 @@ import { defaultNodeName } from './identity.ts'
 import { watchClockTrust } from './kernel-clock.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { viewPeer } from './peer-view.ts'
+import { viewCompatPeer, viewPeer } from './peer-view.ts'
 import { createSystemClock, systemCryptography, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { createProver } from './proof/prover.ts'
@@ -93,6 +94,7 @@ async function build(
   closers.push(() => trust.close())
   const clock = createSystemClock(() => trust.isTrusted())
   const startedMs = clock.monotonicMs()
+  const uptimeSecs = (): number => Math.floor((clock.monotonicMs() - startedMs) / 1000)
   const codec = createCodec()
 
   const storeHealth = createStoreHealth(log)
@@ -137,7 +139,7 @@ async function build(
       role: config.role,
       epoch: 0,
       version,
-      uptimeSecs: Math.floor((clock.monotonicMs() - startedMs) / 1000),
+      uptimeSecs: uptimeSecs(),
       publicKey: prover.publicKey,
       secured: swarmKeys.length > 0,
       swarmKeys: countKeyUse(swarmKeys, swarm.gossip?.members() ?? []),
@@ -147,8 +149,12 @@ async function build(
     }),
     peers: () => ({
       gossipEnabled: config.gossipPort !== undefined,
-      peers: (swarm.gossip?.members() ?? []).map(member => viewPeer(member, clock)),
+      peers: [
+        ...(swarm.gossip?.members() ?? []).map(member => viewPeer(member, clock)),
+        ...(swarm.gossip?.compatPeers() ?? []).map(peer => viewCompatPeer(peer, clock)),
+      ],
     }),
+    departed: () => (swarm.gossip?.departed() ?? []).map(member => ({ ...viewPeer(member, clock), departedAgoMs: member.departedAgoMs })),
     sync: {
       rows: () => swarm.synchroniser?.rows() ?? [],
       start() {
@@ -156,6 +162,18 @@ async function build(
         throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
       },
     },
+    diagnose: () =>
+      observeSwarm({
+        config,
+        nodeId,
+        nodeName,
+        version,
+        uptimeSecs: uptimeSecs(),
+        clock,
+        keys: swarmKeys,
+        duplicate: swarm.duplicate?.addr,
+        swarm: swarm.peering,
+      }),
     events,
     readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
     log,

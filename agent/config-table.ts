@@ -116,6 +116,12 @@ export const settings = {
     default: 'lan',
     doc: "Preset of the protocol's timings.",
   }),
+  HS_GOSSIP_COMPAT: setting({
+    name: 'gossipCompat',
+    type: choice(['off', 'hyperspace']),
+    default: 'off',
+    doc: "`hyperspace`: also understand and send HyperspaceDB's gossip heartbeats. They are plain text that anybody can make up; nodes heard so are listed, marked, and trusted for nothing.",
+  }),
   HS_SWARM_NAME: setting({
     name: 'swarmName',
     type: label,
@@ -213,7 +219,6 @@ export const reserved: readonly string[] = [
   'HS_DISK_RESERVE',
   'HS_REPLICA_EXPIRY',
   'HS_SYNC_KBPS_MAX',
-  'HS_GOSSIP_COMPAT',
 ]
 
 /** What Kubernetes puts into every container beside a service called hs-agent. */

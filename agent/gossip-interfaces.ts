@@ -36,3 +36,24 @@ export function chooseInterfaces(
   for (const { name, address } of chosen) if (!firstByName.has(name)) firstByName.set(name, { name, address })
   return [...firstByName.values()]
 }
+
+export type LeftOutFor = 'loopback' | 'container' | 'not-named' | 'not-bound'
+
+/** The interfaces that `chooseInterfaces` leaves out, by its rules, each with the reason; an interface is listed once. */
+export function leftOutInterfaces(
+  found: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>,
+  named: readonly string[] | undefined,
+  boundHost: string,
+): (Interface & { readonly reason: LeftOutFor })[] {
+  const chosen = new Set(chooseInterfaces(found, named, boundHost).map(({ name }) => name))
+  const leftOut: (Interface & { readonly reason: LeftOutFor })[] = []
+  for (const [name, addresses = []] of Object.entries(found)) {
+    const first = addresses.find(({ family }) => family === 'IPv4')
+    if (first === undefined || chosen.has(name)) continue
+    const isAnywhere = boundHost === '0.0.0.0' || boundHost === '::'
+    const isBound = isAnywhere || addresses.some(({ address }) => address === boundHost)
+    const reason = !isBound ? 'not-bound' : named !== undefined ? 'not-named' : first.internal ? 'loopback' : 'container'
+    leftOut.push({ name, address: first.address, reason })
+  }
+  return leftOut
+}

@@ -35,29 +35,45 @@ export interface MulticastOptions {
 export interface Multicast {
   /** Sends once through every interface. */
   send(bytes: Uint8Array): void
-  /** Names of the interfaces on which the group is heard. */
-  joined(): string[]
+  /** The interfaces that take part, or are to. */
+  interfaces(): MulticastInterface[]
   close(): void
+}
+
+/** One interface and the group. */
+export interface MulticastInterface extends Interface {
+  /** The group is heard there. */
+  readonly joined: boolean
+  /** Beacons leave there. */
+  readonly speaking: boolean
+  /** Why not, as the system's code; of the last attempt. */
+  readonly code: string | undefined
 }
 
 interface Link extends Interface {
   joined: boolean
   sender: Socket | undefined
+  joinCode: string | undefined
+  speakCode: string | undefined
 }
 
 export async function openMulticast(options: MulticastOptions): Promise<Multicast> {
   const { group, port, onFault } = options
   const linkByName = new Map<string, Link>()
   let groupSocket: Socket | undefined
+  /** Why there is none. */
+  let groupCode: string | undefined
   let rejoinDueMs = options.monotonicMs() + REJOIN_INTERVAL_MS
   let closed = false
 
+  let lastBindCode: string | undefined
   /** Binds a socket; undefined, and reported, when that fails now. A socket that fails later is closed and made again. */
   const bind = (what: string, socket: Socket, address: string, bindPort: number, onLost: () => void): Promise<Socket | undefined> =>
     new Promise(resolve => {
       let bound = false
       socket.on('error', (error: NodeJS.ErrnoException) => {
-        onFault(what, error.code ?? error.message)
+        lastBindCode = error.code ?? error.message
+        onFault(what, lastBindCode)
         if (bound) onLost()
         closeQuietly(socket)
         resolve(undefined)
@@ -75,6 +91,7 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
       groupSocket = undefined
       for (const link of linkByName.values()) link.joined = false
     })
+    groupCode = groupSocket === undefined ? lastBindCode : undefined
     if (groupSocket !== undefined) attempt('receive buffer', () => socket.setRecvBufferSize(options.receiveBufferBytes))
   }
 
@@ -84,6 +101,7 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
     const sender = await bind(`speak on ${link.name}`, socket, link.address, 0, () => {
       link.sender = undefined
     })
+    link.speakCode = sender === undefined ? lastBindCode : undefined
     if (sender === undefined) return
     attempt(`speak on ${link.name}`, () => sender.setMulticastInterface(link.address))
     attempt(`speak on ${link.name}`, () => sender.setMulticastTTL(1))
@@ -99,6 +117,7 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
     // EADDRINUSE: joined already.
     const code = attempt(`join on ${link.name}`, () => socket.addMembership(group, link.address), 'EADDRINUSE')
     link.joined = code === undefined || code === 'EADDRINUSE'
+    link.joinCode = link.joined ? undefined : code
   }
 
   const leave = (link: Link): void => {
@@ -147,7 +166,7 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
     }
     for (const { name, address } of chosen) {
       if (linkByName.has(name)) continue
-      linkByName.set(name, { name, address, joined: false, sender: undefined })
+      linkByName.set(name, { name, address, joined: false, sender: undefined, joinCode: undefined, speakCode: undefined })
       changed = true
     }
     if (groupSocket === undefined) await hear()
@@ -181,7 +200,14 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
         })
       }
     },
-    joined: () => [...linkByName.values()].filter(({ joined }) => joined).map(({ name }) => name),
+    interfaces: () =>
+      [...linkByName.values()].map(({ name, address, joined, sender, joinCode, speakCode }) => ({
+        name,
+        address,
+        joined,
+        speaking: sender !== undefined,
+        code: joinCode ?? groupCode ?? speakCode,
+      })),
     close() {
       closed = true
       clearInterval(timer)

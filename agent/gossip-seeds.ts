@@ -14,7 +14,16 @@ const ADDRESSES_PER_NAME = 8
 
 export type Lookup = (host: string) => Promise<readonly string[]>
 
+/** What has become of one of HS_GOSSIP_PEERS. */
+export interface SeedLookup extends Address {
+  /** Those that it stands for, the last known ones when the last look-up failed; empty before the first answer. */
+  readonly addresses: readonly string[]
+  /** Why the last look-up failed: ENOTFOUND, EAI_AGAIN, ... */
+  readonly code: string | undefined
+}
+
 export interface SeedWatch {
+  list(): readonly SeedLookup[]
   /** Looks all names up again now: the network has changed. */
   refresh(): void
   close(): void
@@ -33,6 +42,7 @@ export function watchSeeds(
   intervalMs = RESOLVE_INTERVAL_MS,
 ): SeedWatch {
   const hostsByName = new Map<string, readonly string[]>()
+  const codeByName = new Map<string, string>()
   const names: string[] = []
   for (const { host } of seeds) {
     if (isIP(host) !== 0) hostsByName.set(host, [canonicalHost(host)])
@@ -61,7 +71,11 @@ export function watchSeeds(
       again = false
       for (const name of names) {
         if (closed) return
-        const found = await resolve(name).catch(() => [])
+        const found = await resolve(name).catch((error: unknown) => {
+          codeByName.set(name, error instanceof Error && 'code' in error ? String(error.code) : 'EFAIL')
+          return []
+        })
+        if (found.length > 0) codeByName.delete(name)
         if (found.length > 0) hostsByName.set(name, [...new Set(found.slice(0, ADDRESSES_PER_NAME).map(canonicalHost))])
         tell()
       }
@@ -73,6 +87,7 @@ export function watchSeeds(
   const timer = names.length === 0 ? undefined : setInterval(() => void round(), intervalMs)
   void round()
   return {
+    list: () => seeds.map(({ host, port }) => ({ host, port, addresses: hostsByName.get(host) ?? [], code: codeByName.get(host) })),
     refresh: () => void round(),
     close() {
       closed = true

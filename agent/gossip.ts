@@ -2,14 +2,26 @@
 import type { Logger } from 'pino'
 import type { Clock, Codec, Cryptography, Hash, Random } from '../base/ports.ts'
 import type { Address } from '../swarm/address.ts'
+import type { CompatPeer, CompatRejectReason } from '../swarm/compat-peers.ts'
 import type { DropReason, LocalState, RejectReason, SwarmEffect, SwarmEvent, UpdateReason } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
-import type { Role } from '../swarm/messages.ts'
+import type { Role } from '../swarm/node-description.ts'
 import { LIMITS, PROFILES } from '../swarm/options.ts'
 import type { SwarmProfile } from '../swarm/options.ts'
+import type { RememberedPeer } from '../swarm/remembered.ts'
+import type { SeedAnswer } from '../swarm/seeds.ts'
 import { createSwarm } from '../swarm/swarm.ts'
+import type { DepartedView } from '../swarm/swarm.ts'
+import type { SwarmCounters } from '../swarm/counters.ts'
+import { startGossipCompat } from './gossip-compat.ts'
 import { systemLookup, watchSeeds } from './gossip-seeds.ts'
-import type { SeedWatch } from './gossip-seeds.ts'
+import type { SeedLookup, SeedWatch } from './gossip-seeds.ts'
+import { createPacketWatch } from './packet-watch.ts'
+import type { PacketWatch } from './packet-watch.ts'
+import { createSystemFaults } from './system-faults.ts'
+import type { SystemFault } from './system-faults.ts'
+import { watchStandstill } from './standstill.ts'
+import { probeTcp } from './tcp-probe.ts'
 import { openUdp } from './udp.ts'
 import type { UdpStats } from './udp.ts'
 
@@ -52,12 +64,16 @@ export interface GossipOptions {
   readonly interfaces: readonly string[] | undefined
   /** HS_GOSSIP_PEERS: names or addresses. */
   readonly seeds: readonly Address[]
+  /** Where peers were in an earlier run: greeted, and trusted no more than strangers. */
+  readonly remembered: readonly RememberedPeer[]
   readonly profile: SwarmProfile
   readonly swarmName: string
   /** HS_SWARM_OPEN. */
   readonly open: boolean
   /** HS_SWARM_KEY, 32 bytes each; none makes an open swarm. */
   readonly keys: readonly Uint8Array[]
+  /** HS_GOSSIP_COMPAT: HyperspaceDB's heartbeats are understood and sent too. */
+  readonly compat: 'off' | 'hyperspace'
   readonly clock: Clock
   readonly random: Random
   readonly hash: Hash
@@ -84,13 +100,30 @@ export interface GossipListeners {
 
 export interface GossipStats extends UdpStats {
   readonly rejectsByReason: ReadonlyMap<RejectReason, number>
+  /** Heartbeats of HyperspaceDB that were not taken. */
+  readonly compatRejectsByReason: ReadonlyMap<CompatRejectReason, number>
+  readonly core: Readonly<SwarmCounters>
+  /** Peers answer by unicast, and the discovery group carries nothing. */
+  readonly isMulticastMute: boolean
+}
+
+/** What a person who looks for a fault is shown besides the members and the counts (diagnosis/observe.ts). */
+export interface GossipObservations extends Pick<PacketWatch, 'strangers' | 'groupHeardMs'> {
+  seeds(): readonly SeedLookup[]
+  seedAnswers(): readonly SeedAnswer[]
+  faults(): readonly SystemFault[]
 }
 
 export interface Gossip {
+  readonly observed: GossipObservations
   members(): readonly MemberView[]
   member(nodeId: string): MemberView | undefined
   /** Other keys from now on; for a swarm that has some. */
   useKeys(keys: readonly Uint8Array[]): void
+  /** Those that died or left and are remembered. */
+  departed(): readonly DepartedView[]
+  /** Nodes heard in HyperspaceDB's own gossip: to be listed, and nothing else. */
+  compatPeers(): readonly CompatPeer[]
   /** Cheap, and may be called after every write: the state is read at most 20 times a second. */
   localStateChanged(): void
   stats(): GossipStats
@@ -103,10 +136,11 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   const { clock, log, on } = options
   const monotonicMs = (): number => clock.monotonicMs()
   const { httpPort } = options
+  const ownHttpPort = typeof httpPort === 'number' ? (): number => httpPort : httpPort
   const swarm = createSwarm(
     {
       ...options,
-      httpPort: typeof httpPort === 'number' ? () => httpPort : httpPort,
+      httpPort: ownHttpPort,
       gossipPort: options.port,
       multicast: options.multicast !== undefined,
       timings: PROFILES[options.profile],
@@ -114,10 +148,18 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     },
     { hash: options.hash, cryptography: options.cryptography, random: options.random, codec: options.codec, wallMs: () => clock.wallMs() },
   )
+  const watch = createPacketWatch({
+    nodeId: options.nodeId,
+    // Who is known through others only has not been let in yet.
+    isMember: nodeId => swarm.member(nodeId, monotonicMs())?.directMs !== undefined,
+    monotonicMs,
+  })
+  const faults = createSystemFaults(monotonicMs)
   const rejectsByReason = new Map<RejectReason, number>()
   const loggedAtMs = new Map<string, number>()
   let packetsSeen = 0
   let running = false
+  let isMulticastMute = false
   let onStopped = (): void => {}
   let seedWatch: SeedWatch | undefined
 
@@ -137,13 +179,17 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     monotonicMs,
     onPacket(bytes, from, multicast) {
       packetsSeen += 1
+      if (!multicast && compat?.take(bytes, from) === true) return
+      watch.began(bytes, from, multicast)
       give({ type: 'packet', bytes, from, multicast })
+      watch.ended()
     },
     onInterfacesChanged() {
       give({ type: 'interfaces-changed' })
       seedWatch?.refresh()
     },
     onFault(what, code) {
+      faults.note(what, code)
       if (isLogged(`${what} ${code}`)) log.warn({ what, code }, 'gossip: the system refused something; it is tried again')
     },
   })
@@ -180,8 +226,20 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
         )
         return on.duplicateIdentity(effect.from)
       case 'reject':
+        watch.refused(effect.reason)
         rejectsByReason.set(effect.reason, (rejectsByReason.get(effect.reason) ?? 0) + 1)
         if (isLogged(effect.reason)) logRefused(effect.reason, effect.from)
+        return
+      case 'probe-tcp':
+        void probeTcp(effect.address, PROFILES[options.profile].periodMs).then(outcome =>
+          give({ type: 'tcp-probed', nodeId: effect.nodeId, outcome }),
+        )
+        return
+      case 'multicast-mute':
+        isMulticastMute = effect.mute
+        if (effect.mute)
+          log.warn('gossip: peers answer, and multicast brings nothing: it is dropped on the way, or they are on other networks')
+        else log.info('gossip: multicast carries again')
         return
       case 'stopped':
         return onStopped()
@@ -245,11 +303,29 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     stateTimer = setTimeout(readState, Math.max(0, stateReadMs + STATE_READ_INTERVAL_MS - monotonicMs()))
   }
 
+  const compat =
+    options.compat === 'off'
+      ? undefined
+      : startGossipCompat({
+          ...options,
+          httpPort: ownHttpPort,
+          gossipPort: options.port,
+          members: () => swarm.members(monotonicMs()),
+          member: nodeId => swarm.member(nodeId, monotonicMs()),
+          send: (to, bytes) => udp.send(to, bytes),
+          monotonicMs,
+          wallMs: () => clock.wallMs(),
+        })
+  const standstill = watchStandstill(clock, forMs => give({ type: 'stood-still', forMs }))
   running = true
   readState()
   give({ type: 'start' })
+  give({ type: 'remembered', peers: options.remembered })
   const lookup = systemLookup(options.host.includes(':') ? 6 : 4)
-  seedWatch = watchSeeds(options.seeds, lookup, addresses => give({ type: 'seeds-resolved', addresses }))
+  seedWatch = watchSeeds(options.seeds, lookup, addresses => {
+    give({ type: 'seeds-resolved', addresses })
+    compat?.setSeeds(addresses)
+  })
   if (options.keys.length > 0) log.info('gossip: sealed with the swarm key; who does not have it is not heard')
   else if (!options.open && options.swarmName === 'default' && options.seeds.length === 0) {
     log.warn('gossip: no swarm key: peers met by multicast alone are listed and not synced (HS_SWARM_OPEN, HS_SWARM_NAME, HS_GOSSIP_PEERS)')
@@ -258,6 +334,8 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     seedWatch?.close()
+    compat?.close()
+    standstill.close()
     clearTimeout(stateTimer)
     await new Promise<void>(resolve => {
       onStopped = resolve
@@ -269,11 +347,26 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   }
 
   return {
+    observed: {
+      strangers: () => watch.strangers(),
+      groupHeardMs: () => watch.groupHeardMs(),
+      seeds: () => seedWatch?.list() ?? [],
+      seedAnswers: () => swarm.seedAnswers(),
+      faults: () => faults.list(),
+    },
     members: () => swarm.members(monotonicMs()),
     member: nodeId => swarm.member(nodeId, monotonicMs()),
+    departed: () => swarm.departed(monotonicMs()),
+    compatPeers: () => compat?.peers() ?? [],
     localStateChanged,
     useKeys: keys => give({ type: 'keys', keys }),
-    stats: () => ({ ...udp.stats(), rejectsByReason }),
+    stats: () => ({
+      ...udp.stats(),
+      rejectsByReason,
+      compatRejectsByReason: compat?.rejects() ?? new Map(),
+      core: swarm.counters(),
+      isMulticastMute,
+    }),
     close: () => (closing ??= close()),
   }
 }

@@ -20,7 +20,7 @@ import type { SwarmKey } from './swarm-keys.ts'
 
 const LABEL = encodeUtf8('hs-agent link 1\0') ?? new Uint8Array(0)
 
-const TERMS = {
+export const LINK_TERMS = {
   ciphers: 'ECDHE-PSK-CHACHA20-POLY1305',
   minVersion: 'TLSv1.2',
   maxVersion: 'TLSv1.2',
@@ -46,7 +46,7 @@ export function createLinkSecurity(keys: readonly SwarmKey[], swarmName: string,
   const makeServer = (onSecure: (secured: Socket) => void): Server => {
     // It listens nowhere: connections are given to it.
     const server = createServer({
-      ...TERMS,
+      ...LINK_TERMS,
       handshakeTimeout: handshakeMs,
       pskCallback: (_socket, identity) => secretById.get(identity) ?? null,
       pskIdentityHint: [...secretById.keys()].join(' '),
@@ -70,7 +70,7 @@ export function createLinkSecurity(keys: readonly SwarmKey[], swarmName: string,
     },
     secure(socket, onSecure) {
       const secured = connect({
-        ...TERMS,
+        ...LINK_TERMS,
         socket,
         pskCallback(hint) {
           const taken = new Set(hint?.split(' '))

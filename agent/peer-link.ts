@@ -264,30 +264,43 @@ function bindFailure(host: string, port: number, error: NodeJS.ErrnoException): 
   return new AgentError('HS_BIND_FAILED', `the peer link cannot listen on ${host} port ${port}: ${reason}`, { cause: error })
 }
 
-/** Opens a link to a peer; undefined when it cannot be reached, or holds none of our keys. */
+/**
+ * Opens a link to a peer; undefined when it cannot be reached, or holds none of our keys. `onOutcome` hears how it went: `open`, the system's
+ * code (ECONNREFUSED, EHOSTUNREACH, ...), ETIMEDOUT, or `HANDSHAKE` for a connection that ended before it was secured.
+ */
 export async function dialPeer(
   host: string,
   port: number,
   limits: LinkLimits = LINK_LIMITS,
   security?: LinkSecurity,
+  onOutcome: (outcome: string) => void = () => {},
 ): Promise<PeerLink | undefined> {
   return new Promise(resolve => {
     const socket = connect({ host, port })
-    const fail = (): void => {
+    let isConnected = false
+    let isOver = false
+    const fail = (outcome: string): void => {
+      if (isOver) return
+      isOver = true
       clearTimeout(timer)
       socket.destroy()
+      onOutcome(isConnected ? 'HANDSHAKE' : outcome)
       resolve(undefined)
     }
-    const timer = setTimeout(fail, limits.connectMs)
+    const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? error.message)
+    const onClose = (): void => fail('ECLOSED')
+    const timer = setTimeout(() => fail('ETIMEDOUT'), limits.connectMs)
     const succeed = (ready: Socket): void => {
       clearTimeout(timer)
-      socket.off('error', fail)
-      socket.off('close', fail)
+      socket.off('error', onError)
+      socket.off('close', onClose)
+      onOutcome('open')
       resolve(createPeerLink(ready, limits))
     }
-    socket.once('error', fail)
-    socket.once('close', fail)
+    socket.once('error', onError)
+    socket.once('close', onClose)
     socket.once('connect', () => {
+      isConnected = true
       if (security === undefined) succeed(socket)
       else security.secure(socket, succeed)
     })

@@ -8,7 +8,9 @@ import type { Config } from './config.ts'
 import type { EventHub, PeerEvent } from './event-hub.ts'
 import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
 import { createLinkSecurity } from './link-security.ts'
+import { createLinkRecord, type LinkRecord } from './link-record.ts'
 import { dialPeer, LINK_LIMITS, listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
+import { openPeerMemory } from './peer-memory.ts'
 import { viewPeer } from './peer-view.ts'
 import { systemHash } from './ports.ts'
 import type { SwarmKey } from './swarm-keys.ts'
@@ -49,7 +51,7 @@ export function createDigestView(replica: OpenReplica): DigestView {
 export interface PeeringParts {
   readonly options: Omit<
     GossipOptions,
-    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'profile' | 'swarmName' | 'open' | 'keys' | 'on'
+    'port' | 'host' | 'multicast' | 'interfaces' | 'seeds' | 'remembered' | 'profile' | 'swarmName' | 'open' | 'keys' | 'compat' | 'on'
   >
   readonly replica: OpenReplica
   readonly digests: DigestView
@@ -64,6 +66,8 @@ export interface Peering {
   useKeys(keys: readonly SwarmKey[]): void
   readonly gossip: Gossip
   readonly synchroniser: Synchroniser
+  /** How dialling peers went. */
+  readonly links: Pick<LinkRecord, 'last'>
   readonly port: number
 }
 
@@ -82,6 +86,12 @@ export async function startPeering(
   const swarm: { gossip?: Gossip; synchroniser?: Synchroniser } = {}
   const isNamedPort = port !== 0
   const security = keys.length === 0 ? undefined : createLinkSecurity(keys, config.swarmName, LINK_LIMITS.firstMessageMs)
+  const memory = await openPeerMemory({
+    dataDir: config.dataDir,
+    nodeId: options.nodeId,
+    monotonicMs: () => options.clock.monotonicMs(),
+    log,
+  })
 
   const bind = async (): Promise<{ listener: PeerListener; gossip: Gossip }> => {
     const onLink = (link: PeerLink): void => (swarm.synchroniser === undefined ? link.close() : swarm.synchroniser.accept(link))
@@ -94,10 +104,12 @@ export async function startPeering(
         multicast: config.gossipMulticast && { group: config.gossipMulticast.host, port: config.gossipMulticast.port },
         interfaces: config.gossipInterfaces.length === 0 ? undefined : config.gossipInterfaces,
         seeds: config.gossipPeers,
+        remembered: memory.remembered,
         profile: config.gossipProfile,
         swarmName: config.swarmName,
         open: config.swarmOpen,
         keys: keys.map(({ bytes }) => bytes),
+        compat: config.gossipCompat,
         on: {
           digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
           joined: view => tellPeer('joined', view),
@@ -134,6 +146,7 @@ export async function startPeering(
   }
 
   const { listener, gossip } = await bindAny(FREE_PORT_TRIES)
+  const links = createLinkRecord(() => options.clock.monotonicMs())
   const peerOf = (member: MemberView): SyncPeer => ({
     nodeId: member.nodeId,
     host: member.host,
@@ -151,7 +164,7 @@ export async function startPeering(
     codec: options.codec,
     log,
     isSealed: keys.length > 0,
-    dial: (host, port) => dialPeer(host, port, LINK_LIMITS, security),
+    dial: (host, port) => dialPeer(host, port, LINK_LIMITS, security, outcome => links.note({ host, port }, outcome)),
     peer(peerId) {
       const member = gossip.member(peerId)
       return member && peerOf(member)
@@ -165,12 +178,16 @@ export async function startPeering(
     () => listener.close(),
     () => synchroniser.close(),
     () => gossip.close(),
+    // Before the farewell, while the members are known.
+    () => memory.close(),
   )
   Object.assign(swarm, { gossip, synchroniser })
+  memory.watch(() => gossip.members().map(({ nodeId, host, gossipPort }) => ({ nodeId, address: { host, port: gossipPort } })))
   for (const member of gossip.members()) synchroniser.digestsChanged(member.nodeId, digests.differing(member))
   return {
     gossip,
     synchroniser,
+    links,
     port: listener.port,
     useKeys(keys) {
       gossip.useKeys(keys.map(({ bytes }) => bytes))

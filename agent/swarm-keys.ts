@@ -47,6 +47,6 @@ export function makeSwarmKey(): string {
   return randomBytes(32).toString('base64')
 }
 
-function formatKeyId(keyId: number): string {
+export function formatKeyId(keyId: number): string {
   return keyId.toString(16).padStart(8, '0')
 }

@@ -11,6 +11,7 @@ import { canonicalHost } from '../swarm/address.ts'
 import type { Address } from '../swarm/address.ts'
 import { AgentError } from './errors.ts'
 import { openMulticast } from './gossip-multicast.ts'
+import type { MulticastInterface } from './gossip-multicast.ts'
 
 /** The usual 208 KiB lose 11 % of a burst at full speed, 4 MiB 0.3 %; the kernel may grant less. */
 const RECEIVE_BUFFER_BYTES = 4 * 2 ** 20
@@ -30,7 +31,7 @@ export interface UdpStats {
   readonly sent: { readonly unicast: Readonly<Traffic>; readonly multicast: Readonly<Traffic> }
   /** What the system refused, by its code: ENETUNREACH, EPERM, ...; `QUEUE_FULL` is our own. */
   readonly faultsByCode: ReadonlyMap<string, number>
-  readonly joinedInterfaces: readonly string[]
+  readonly interfaces: readonly MulticastInterface[]
 }
 
 export interface UdpOptions {
@@ -120,7 +121,7 @@ export async function openUdp(options: UdpOptions): Promise<Udp> {
         else onFault('send', 'code' in error ? String(error.code) : error.message)
       })
     },
-    stats: () => ({ received, sent, faultsByCode, joinedInterfaces: multicast?.joined() ?? [] }),
+    stats: () => ({ received, sent, faultsByCode, interfaces: multicast?.interfaces() ?? [] }),
     async close() {
       const untilMs = options.monotonicMs() + FLUSH_MS
       const isFlushing = (): boolean => underWay > 0 && options.monotonicMs() < untilMs

@@ -3,6 +3,7 @@ import { collections } from './commands/collections.ts'
 import { completion } from './commands/completion.ts'
 import { config } from './commands/config.ts'
 import { del } from './commands/delete.ts'
+import { doctor } from './commands/doctor.ts'
 import { evict } from './commands/evict.ts'
 import { exportRecords } from './commands/export.ts'
 import { get } from './commands/get.ts'
@@ -36,6 +37,7 @@ export const commands: Readonly<Record<string, Command>> = {
   run,
   status,
   peers,
+  doctor,
   collections,
   get,
   put,

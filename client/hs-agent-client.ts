@@ -43,12 +43,18 @@ export interface PeerCollection {
   readonly name: string
   /** The leading 53 bits of the digest, as a number. */
   readonly state_hash: number
-  /** Digest of the content, 16 bytes in lower-case hexadecimal. */
-  readonly digest: string
+  /** Digest of the content, 16 bytes in lower-case hexadecimal. A peer with `compat` has none. */
+  readonly digest?: string
   readonly record_count: number
   readonly vector_count: number
   /** This node's digest equals that peer's. */
   readonly in_sync: boolean
+  /** With `compat` alone: all 64 bits, 16 digits in lower case. */
+  readonly state_hash_hex?: string
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly vector_count_exact?: string
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly logical_clock_exact?: string
 }
 
 export interface Peer {
@@ -65,10 +71,16 @@ export interface Peer {
   readonly last_seen_ago_ms: number
   readonly healthy: boolean
   readonly status: 'alive' | 'suspect' | 'dead' | 'left'
+  /** With `all`: how long ago a peer that died or left was dropped. */
+  readonly departed_ago_ms?: number
   readonly incarnation: number
   readonly gossip_addr: string
   readonly rtt_ms: number | null
   readonly clock_skew_ms: number | null
+  /** A node of another program: listed, and neither trusted nor synced with. */
+  readonly compat?: 'hyperspace'
+  /** An unsigned 64-bit number in decimal, where a JSON number may not hold it. */
+  readonly logical_clock_exact?: string
 }
 
 export interface SwarmPeers {
@@ -112,6 +124,149 @@ export interface ReplicaStanding {
 }
 
 export type Replicas = readonly ReplicaStanding[]
+
+export interface ObservedNode {
+  readonly node_id: string
+  readonly node_name: string
+  readonly version: string
+  readonly uptime_secs: number
+  readonly gossip_enabled: boolean
+  /** What the UDP and TCP sockets are bound to. */
+  readonly gossip_host: string
+  /** UDP port of gossip and TCP port of the peer link. */
+  readonly gossip_port: number | null
+  readonly multicast_group: string | null
+  readonly swarm_name: string
+  /** What packets carry instead of the swarm name: 16 hexadecimal digits. */
+  readonly swarm_tag: string
+  /** Of HS_SWARM_KEY; the first seals. No secret. */
+  readonly key_ids: readonly string[]
+  /** Unix milliseconds by the clock of this node. */
+  readonly wall_ms: number
+  readonly clock_trusted: boolean
+  /** Gossip address of another process that uses the id of this node. */
+  readonly duplicate_identity: string | null
+}
+
+export interface ObservedInterface {
+  readonly name: string
+  readonly address: string
+  /** Whether the discovery group is heard there. */
+  readonly use: 'joined' | 'failed' | 'left-out'
+  readonly left_out_for: 'loopback' | 'container' | 'not-named' | 'not-bound' | null
+  /** The system's code of the last attempt that failed. */
+  readonly error: string | null
+}
+
+export interface ObservedSeed {
+  /** As HS_GOSSIP_PEERS has it. */
+  readonly seed: string
+  readonly addresses: readonly {
+    readonly addr: string
+    /** It is this node. */
+    readonly is_self: boolean
+    /** Who has answered there and is listed. */
+    readonly node_id: string | null
+  }[]
+  /** Why the name does not resolve. */
+  readonly error: string | null
+}
+
+export interface ObservedPeer {
+  readonly node_id: string
+  readonly node_name: string
+  /** Of its gossip. */
+  readonly addr: string
+  readonly status: 'alive' | 'suspect' | 'dead' | 'left'
+  /** Last sign of life, also through others. */
+  readonly heard_ago_ms: number
+  /** Milliseconds ago; null for never. */
+  readonly direct_ago_ms: number | null
+  /** Milliseconds ago; null for never. */
+  readonly answered_ago_ms: number | null
+  /** Pings sent to it since it last answered one: packets may come and ours be lost. */
+  readonly pings_unanswered: number
+  readonly rtt_ms: number | null
+  readonly clock_skew_ms: number | null
+  /** Data is synced with it. */
+  readonly may_exchange: boolean
+  /** How dialling its peer link went last; null when that was not needed yet. */
+  readonly link: {
+    /** `open`, or why dialling its peer link failed: ECONNREFUSED, ETIMEDOUT, HANDSHAKE, ... */
+    readonly outcome: string
+    readonly ago_ms: number
+  } | null
+}
+
+/** Heard and not listed. Nothing of it is authenticated. */
+export interface Stranger {
+  /** Host and port, or the host alone where only the discovery group has brought something of it. */
+  readonly addr: string
+  readonly host: string
+  readonly node_id: string | null
+  /** Why it is not listed: a reason of `hs_gossip_rejects_total`, or `unproven`. */
+  readonly reason: string
+  readonly packets: number
+  readonly first_ago_ms: number
+  readonly last_ago_ms: number
+  /** What its packets look like. */
+  readonly kind: 'agent' | 'json' | 'other'
+  readonly wire_version: number | null
+  /** The key that it seals with; null for none, or where it cannot be read. */
+  readonly key_id: string | null
+  readonly swarm_tag: string | null
+  /** Its HS_SWARM_NAME is not set. */
+  readonly is_default_swarm: boolean
+}
+
+/** What the system refused to the sockets of gossip. */
+export interface SystemFault {
+  readonly what: string
+  readonly error: string
+  readonly count: number
+  readonly last_ago_ms: number
+}
+
+export interface Finding {
+  readonly severity: 'ok' | 'warning' | 'fault'
+  /** What kind of finding, for programs: `other-swarm`, `one-way`, ... */
+  readonly code: string
+  /** Whom or what it concerns: an address, an interface, a setting. */
+  readonly about: string
+  /** What was observed. */
+  readonly seen: string
+  /** The likely reason. */
+  readonly reason?: string
+  /** What to do. */
+  readonly advice?: string
+}
+
+export interface Diagnosis {
+  readonly node: ObservedNode
+  readonly interfaces: readonly ObservedInterface[]
+  /** Named by HS_GOSSIP_INTERFACE, and not there. */
+  readonly interfaces_missing: readonly string[]
+  readonly multicast: {
+    /** Peers answer by unicast, and the group brings nothing. */
+    readonly mute: boolean
+    readonly sent: number
+    /** Milliseconds ago; null for never. */
+    readonly others_heard_ago_ms: number | null
+    /** Milliseconds ago; null for never. */
+    readonly own_heard_ago_ms: number | null
+  }
+  readonly seeds: readonly ObservedSeed[]
+  readonly peers: readonly ObservedPeer[]
+  /** At most 64, heard last comes last. */
+  readonly strangers: readonly Stranger[]
+  readonly rejects: readonly {
+    readonly reason: string
+    readonly count: number
+  }[]
+  readonly faults: readonly SystemFault[]
+  /** Of the observations, in sentences. */
+  readonly findings: readonly Finding[]
+}
 
 export interface Collection {
   readonly name: string
@@ -350,7 +505,7 @@ export interface HsAgentClient {
   getStatus(options?: CallOptions): Promise<ClusterStatus>
 
   /** The other members of the swarm. `GET /api/swarm/peers` */
-  listPeers(options?: CallOptions): Promise<SwarmPeers>
+  listPeers(args?: { readonly all?: 'true' | 'false' | '1' | '0' | undefined }, options?: CallOptions): Promise<SwarmPeers>
 
   /** Syncing, by peer and collection. `GET /api/sync` */
   listSyncs(options?: CallOptions): Promise<readonly SyncRow[]>
@@ -363,6 +518,9 @@ export interface HsAgentClient {
 
   /** Evicts the replicas of a node for good: deletes no longer wait for them. `DELETE /api/swarm/replicas/{node_id}` */
   evictReplica(args: { readonly nodeId: string }, options?: CallOptions): Promise<void>
+
+  /** Why this node sees the others, or does not. `GET /api/swarm/diagnosis` */
+  diagnoseSwarm(options?: CallOptions): Promise<Diagnosis>
 
   /** All collections. `GET /api/collections` */
   listCollections(options?: CallOptions): Promise<readonly Collection[]>
@@ -513,8 +671,11 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
   return {
     getStatus: options =>
       transport.call({ method: 'GET', path: `/api/cluster/status`, accept: 'application/json' }, options) as Promise<ClusterStatus>,
-    listPeers: options =>
-      transport.call({ method: 'GET', path: `/api/swarm/peers`, accept: 'application/json' }, options) as Promise<SwarmPeers>,
+    listPeers: (args, options) =>
+      transport.call(
+        { method: 'GET', path: `/api/swarm/peers`, query: { all: args?.all }, accept: 'application/json' },
+        options,
+      ) as Promise<SwarmPeers>,
     listSyncs: options =>
       transport.call({ method: 'GET', path: `/api/sync`, accept: 'application/json' }, options) as Promise<readonly SyncRow[]>,
     startSync: options =>
@@ -526,6 +687,8 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         { method: 'DELETE', path: `/api/swarm/replicas/${segment(args.nodeId)}`, accept: 'application/json' },
         options,
       ) as Promise<void>,
+    diagnoseSwarm: options =>
+      transport.call({ method: 'GET', path: `/api/swarm/diagnosis`, accept: 'application/json' }, options) as Promise<Diagnosis>,
     listCollections: options =>
       transport.call({ method: 'GET', path: `/api/collections`, accept: 'application/json' }, options) as Promise<readonly Collection[]>,
     createCollection: (args, options) =>

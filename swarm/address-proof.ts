@@ -2,13 +2,16 @@
  * Which addresses have shown that they receive what is sent to them, by echoing a cookie, and what may be sent to the others: three
  * times the bytes that came from there (RFC 9000, section 8.1), so that a forged source address cannot turn this node on anybody.
  *
- * Greetings that nobody asked for are not held to that: they are small, and seeds, contacts and tombstones have their own rates.
+ * What this node sends there of its own accord - greetings of seeds, remembered peers and tombstones, first probes of members that others
+ * speak of - is small (state.ts) and bounded for each host instead.
  *
- * Invariant G13 (docs/protocol.md): what is answered to an address not yet proven is at most three times what came from it.
+ * Invariant G13 (docs/protocol.md): what is answered to an address not yet proven is at most three times what came from it, and what is
+ * sent unasked to the unproven addresses of one host is within `unaskedRate`.
  */
 import { addressKey } from './address.ts'
 import type { Address } from './address.ts'
 import type { SwarmLimits } from './options.ts'
+import { createSourceLimits } from './token-bucket.ts'
 
 const AMPLIFICATION_MAX = 3
 /** A proof is good for this long; from its half on it is asked for again. */
@@ -20,14 +23,19 @@ export interface AddressProofs {
   /** Whether the next packet should carry a cookie. */
   isDue(address: Address, nowMs: number): boolean
   received(address: Address, bytes: number, nowMs: number): void
+  /** Bytes that may be answered; Infinity where it is proven. */
+  allowance(address: Address, nowMs: number): number
   /** Whether this many bytes may be answered; counts them when they may. */
   take(address: Address, bytes: number, nowMs: number): boolean
+  /** Whether one more small packet that nobody there asked for may go there. */
+  takeUnasked(address: Address, nowMs: number): boolean
 }
 
 export function createAddressProofs(limits: SwarmLimits): AddressProofs {
   const provenMsByKey = new Map<string, number>()
   /** Bytes that may still be sent. */
   const creditByKey = new Map<string, number>()
+  const unasked = createSourceLimits(limits.unaskedRate, limits.sourcesMax)
   const provenMs = (address: Address): number => provenMsByKey.get(addressKey(address)) ?? -Infinity
   const isProven = (address: Address, nowMs: number): boolean => nowMs - provenMs(address) < PROOF_MS
 
@@ -44,6 +52,8 @@ export function createAddressProofs(limits: SwarmLimits): AddressProofs {
       // Whose entry is pushed out starts again at nothing, never at more than it had.
       put(creditByKey, key, (creditByKey.get(key) ?? 0) + AMPLIFICATION_MAX * bytes, limits.unprovenAddressesMax)
     },
+    allowance: (address, nowMs) => (isProven(address, nowMs) ? Infinity : (creditByKey.get(addressKey(address)) ?? 0)),
+    takeUnasked: (address, nowMs) => isProven(address, nowMs) || unasked.admit(address.host, nowMs),
     take(address, bytes, nowMs) {
       if (isProven(address, nowMs)) return true
       const key = addressKey(address)

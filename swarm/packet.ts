@@ -35,6 +35,9 @@ export const TAG_BYTES = 16
  */
 export const MESSAGES_BYTES_MAX = DATAGRAM_BYTES_MAX - HEADER_BYTES - TAG_BYTES - 1
 
+/** Room that pages leave for what a packet says besides them: core, challenge, echo, and the ids of eight keys. */
+export const BESIDES_BYTES_MAX = 100
+
 const MAGIC = 0x6873
 const VERSION = 1
 const FLAG_MULTICAST = 1

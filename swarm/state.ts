@@ -2,28 +2,32 @@
 import type { Codec, Cryptography, Hash, Random } from '../base/ports.ts'
 import { createAddressProofs } from './address-proof.ts'
 import type { AddressProofs } from './address-proof.ts'
+import { sameAddress } from './address.ts'
 import type { Address } from './address.ts'
-import { createContacts } from './contacts.ts'
-import type { Contacts } from './contacts.ts'
 import { createCookies } from './cookie.ts'
 import type { Cookies } from './cookie.ts'
+import { createCounters } from './counters.ts'
+import type { SwarmCounters } from './counters.ts'
 import { createDigestExchanges } from './digest-exchange.ts'
 import type { DigestExchanges } from './digest-exchange.ts'
-import type { DropReason, RejectReason, SwarmEffect } from './events.ts'
+import type { DropReason, RejectReason, SwarmEffect, UpdateReason } from './events.ts'
+import { createLocalHealth } from './health.ts'
+import type { LocalHealth } from './health.ts'
 import { createBootId } from './identity.ts'
 import { createInbound } from './inbound.ts'
 import type { Inbound } from './inbound.ts'
 import { createKeyRing } from './key-ring.ts'
 import type { KeyRing } from './key-ring.ts'
 import { viewMember } from './member.ts'
-import type { Member } from './member.ts'
+import type { Member, MemberView } from './member.ts'
+import { keyOf, tagOf } from './member-key.ts'
 import { createMembership } from './membership.ts'
 import type { Membership } from './membership.ts'
-import { encodeCookie, PING_TOKEN_BYTES } from './messages.ts'
+import { encodeCookie, encodeToken, PING_TOKEN_BYTES } from './messages.ts'
+import type { NodeDescription } from './node-description.ts'
 import type { SwarmOptions } from './options.ts'
 import { createOutbound } from './outbound.ts'
-import type { Greeting, Outbound, OwnState } from './outbound.ts'
-import { MESSAGES_BYTES_MAX } from './packet.ts'
+import type { Contents, Introduction, Outbound, OwnState } from './outbound.ts'
 import { createOpener } from './seal.ts'
 import { createSeeds } from './seeds.ts'
 import type { Seeds } from './seeds.ts'
@@ -45,47 +49,65 @@ export interface SwarmState {
   /** Monotonic time of the present step. */
   nowMs: number
   startedAtMs: number
+  /** When a packet of anybody else was last accepted. */
+  inboundMs: number
   effects: SwarmEffect[]
+  readonly key: number
   readonly own: OwnState
   readonly membership: Membership
   readonly seeds: Seeds
-  readonly contacts: Contacts
+  readonly health: LocalHealth
+  readonly counters: SwarmCounters
+  /** Introductions sent because somebody spoke up. */
   readonly answers: TokenBucket
-  /** Answers to nodes that are not listed, by address. */
+  /** Answers to boots that have not echoed a cookie, by address. */
   readonly newcomers: SourceLimits
+  /** Claims sent to those whom they are about. */
+  readonly claimAnswers: TokenBucket
   readonly inbound: Inbound
   readonly outbound: Outbound
   readonly exchanges: DigestExchanges
   readonly ring: KeyRing
   readonly cookies: Cookies
   readonly proofs: AddressProofs
+  /** The cookie that came with the packet of this step: it goes back with the first packet to there. */
+  echo: { readonly to: Address; readonly cookie: Uint8Array } | undefined
 }
 
 export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmState {
   const { timings, limits } = options
-  const membership = createMembership(limits, ports.random)
-  const exchanges = createDigestExchanges(timings, limits, ports, (to, message) => sendMessages(state, to, [message]))
-  const own: OwnState = {
-    bootId: createBootId(options.bootCounter, ports.random),
-    incarnation: 0,
-    heartbeatCounter: 0,
-    logicalClock: 0,
-    summary: exchanges.local().summary,
-  }
+  const bootId = createBootId(options.bootCounter, ports.random)
+  const key = keyOf(options.nodeId)
+  const membership = createMembership(limits, { key, tag: tagOf(options.nodeId, bootId) }, ports.random)
+  const exchanges = createDigestExchanges(timings, limits, ports, (to, message) => sendMessages(state, to, [message], { unasked: true }))
   const ring = createKeyRing(options.keys, options.swarmName, ports)
-  const outbound = createOutbound(options, ports, own, membership, ring)
-  const ownPast = { bootId: own.bootId, swarm: outbound.swarm, startedAtMs: () => state.startedAtMs }
+  const description = (): NodeDescription => ({
+    nodeName: options.nodeName,
+    role: options.role,
+    httpPort: options.httpPort(),
+    httpReachable: options.httpReachable,
+    secured: ring.sealingId !== 0,
+    multicast: options.multicast,
+  })
+  const own: OwnState = { bootId, incarnation: 0, logicalClock: 0, summary: exchanges.local().summary, description }
+  const counters = createCounters()
+  const outbound = createOutbound(options, ports, own, membership, counters, ring)
+  const ownPast = { bootId, swarm: outbound.swarm, startedAtMs: () => state.startedAtMs }
   const state: SwarmState = {
     options,
     ports,
     nowMs: 0,
     startedAtMs: 0,
+    inboundMs: -Infinity,
     effects: [],
+    key,
     own,
     membership,
     seeds: createSeeds(timings, limits, ports.random),
-    contacts: createContacts(timings, limits),
+    health: createLocalHealth(),
+    counters,
     answers: createTokenBucket(limits.answerRate),
+    claimAnswers: createTokenBucket(limits.claimRate),
     newcomers: createSourceLimits(limits.newcomerRate, limits.sourcesMax),
     inbound: createInbound(options, ports.codec, ownPast, membership, createOpener(ring, limits.senderKeysMax)),
     outbound,
@@ -93,6 +115,7 @@ export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmStat
     ring,
     cookies: createCookies(ports),
     proofs: createAddressProofs(limits),
+    echo: undefined,
   }
   return state
 }
@@ -101,49 +124,76 @@ export function reject(state: SwarmState, reason: RejectReason, from: Address): 
   state.effects.push({ type: 'reject', reason, from })
 }
 
-/** Sends, unless it is more than an address may get that has not shown that it wants it. */
-function send(state: SwarmState, to: Address, bytes: Uint8Array): void {
-  if (state.proofs.take(to, bytes.length, state.nowMs)) state.effects.push({ type: 'send', to, bytes })
+export interface Delivery extends Omit<Contents, 'besides' | 'bytesMax'> {
+  /** Asks for an echo also where the address has been proven. */
+  readonly challenge?: boolean
+  /** Nobody there has asked for it: this node begins. */
+  readonly unasked?: boolean
 }
 
-/** A cookie for whoever is at this address. */
-function challenge(state: SwarmState, to: Address): Uint8Array {
-  return encodeCookie('challenge', state.cookies.make(to, state.nowMs), state.ports.codec)
+/**
+ * A packet with these messages first. An address that is not proven gets a cookie along, and nothing that is passed on; answers to it are
+ * as long as what came from there allows, and what it has not asked for is small.
+ */
+export function sendMessages(state: SwarmState, to: Address, messages: readonly Uint8Array[], delivery: Delivery = {}): void {
+  const { proofs, outbound, nowMs } = state
+  const { challenge = false, unasked = false, ...contents } = delivery
+  const echo = state.echo !== undefined && sameAddress(state.echo.to, to) ? state.echo : undefined
+  const besides: Uint8Array[] = []
+  if (echo !== undefined) besides.push(encodeCookie('echo', echo.cookie))
+  if (challenge || proofs.isDue(to, nowMs)) besides.push(encodeCookie('challenge', state.cookies.make(to, nowMs)))
+  const limits: Contents = proofs.isProven(to, nowMs)
+    ? {}
+    : { gossip: false, ...(unasked ? { evidence: false } : { bytesMax: proofs.allowance(to, nowMs) }) }
+  const bytes = outbound.compose(to, messages, { ...contents, besides, ...limits }, nowMs)
+  if (bytes === undefined || !(proofs.take(to, bytes.length, nowMs) || (unasked && proofs.takeUnasked(to, nowMs)))) return
+  if (echo !== undefined) state.echo = undefined
+  state.effects.push({ type: 'send', to, bytes })
 }
 
-export function sendMessages(state: SwarmState, to: Address, messages: readonly Uint8Array[]): void {
-  const withCookie = state.proofs.isDue(to, state.nowMs) ? [...messages, challenge(state, to)] : messages
-  const length = withCookie.reduce((bytes, message) => bytes + message.length, 0)
-  send(state, to, state.outbound.packet(length <= MESSAGES_BYTES_MAX ? withCookie : messages))
+/** Who we are, to an address. */
+export function sendIntroduction(
+  state: SwarmState,
+  to: Address,
+  introduction: Omit<Introduction, 'named'>,
+  messages: readonly Uint8Array[] = [],
+  delivery: Omit<Delivery, 'introduction' | 'gossip'> = {},
+): void {
+  sendMessages(state, to, messages, { ...delivery, introduction: { named: state.seeds.has(to), ...introduction }, gossip: false })
 }
 
-/** `isChallenge`: asks for an echo also where the address has been proven. */
-export function sendGreeting(state: SwarmState, to: Address, greeting: Omit<Greeting, 'named'>, { isChallenge = false } = {}): void {
-  const isAsked = isChallenge || state.proofs.isDue(to, state.nowMs)
-  const before = [...(greeting.before ?? []), ...(isAsked ? [challenge(state, to)] : [])]
-  const rumours = greeting.rumours === true && state.proofs.isProven(to, state.nowMs)
-  send(state, to, state.outbound.greeting(to, { named: state.seeds.has(to), ...greeting, before, rumours }, state.nowMs))
-}
-
-/** A heartbeat to a member, with a ping, to its address or to where it has just spoken from. */
-export function sendHeartbeat(state: SwarmState, member: Member, greeting: Omit<Greeting, 'named' | 'token'>, to = member.address): void {
+/** Who we are, and a ping to measure the way, to a member: to its address or to where it has just spoken from. */
+export function introduceTo(state: SwarmState, member: Member, messages: readonly Uint8Array[], to = member.address): void {
   const token = state.ports.random.bytes(PING_TOKEN_BYTES)
   member.trip.sent(token, state.nowMs)
   member.toldSummary = state.own.summary
-  sendGreeting(state, to, { ...greeting, token })
+  sendIntroduction(state, to, { answerMe: false }, [...messages, encodeToken('ping', token)], { evidence: true })
 }
 
-/** A heartbeat to somebody who is no member, or may not be. Nobody has asked for it: it is small where the address is not proven. */
+/** Who we are, to somebody who is no member, or may not be, and has not asked. */
 export function greetStranger(state: SwarmState, to: Address, token?: Uint8Array): void {
-  const rumours = state.proofs.isProven(to, state.nowMs)
-  const greeting = { named: state.seeds.has(to), answerMe: true, rumours, before: [challenge(state, to)], ...(token && { token }) }
-  state.effects.push({ type: 'send', to, bytes: state.outbound.greeting(to, greeting, state.nowMs) })
+  const messages = token === undefined ? [] : [encodeToken('ping', token)]
+  sendIntroduction(state, to, { answerMe: true }, messages, { challenge: true, unasked: true })
+}
+
+/** Whether the address of a member has been proven: who has not shown that it receives is told nothing but who we are. */
+export function isReached(state: SwarmState, { address }: Member): boolean {
+  return state.proofs.isProven(address, state.nowMs)
+}
+
+export function viewOf(state: SwarmState, member: Member): MemberView {
+  return viewMember(member, state.options, state.nowMs - state.membership.evidenceMs(member))
+}
+
+export function tellUpdated(state: SwarmState, member: Member, reason: UpdateReason): void {
+  state.effects.push({ type: 'member-updated', view: viewOf(state, member), reason })
 }
 
 export function dropMember(state: SwarmState, member: Member, reason: DropReason): void {
-  if (reason === 'left') member.status = 'left'
-  state.membership.drop(member, reason === 'left', state.nowMs)
+  const { membership, options, nowMs } = state
+  const heardAgoMs = nowMs - membership.evidenceMs(member)
+  membership.drop(member, { left: reason === 'left', declared: reason !== 'timeout' }, nowMs)
   state.exchanges.forget(member.nodeId)
-  state.seeds.lost(member.nodeId, state.nowMs)
-  state.effects.push({ type: 'member-dropped', view: viewMember(member, state.options, state.nowMs), reason })
+  state.seeds.lost(member.nodeId, nowMs)
+  state.effects.push({ type: 'member-dropped', view: viewMember(member, options, heardAgoMs), reason })
 }

@@ -1,5 +1,5 @@
 /**
- * With whom data may be exchanged. With a swarm key, with everybody: nobody else is heard. Without one everybody heard is listed, and
+ * With whom data may be exchanged: with nobody who has not been heard itself. With a swarm key, with everybody who has: nobody else is heard. Without one everybody heard is listed, and
  * whoever was met by multicast alone under the default swarm name is not synced with (HS_SWARM_OPEN).
  */
 import { DEFAULT_SWARM_NAME } from './options.ts'
@@ -15,6 +15,8 @@ export type TrustReason =
   | 'named-by-us'
   /** It told us, by unicast, that our address stands in its HS_GOSSIP_PEERS. */
   | 'named-by-peer'
+  /** Others speak of it, and nothing of its own has come yet: listed, not synced. */
+  | 'hearsay'
   /** None of these: listed, not synced. */
   | 'not-named'
 
@@ -24,8 +26,16 @@ export interface TrustRule {
   readonly swarmName: string
 }
 
+export interface TrustedPeer {
+  /** When a packet of its own was last taken; -Infinity while there was none. */
+  readonly directMs: number
+  readonly namedByUs: boolean
+  readonly namesUs: boolean
+}
+
 /** `named…` as observed; that the swarm names are the same was a condition for reading the packet at all. */
-export function judgeTrust(rule: TrustRule, peer: { readonly namedByUs: boolean; readonly namesUs: boolean }): TrustReason {
+export function judgeTrust(rule: TrustRule, peer: TrustedPeer): TrustReason {
+  if (peer.directMs === -Infinity) return 'hearsay'
   if (rule.keys.length > 0) return 'key'
   if (rule.open) return 'open'
   if (rule.swarmName !== DEFAULT_SWARM_NAME) return 'swarm-name'
@@ -35,5 +45,5 @@ export function judgeTrust(rule: TrustRule, peer: { readonly namedByUs: boolean;
 }
 
 export function mayExchange(reason: TrustReason): boolean {
-  return reason !== 'not-named'
+  return reason !== 'not-named' && reason !== 'hearsay'
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const LAUNCHER = fileURLToPath(new URL('../bin/hs-agent', import.meta.url))
+export const LAUNCHER = fileURLToPath(new URL('../bin/hs-agent', import.meta.url))
 const START_DEADLINE_MS = 60_000
 /** Lines of output kept for the message of a failing test. */
 const OUTPUT_LINES_MAX = 40

@@ -2,10 +2,12 @@
 import { equalBytes, toHex } from '../../base/bytes.ts'
 import type { SyncRow } from '../sync-state.ts'
 import { stateHash } from './collection-routes.ts'
-import type { NodeRole, NodeView, PeerView } from './port.ts'
+import type { CompatCollectionView, NodeRole, NodeView, PeerView } from './port.ts'
 import type { App, RouteContext } from './route.ts'
 import {
   ClusterStatus,
+  isSet,
+  PeersQuery,
   SwarmPeers,
   SyncRows,
   SyncStarted,
@@ -17,7 +19,7 @@ import {
 export const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as const satisfies Record<NodeRole, string>
 
 export function addClusterRoutes(app: App, context: RouteContext): void {
-  const { replica, node, peers, sync } = context
+  const { replica, node, peers, departed, sync } = context
 
   app.get(
     '/api/cluster/status',
@@ -27,17 +29,26 @@ export function addClusterRoutes(app: App, context: RouteContext): void {
 
   app.get(
     '/api/swarm/peers',
-    { schema: { operationId: 'listPeers', summary: 'The other members of the swarm.', tags: ['cluster'], response: { 200: SwarmPeers } } },
-    () => {
+    {
+      schema: {
+        operationId: 'listPeers',
+        summary: 'The other members of the swarm.',
+        tags: ['cluster'],
+        querystring: PeersQuery,
+        response: { 200: SwarmPeers },
+      },
+    },
+    ({ query }) => {
       const view = peers()
+      const listed = [...view.peers, ...(isSet(query.all) ? departed() : [])]
       const isInSync = (name: string, digest: Uint8Array): boolean => {
         const own = replica.collection(name)?.digest
         return own !== undefined && equalBytes(own, digest)
       }
       const json: SwarmPeersJson = {
         gossip_enabled: view.gossipEnabled,
-        peer_count: view.peers.length,
-        peers: view.peers.map(peer => toPeerJson(peer, isInSync)),
+        peer_count: listed.length,
+        peers: listed.map(peer => toPeerJson(peer, isInSync)),
       }
       return json
     },
@@ -93,23 +104,45 @@ function toPeerJson(peer: PeerView, isInSync: (name: string, digest: Uint8Array)
     http_port: peer.httpPort,
     ...(peer.httpReachable === undefined ? {} : { http_reachable: peer.httpReachable }),
     role: ROLE_NAMES[peer.role],
-    logical_clock: peer.logicalClock,
-    collections: peer.collections.map(({ name, digest, recordCount, vectorCount }) => ({
-      name,
-      state_hash: stateHash(digest),
-      digest: toHex(digest),
-      record_count: recordCount,
-      vector_count: vectorCount,
-      in_sync: isInSync(name, digest),
-    })),
+    logical_clock: Math.min(Number.MAX_SAFE_INTEGER, peer.logicalClock),
+    ...(peer.compat && { compat: peer.compat.kind, logical_clock_exact: String(peer.compat.logicalClock) }),
+    collections:
+      peer.compat?.collections.map(toCompatCollectionJson) ??
+      peer.collections.map(({ name, digest, recordCount, vectorCount }) => ({
+        name,
+        state_hash: stateHash(digest),
+        digest: toHex(digest),
+        record_count: recordCount,
+        vector_count: vectorCount,
+        in_sync: isInSync(name, digest),
+      })),
     last_seen_secs: Math.floor(peer.lastSeenAtMs / 1000),
     last_seen_ago_ms: Math.round(peer.lastSeenAgoMs),
     healthy: peer.status === 'alive',
     status: peer.status,
+    ...(peer.departedAgoMs === undefined ? {} : { departed_ago_ms: Math.round(peer.departedAgoMs) }),
     incarnation: peer.incarnation,
     gossip_addr: peer.gossipAddr,
     rtt_ms: peer.rttMs ?? null,
     clock_skew_ms: peer.clockSkewMs ?? null,
+  }
+}
+
+/** The numbers are the nearest ones that JSON's readers hold exactly; beside them stands the whole of each. */
+function toCompatCollectionJson(collection: CompatCollectionView): SwarmPeersJson['peers'][number]['collections'][number] {
+  const { name, stateHash, vectorCount, logicalClock } = collection
+  const vectors = Math.min(Number.MAX_SAFE_INTEGER, Number(vectorCount))
+  return {
+    name,
+    // As of our own digests: the leading 53 bits.
+    state_hash: Number(stateHash >> 11n),
+    state_hash_hex: stateHash.toString(16).padStart(16, '0'),
+    // Its records are vectors.
+    record_count: vectors,
+    vector_count: vectors,
+    vector_count_exact: String(vectorCount),
+    logical_clock_exact: String(logicalClock),
+    in_sync: false,
   }
 }
 

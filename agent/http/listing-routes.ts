@@ -8,7 +8,7 @@ import { decodeCursor, encodeCursor } from './cursor.ts'
 import type { HttpLimits } from './limits.ts'
 import { createJsonWriter } from './record-json.ts'
 import { accepts, findCollection, type App, type RouteContext } from './route.ts'
-import { asBytes, CollectionParams, ListingQuery, RecordPage, StoredRecord } from './schemas.ts'
+import { asBytes, CollectionParams, isSet, ListingQuery, RecordPage, StoredRecord } from './schemas.ts'
 
 export const RECORDS_ROUTE = '/api/collections/:name/records'
 
@@ -49,7 +49,7 @@ export function addListingRoutes(app: App, context: RouteContext): void {
 
 function toRange(collection: string, query: Static<typeof ListingQuery>): RecordRange {
   const { prefix, from, to, cursor } = query
-  const isReverse = query.reverse === 'true' || query.reverse === '1'
+  const isReverse = isSet(query.reverse)
   const range: RecordRange = {
     ...(prefix === undefined ? {} : { prefix }),
     ...(from === undefined ? {} : { from }),

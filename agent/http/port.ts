@@ -1,6 +1,7 @@
 /** What the HTTP API needs of the rest of the agent. */
 import type { Logger } from 'pino'
 import type { Replica } from '../../sync/replica.ts'
+import type { DiagnosisJson } from '../diagnosis/shape.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Prover } from '../proof/prover.ts'
@@ -48,6 +49,14 @@ export interface PeerCollectionView {
   readonly digest: Uint8Array
 }
 
+/** What a node of another program tells of a collection: whole u64 values. */
+export interface CompatCollectionView {
+  readonly name: string
+  readonly stateHash: bigint
+  readonly vectorCount: bigint
+  readonly logicalClock: bigint
+}
+
 /** A member of the swarm other than this node. */
 export interface PeerView {
   /** A UUID. */
@@ -69,6 +78,14 @@ export interface PeerView {
   readonly gossipAddr: string
   readonly rttMs: number | undefined
   readonly clockSkewMs: number | undefined
+  /** For one that died or left: how long ago it was dropped. */
+  readonly departedAgoMs?: number
+  /** Present for a node of another program: listed, and nothing else. Its values in full; `collections` above is empty then. */
+  readonly compat?: {
+    readonly kind: 'hyperspace'
+    readonly logicalClock: bigint
+    readonly collections: readonly CompatCollectionView[]
+  }
 }
 
 export interface HttpOptions {
@@ -81,11 +98,15 @@ export interface HttpOptions {
   readonly prover: Prover
   readonly node: () => NodeView
   readonly peers: () => { readonly gossipEnabled: boolean; readonly peers: readonly PeerView[] }
+  /** Those that died or left and are remembered. */
+  readonly departed: () => readonly PeerView[]
   readonly sync: {
     rows(): readonly SyncRow[]
     /** Starts a session with every reachable peer, and says with how many. May throw an `AgentError`. */
     start(): number
   }
+  /** What has been observed of the swarm. */
+  readonly diagnose: () => DiagnosisJson
   readonly events: Pick<EventHub, 'subscribe'>
   /** Why the agent is not ready; empty when it is. */
   readonly readiness: () => readonly string[]

@@ -15,7 +15,8 @@ export const RecordParams = Type.Object({
 const Metric = Type.Enum(['cosine', 'l2', 'dot'])
 const Conflict = Type.Enum(['lww', 'siblings', 'append'])
 const StateHash = Type.Integer({ description: 'The leading 53 bits of the digest, as a number.' })
-const Digest = Type.String({ description: 'Digest of the content, 16 bytes in lower-case hexadecimal.' })
+const DIGEST_FORM = 'Digest of the content, 16 bytes in lower-case hexadecimal.'
+const Digest = Type.String({ description: DIGEST_FORM })
 const Role = Type.Enum(['Leader', 'Follower', 'Edge'])
 
 export const Problem = Type.Object(
@@ -69,14 +70,19 @@ export const ClusterStatus = Type.Object(
   { title: 'ClusterStatus' },
 )
 
+const U64 = Type.String({ description: 'An unsigned 64-bit number in decimal, where a JSON number may not hold it.' })
+
 const PeerCollection = Type.Object(
   {
     name: Type.String(),
     state_hash: StateHash,
-    digest: Digest,
+    digest: Type.Optional(Type.String({ description: `${DIGEST_FORM} A peer with \`compat\` has none.` })),
     record_count: Type.Integer(),
     vector_count: Type.Integer(),
     in_sync: Type.Boolean({ description: "This node's digest equals that peer's." }),
+    state_hash_hex: Type.Optional(Type.String({ description: 'With `compat` alone: all 64 bits, 16 digits in lower case.' })),
+    vector_count_exact: Type.Optional(U64),
+    logical_clock_exact: Type.Optional(U64),
   },
   { title: 'PeerCollection' },
 )
@@ -100,10 +106,15 @@ export const SwarmPeers = Type.Object(
           last_seen_ago_ms: Type.Integer(),
           healthy: Type.Boolean(),
           status: Type.Enum(['alive', 'suspect', 'dead', 'left']),
+          departed_ago_ms: Type.Optional(Type.Integer({ description: 'With `all`: how long ago a peer that died or left was dropped.' })),
           incarnation: Type.Integer(),
           gossip_addr: Type.String(),
           rtt_ms: Type.Union([Type.Number(), Type.Null()]),
           clock_skew_ms: Type.Union([Type.Number(), Type.Null()]),
+          compat: Type.Optional(
+            Type.Enum(['hyperspace'], { description: 'A node of another program: listed, and neither trusted nor synced with.' }),
+          ),
+          logical_clock_exact: Type.Optional(U64),
         },
         { title: 'Peer' },
       ),
@@ -207,6 +218,18 @@ export const BulkResult = Type.Object(
 )
 
 const Flag = Type.Enum(['true', 'false', '1', '0'])
+
+export const PeersQuery = Type.Object(
+  {
+    all: Type.Optional(
+      Type.Enum(['true', 'false', '1', '0'], { description: 'Also those that died or left, as far as they are remembered.' }),
+    ),
+  },
+  closed,
+)
+
+/** Whether a flag of a query is set. */
+export const isSet = (flag: Static<typeof Flag> | undefined): boolean => flag === 'true' || flag === '1'
 
 export const ListingQuery = Type.Object(
   {

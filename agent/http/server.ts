@@ -17,6 +17,7 @@ import { addClusterRoutes } from './cluster-routes.ts'
 import { addReplicaRoutes } from './replica-routes.ts'
 import { addCollectionRoutes } from './collection-routes.ts'
 import { completeSchema, describeApi } from './description.ts'
+import { addDiagnosisRoute } from './diagnosis-route.ts'
 import { addEventRoutes } from './event-routes.ts'
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts'
 import { addListingRoutes } from './listing-routes.ts'
@@ -137,6 +138,7 @@ async function createApp(context: RouteContext): Promise<App> {
 
   addClusterRoutes(app, context)
   addReplicaRoutes(app, context)
+  addDiagnosisRoute(app, context)
   addCollectionRoutes(app, context)
   addListingRoutes(app, context)
   addBulkRoutes(app, context)

@@ -15,7 +15,9 @@ const statusCell = ({ status }: Peer): Cell => {
 }
 
 /** How many of the peer's collections have the digest that this agent's have. */
-function inSyncCell({ collections }: Peer): Cell | string {
+function inSyncCell({ collections, compat }: Peer): Cell | string {
+  // A node of another program is listed, and never synced with.
+  if (typeof compat === 'string') return { text: `compat: ${formatText(compat)}`, colour: 'yellow' }
   if (!Array.isArray(collections)) return missing
   const inSync = collections.filter(collection => isObject(collection) && collection['in_sync'] === true).length
   return { text: `${inSync} of ${collections.length}`, colour: inSync === collections.length ? 'green' : 'yellow' }
@@ -48,16 +50,20 @@ function render(answer: Answer): string {
 
 /** Without what changes with every packet. */
 const essence = (answer: Answer): unknown =>
-  peersOf(answer).map(({ last_seen_secs: _secs, last_seen_ago_ms: _ago, rtt_ms: _rtt, clock_skew_ms: _skew, ...rest }) => rest)
+  peersOf(answer).map(
+    ({ last_seen_secs: _secs, last_seen_ago_ms: _ago, departed_ago_ms: _departed, rtt_ms: _rtt, clock_skew_ms: _skew, ...rest }) => rest,
+  )
 
 export const peers = defineCommand({
   summary: 'Lists the peers that the agent knows, and whether their data is the same',
-  details: 'SEEN is how long ago the agent last heard of a peer; IN SYNC how many of its collections have equal digests.',
-  options: { watch: watchOption },
-  examples: ['hs-agent peers', 'hs-agent peers --watch'],
+  details:
+    'SEEN is how long ago the agent last heard of a peer; IN SYNC how many of its collections have equal digests, or `compat` and the ' +
+    'program that a node belongs to which is only listed (HS_GOSSIP_COMPAT).',
+  options: { all: { type: 'boolean', doc: 'Also those that died or left, as far as they are remembered' }, watch: watchOption },
+  examples: ['hs-agent peers', 'hs-agent peers --all', 'hs-agent peers --watch'],
   run: async ({ options, json, connect }) => {
     const api = await connect()
-    const read = (call?: Call): Promise<Answer> => api.getObject('/api/swarm/peers', call)
+    const read = (call?: Call): Promise<Answer> => api.getObject(options.all === true ? '/api/swarm/peers?all=1' : '/api/swarm/peers', call)
     if (options.watch === true) return showLive({ read, render, essence }, json)
     const answer = await read()
     return json ? printJson(answer) : print(render(answer))

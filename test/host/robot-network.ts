@@ -10,7 +10,7 @@ import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { makeFolder, startAgentProcess, type AgentProcess } from '../agent-process.ts'
+import { LAUNCHER, makeFolder, startAgentProcess, type AgentProcess } from '../agent-process.ts'
 import { obtain } from './packages.ts'
 
 const run = promisify(execFile)
@@ -31,6 +31,10 @@ export interface Robot {
   setLink(isUp: boolean): Promise<void>
   /** This share of the packets that come in is lost, 0 to 100. */
   losePackets(percent: number): Promise<void>
+  /** Packets that come in and match (nftables, such as `ip saddr 10.77.0.1`) are lost. */
+  dropIncoming(match: string): Promise<void>
+  /** Runs the command line inside of the robot, on its agent's HTTP. */
+  runCli(words: readonly string[]): Promise<{ readonly status: number; readonly stdout: string }>
   /** Starts the robot's agent on the robot's data directory, which outlives it. */
   startAgent(env?: Readonly<Record<string, string>>): Promise<AgentProcess>
   /** Asks its agent; throws with the problem's text on an error status. */
@@ -126,6 +130,13 @@ async function addRobot(namespace: string, hub: string, number: number, relays: 
   await onHub('link', 'set', port, 'master', 'br0', 'up')
   await inside('addr', 'add', `${address}/24`, 'dev', 'e0')
   await setLink(true)
+  const dropIncoming = async (match: string): Promise<void> => {
+    const nft = (rules: string): Promise<unknown> => run('ip', ['netns', 'exec', namespace, 'nft', rules])
+    await nft('add table inet loss; flush table inet loss')
+    // Dropped where they come in: a drop on the way out would show to the sender as an error.
+    await nft('add chain inet loss input { type filter hook input priority 0; }')
+    await nft(`add rule inet loss input iifname e0 ${match} drop`)
+  }
   const dataDir = await makeFolder(`hs-${name}-`)
   const socketPath = join(await makeFolder('hs-relay-'), 'http')
   relays.push(await startRelay(namespace, socketPath))
@@ -135,12 +146,17 @@ async function addRobot(namespace: string, hub: string, number: number, relays: 
     address,
     setLink,
     plug: async isIn => void (await onHub('link', 'set', port, isIn ? 'up' : 'down')),
-    async losePackets(percent) {
-      const nft = (rules: string): Promise<unknown> => run('ip', ['netns', 'exec', namespace, 'nft', rules])
-      await nft('add table inet loss; flush table inet loss')
-      // Dropped where they come in: a drop on the way out would show to the sender as an error.
-      await nft('add chain inet loss input { type filter hook input priority 0; }')
-      await nft(`add rule inet loss input iifname e0 numgen random mod 100 < ${percent} drop`)
+    losePackets: percent => dropIncoming(`numgen random mod 100 < ${percent}`),
+    dropIncoming,
+    async runCli(words) {
+      const { PATH = '' } = process.env
+      try {
+        const { stdout } = await run('ip', ['netns', 'exec', namespace, LAUNCHER, ...words], { cwd: dataDir, env: { PATH } })
+        return { status: 0, stdout }
+      } catch (error) {
+        const { code, stdout } = error as { code: number; stdout: string }
+        return { status: code, stdout }
+      }
     },
     startAgent: env =>
       startAgentProcess({

@@ -35,6 +35,7 @@ describe('defaults', () => {
       gossipMulticast: { host: '239.83.65.71', port: 7946 },
       gossipInterfaces: [],
       gossipProfile: 'lan',
+      gossipCompat: 'off',
       swarmName: 'default',
       swarmOpen: false,
       digestSalt: undefined,

@@ -4,7 +4,7 @@ import { randomInt, randomUUID } from 'node:crypto'
 import pino from 'pino'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createCodec } from '../../../agent/codec.ts'
-import { chooseInterfaces } from '../../../agent/gossip-interfaces.ts'
+import { chooseInterfaces, leftOutInterfaces } from '../../../agent/gossip-interfaces.ts'
 import { watchSeeds } from '../../../agent/gossip-seeds.ts'
 import { startGossip } from '../../../agent/gossip.ts'
 import type { Gossip, GossipListeners, GossipOptions } from '../../../agent/gossip.ts'
@@ -71,10 +71,12 @@ async function start(settings: Partial<GossipOptions> = {}): Promise<Node> {
     multicast: GROUP,
     interfaces: ['lo'],
     seeds: [],
+    remembered: [],
     profile: 'local',
     swarmName: 'default',
     open: false,
     keys: [],
+    compat: 'off',
     clock: createSystemClock(() => true),
     random: systemRandom,
     hash: systemHash,
@@ -115,7 +117,7 @@ test('three agents on one host meet by multicast on lo alone, learn of a change 
     expect(lists(b)).toEqual(namesOf(a, c))
     expect(lists(c)).toEqual(namesOf(a, b))
   }, soon)
-  expect(a.stats().joinedInterfaces).toEqual(['lo'])
+  expect(a.stats().interfaces).toMatchObject([{ name: 'lo', joined: true, speaking: true, code: undefined }])
   expect(a.member(b.nodeId)).toMatchObject({ host: '127.0.0.1', gossipPort: b.address.port, httpPort: 50_050, mayExchange: false })
   await vi.waitFor(() => expect(a.member(b.nodeId)!.rttMs).toBeGreaterThan(0), soon)
 
@@ -127,6 +129,10 @@ test('three agents on one host meet by multicast on lo alone, learn of a change 
 
   await c.close()
   await vi.waitFor(() => expect(lists(a)).toEqual(namesOf(b)), soon)
+  expect(a.departed()).toMatchObject([{ nodeId: c.nodeId, status: 'left' }])
+  expect(a.departed()[0]!.heardAgoMs).toBeGreaterThanOrEqual(a.departed()[0]!.departedAgoMs)
+  await start({ nodeId: c.nodeId, bootCounter: 2 })
+  await vi.waitFor(() => expect(a.departed()).toEqual([]), soon)
 })
 
 test('seeds alone are enough, by address or by name, and whoever is named may exchange data', async () => {
@@ -193,7 +199,7 @@ test('P18 no network at all is not fatal: what the system refuses is counted, an
   const a = await start({ interfaces: ['no-such-interface'] })
   const b = await start({ seeds: [a.address, { host: 'name.invalid', port: 7_946 }, { host: '192.0.2.255', port: 9 }] })
   await vi.waitFor(() => expect(lists(b)).toEqual(namesOf(a)), soon)
-  expect(a.stats().joinedInterfaces).toEqual([])
+  expect(a.stats().interfaces.filter(({ joined }) => joined)).toEqual([])
 })
 
 test('P18 an agent that was stopped for an hour does not take its own silence for that of others', async () => {
@@ -258,6 +264,20 @@ describe('the choice of interfaces', () => {
     ['none of those named when the socket is bound to another', [board, ['wlan0'], '127.0.0.1'], []],
   ])('%s', (_title, args, expected) => {
     expect(chooseInterfaces(...args).map(({ address }) => address)).toEqual(expected)
+    const names = new Set([...chooseInterfaces(...args), ...leftOutInterfaces(...args)].map(({ name }) => name))
+    expect(names).toEqual(new Set(Object.keys(args[0])))
+  })
+
+  test.each<[string, Parameters<typeof leftOutInterfaces>, Record<string, string>]>([
+    [
+      'loopback and those of containers',
+      [{ ...board, docker0: docker.docker0 }, undefined, '0.0.0.0'],
+      { lo: 'loopback', docker0: 'container' },
+    ],
+    ['all that are not named', [board, ['eth0'], '0.0.0.0'], { lo: 'not-named', wlan0: 'not-named' }],
+    ['all but the one that the socket is bound to', [board, undefined, '192.0.2.8'], { lo: 'not-bound', eth0: 'not-bound' }],
+  ])('leaves out %s, and says so', (_title, args, expected) => {
+    expect(Object.fromEntries(leftOutInterfaces(...args).map(({ name, reason }) => [name, reason]))).toEqual(expected)
   })
 })
 

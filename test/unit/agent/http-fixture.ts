@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
+import type { DiagnosisJson } from '../../../agent/diagnosis/shape.ts'
 import { createEventHub, type EventHub } from '../../../agent/event-hub.ts'
 import type { HttpLimits } from '../../../agent/http/limits.ts'
 import type { HttpOptions, PeerView } from '../../../agent/http/port.ts'
@@ -14,6 +15,7 @@ import { createProver, type Prover } from '../../../agent/proof/prover.ts'
 import { createSigningKey } from '../../../agent/signing-key.ts'
 import type { SyncRow } from '../../../agent/sync-state.ts'
 import { openReplica, type OpenReplica } from '../../../sync/open-replica.ts'
+import { QUIET } from './diagnosis-fixture.ts'
 import { createMemoryStore, type MemoryStore } from '../../memory-store.ts'
 
 export const NODE_ID = 'e8b37fde-6c60-427f-8a09-47103c2da80e'
@@ -34,9 +36,11 @@ interface FixtureOptions {
   readonly tokens?: readonly string[]
   readonly limits?: Partial<HttpLimits>
   readonly peers?: readonly PeerView[]
+  readonly departed?: readonly PeerView[]
   readonly rows?: readonly SyncRow[]
   readonly reasons?: readonly string[]
   readonly replica?: (replica: OpenReplica) => HttpOptions['replica']
+  readonly diagnosis?: DiagnosisJson
   readonly metrics?: HttpOptions['metrics']
   readonly prover?: Prover
 }
@@ -80,6 +84,8 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
       downstreamPeers: [],
     }),
     peers: () => ({ gossipEnabled: options.peers !== undefined, peers: options.peers ?? [] }),
+    diagnose: () => options.diagnosis ?? QUIET,
+    departed: () => options.departed ?? [],
     sync: { rows: () => options.rows ?? [], start: () => options.peers?.length ?? 0 },
     events,
     readiness: () => options.reasons ?? [],

@@ -87,6 +87,52 @@ describe('shapes', () => {
     expect((await request(`${url}/api/swarm/peers`)).json).toMatchObject({ peers: [{ healthy: false, collections: [{ in_sync: true }] }] })
   })
 
+  test('with all=1 those that are gone are listed too, with when they were last heard of and dropped', async () => {
+    const gone: PeerView = { ...peer, nodeId: NODE_ID, status: 'left', lastSeenAgoMs: 60_000.4, departedAgoMs: 59_000.6 }
+    const { url } = await startHttp({ peers: [peer], departed: [gone] })
+    for (const query of ['', '?all=0', '?all=false']) {
+      expect((await request(`${url}/api/swarm/peers${query}`)).json).toMatchObject({ peer_count: 1, peers: [{ status: 'alive' }] })
+    }
+    for (const query of ['?all=1', '?all=true']) {
+      const { json } = await request(`${url}/api/swarm/peers${query}`)
+      expect(json).toMatchObject({
+        peer_count: 2,
+        peers: [{ status: 'alive' }, { status: 'left', healthy: false, last_seen_ago_ms: 60_000, departed_ago_ms: 59_001 }],
+      })
+    }
+    for (const query of ['?all=yes', '?all', '?everybody=1']) expect((await request(`${url}/api/swarm/peers${query}`)).status).toBe(400)
+  })
+
+  test('P12 a peer with 64-bit numbers shows the nearest that JSON holds, and all of each as text', async () => {
+    const largest = 2n ** 64n - 1n
+    const compat = {
+      kind: 'hyperspace' as const,
+      logicalClock: 2n ** 53n + 1n,
+      collections: [{ name: 'v', stateHash: 1n, vectorCount: largest, logicalClock: largest }],
+    }
+    const { url } = await startHttp({ peers: [{ ...peer, logicalClock: Number(compat.logicalClock), collections: [], compat }] })
+    expect((await request(`${url}/api/swarm/peers`)).json).toMatchObject({
+      peers: [
+        {
+          compat: 'hyperspace',
+          logical_clock: 2 ** 53 - 1,
+          logical_clock_exact: '9007199254740993',
+          collections: [
+            {
+              name: 'v',
+              state_hash: 0,
+              state_hash_hex: '0000000000000001',
+              vector_count: 2 ** 53 - 1,
+              vector_count_exact: '18446744073709551615',
+              logical_clock_exact: '18446744073709551615',
+              in_sync: false,
+            },
+          ],
+        },
+      ],
+    })
+  })
+
   test('sync rows, and a sync started by hand', async () => {
     const row = { peer: 'p', collection: 'c', inSync: true, entriesSent: 1, entriesReceived: 2, bytesSent: 3, bytesReceived: 4 }
     const { url } = await startHttp({
@@ -139,6 +185,7 @@ describe('shapes', () => {
         '/api/collections/{name}/search',
         '/api/events',
         '/api/openapi.json',
+        '/api/swarm/diagnosis',
         '/api/swarm/peers',
         '/api/sync',
         '/healthz',

@@ -373,6 +373,92 @@ describe.each([
 describe.each([
   ['open', []],
   ['sealed', [K1]],
+])('P16 who is known through others only: %s', (_title, keys) => {
+  /** A node that lists robot 3 on the word of robot 2, and what robot 3 has sent in its life. */
+  function hearsay(): { net: VirtualNetwork; node: VirtualNode; recorded: Uint8Array[] } {
+    const net = createVirtualNetwork(9)
+    const [told, teller, spoken] = [1, 2, 3].map(index => net.add(index, { keys, open: true, multicast: false })) as [
+      VirtualNode,
+      VirtualNode,
+      VirtualNode,
+    ]
+    net.setLink((from, to) => ![from, to].every(host => host === told.address.host || host === spoken.address.host))
+    spoken.give({ type: 'seeds-resolved', addresses: [teller.address] })
+    told.give({ type: 'seeds-resolved', addresses: [teller.address] })
+    net.run(3_000)
+    expect(told.lists()).toEqual(['robot-2', 'robot-3'])
+    return { net, node: told, recorded: spoken.sent.map(({ bytes }) => bytes) }
+  }
+
+  test('is listed, and data is not exchanged with it before it has been heard itself', () => {
+    const { net, node } = hearsay()
+    expect(node.swarm.member(NODE_ID(3), net.nowMs())).toMatchObject({ trust: 'hearsay', mayExchange: false, keyId: 0, keyIds: [] })
+    net.setLink(() => true)
+    net.run(8_000)
+    expect(node.swarm.member(NODE_ID(3), net.nowMs())).toMatchObject({ mayExchange: true })
+    expect(node.effects('member-updated')).toContainEqual(expect.objectContaining({ reason: 'trust' }))
+  })
+
+  test('what it once sent, played back, is no evidence of its life and clears no suspicion', () => {
+    const { net, node, recorded } = hearsay()
+    const from = { host: '10.0.0.3', port: 7_946 }
+    const silence = net.nowMs() + 4_000
+    // From here on nobody hears it.
+    net.setLink((a, b) => ![a, b].includes(from.host))
+    net.run(2_000)
+    const before = node.swarm.member(NODE_ID(3), net.nowMs())!
+    for (const bytes of recorded) {
+      for (const effect of node.give({ type: 'packet', bytes, from, multicast: false })) {
+        expect(['send', 'reject']).toContain(effect.type)
+      }
+    }
+    expect(node.swarm.member(NODE_ID(3), net.nowMs())).toEqual(before)
+    // However often: it is suspected, and dead in the end.
+    for (let i = 0; i < 40; i++) {
+      net.run(500)
+      for (const bytes of recorded) node.give({ type: 'packet', bytes, from, multicast: i % 2 === 0 })
+    }
+    expect(net.nowMs()).toBeGreaterThan(silence)
+    expect(node.lists()).toEqual(['robot-2'])
+    const farewell = recorded.at(-1)!
+    node.give({ type: 'packet', bytes: farewell, from, multicast: false })
+    expect(node.lists()).toEqual(['robot-2'])
+  })
+
+  test('P16 made-up members at one host: what goes there unasked is small, and bounded', () => {
+    const net = createVirtualNetwork(4)
+    const node = net.add(1, { keys, multicast: false })
+    const crowd = Array.from({ length: 40 }, (_, i) => net.add(i + 10, { keys, host: '10.9.9.9', port: 10_000 + i, multicast: false }))
+    const hub = net.add(2, { keys, multicast: false })
+    for (const one of [node, ...crowd]) one.give({ type: 'seeds-resolved', addresses: [hub.address] })
+    net.setLink((a, b) => !(a === '10.0.0.1' && b === '10.9.9.9') && !(b === '10.0.0.1' && a === '10.9.9.9'))
+    net.run(20_000)
+    const there = node.sent.filter(({ to }) => to !== 'multicast' && to.host === '10.9.9.9')
+    expect(there.length).toBeGreaterThan(20)
+    expect(Math.max(...there.map(({ bytes }) => bytes.length))).toBeLessThan(240)
+    const { burst, perSecond } = LIMITS.unaskedRate
+    expect(there.length).toBeLessThanOrEqual(burst + 20 * perSecond)
+  })
+})
+
+test.each([
+  ['open', []],
+  ['sealed', [K1]],
+])('nine nodes that start at once list one another within 290 ms, cookies and all: %s', (_title, keys) => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const net = createVirtualNetwork(seed, 0.2)
+    const nodes = Array.from({ length: 9 }, (_, i) => net.add(i + 1, { keys, timings: PROFILES.local }))
+    net.run(290)
+    for (const node of nodes) {
+      expect(node.lists()).toHaveLength(8)
+      expect(node.swarm.members(net.nowMs()).filter(({ trust }) => trust === 'hearsay')).toEqual([])
+    }
+  }
+})
+
+describe.each([
+  ['open', []],
+  ['sealed', [K1]],
 ])('P15 a cloned card: %s', (_title, keys) => {
   test('both copies report it, and neither lists itself', () => {
     const net = createVirtualNetwork()
