@@ -19,6 +19,8 @@
  */
 import type { Address } from './address.ts'
 import { toHex } from '../base/bytes.ts'
+import { isDeafSince } from './deafness.ts'
+import { isHeardSince } from './evidence-rule.ts'
 import type { NodeId } from './identity.ts'
 import type { Member } from './member.ts'
 import { encodePingReq, encodeToken, PING_TOKEN_BYTES } from './messages.ts'
@@ -159,9 +161,9 @@ export function createProber(state: SwarmState, listener: ProbeListener): Prober
     probeById.delete(member.nodeId)
     if (!isListed(member)) return
     // Others have heard it meanwhile.
-    if (membership.evidenceMs(member) > probe.startedMs) return
+    if (isHeardSince(membership, member, probe.startedMs)) return
     counters.probeFailures += 1
-    if (state.inboundMs < probe.startedMs && membership.size() > 2) {
+    if (isDeafSince(state, probe.startedMs)) {
       counters.probesVoided += 1
       health.worse()
       return
@@ -196,7 +198,12 @@ export function createProber(state: SwarmState, listener: ProbeListener): Prober
   return {
     period(silent) {
       let isTurnUnderWay = false
-      for (const { purpose } of probeById.values()) if (purpose === 'turn') isTurnUnderWay = true
+      for (const probe of probeById.values()) {
+        if (probe.purpose !== 'turn') continue
+        // Who hears nobody may still be heard: it goes on speaking to one after the other, however little it trusts its own view.
+        if (isDeafSince(state, probe.startedMs)) judge(probe)
+        else isTurnUnderWay = true
+      }
       if (!isTurnUnderWay) {
         const doubtful = again.find(canStart)
         again = again.filter(member => member !== doubtful && isListed(member))
