@@ -32,8 +32,6 @@ export interface SwarmTimings {
   readonly isolationMs: number
   /** A tick that is later than this is a standstill of our own: more than the event loop's usual delays, less than a round trip's bound. */
   readonly stallMs: number
-  /** A member silent for `silentPeriods * log2(N + 1) * T`, the time evidence takes to reach everybody, is probed out of turn. */
-  readonly silentPeriods: number
   /** Trickle's Imin and Imax for beacons; both at least `N / multicastPerSecond`. */
   readonly beaconMinMs: number
   readonly beaconMaxMs: number
@@ -82,7 +80,6 @@ function timingsOf(preset: {
     gossipFanout: 3,
     isolationMs: Math.max(2_500, 2.5 * periodMs),
     stallMs: 100,
-    silentPeriods: 1,
     beaconMinMs: 1_000,
     beaconRedundancy: 2,
     multicastPerSecond: 5,
