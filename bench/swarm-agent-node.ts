@@ -16,6 +16,7 @@ import type { Standing, Watch } from './swarm-watch.ts'
 const gatePath = fileURLToPath(new URL('start-gate.ts', import.meta.url))
 const retryMs = 10
 const checkMs = 1_000
+const gateDeadlineMs = 5_000
 
 export interface AgentNodeOptions {
   readonly robot: Robot
@@ -108,9 +109,12 @@ export function createAgentNode({ robot, number, watch, env, numberOf }: AgentNo
       watching = follow(mine)
       watching.catch(() => {})
     },
-    join() {
-      // Without waiting: whoever opened the other end is there already.
-      closeSync(openSync(gate, constants.O_WRONLY | constants.O_NONBLOCK))
+    async join() {
+      const untilMs = performance.now() + gateDeadlineMs
+      while (!openGate(gate)) {
+        if (performance.now() > untilMs) throw new Error(`nobody waits at ${gate}`)
+        await delay(1)
+      }
     },
     async untilUp() {
       agent = await starting
@@ -126,5 +130,16 @@ export function createAgentNode({ robot, number, watch, env, numberOf }: AgentNo
       stream?.close()
       await agent?.kill('SIGKILL')
     },
+  }
+}
+
+/** False while nobody waits at its other end: a process says that it is held just before it is. */
+function openGate(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK))
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENXIO') return false
+    throw error
   }
 }

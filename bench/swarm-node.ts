@@ -3,8 +3,8 @@
 export interface SwarmNode {
   /** Starts the process, up to where it would speak to others. */
   prepare(): Promise<void>
-  /** Lets it meet the swarm, now: returns as soon as that has been asked for. */
-  join(): void
+  /** Lets it meet the swarm, now: resolves as soon as that has been asked for. */
+  join(): Promise<void>
   /** Waits until the process is up and its list is being watched. */
   untilUp(): Promise<void>
   /** Stops it (SIGSTOP), or lets it go on. */

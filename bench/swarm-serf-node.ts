@@ -75,7 +75,7 @@ export function createSerfNode({ robot, number, watch, numberOf, seed, rpcPort, 
       socket.write(Buffer.concat([packMap({ Command: 'handshake', Seq: 0 }), packMap({ Version: 1 })]))
       rpc = socket
     },
-    join() {
+    async join() {
       if (seed === undefined) return
       rpc?.write(Buffer.concat([packMap({ Command: 'join', Seq: 1 }), packMap({ Existing: [`${seed}:${SERF_PORT}`], Replay: false })]))
     },

@@ -54,14 +54,14 @@ export async function join(trials: Trials): Promise<Pair> {
     await Promise.all(nodes.map(node => node.kill()))
     const [seed, ...others] = nodes
     await seed!.prepare()
-    seed!.join()
+    await seed!.join()
     await seed!.untilUp()
     await Promise.all(others.map(node => node.prepare()))
   }
   await delay(settleMs)
   return inTurns(trials, async side => {
     const startMs = performance.now()
-    for (const node of side.nodes.slice(1)) node.join()
+    await Promise.all(side.nodes.slice(1).map(node => node.join()))
     const tookMs = await untilComplete(side, startMs, joinDeadlineMs)
     await Promise.all(side.nodes.map(node => node.untilUp()))
     return tookMs
@@ -97,7 +97,7 @@ export async function kill(trials: Trials, victim: number): Promise<Killed> {
     await node.prepare()
     await delay(settleMs / 3)
     const joinMs = performance.now()
-    node.join()
+    await node.join()
     const tookMs = await untilComplete(side, joinMs, joinDeadlineMs)
     await node.untilUp()
     return tookMs
