@@ -55,7 +55,8 @@ describe.skipIf(obstacle !== undefined)(`clocks that are wrong${obstacle === und
       await untilShared(`at${seconds}`)
     }
     expect(await watch.end()).toEqual([])
-    await untilListed(robots, robots, DEADLINE_MS)
+    // Right again, for those who measure their own clocks by it.
+    await clock.set(0)
   })
 
   it('P6 an agent that boots in 1970, as a board without a clock does, is listed and lists all', async () => {

@@ -32,6 +32,7 @@ describe.skipIf(obstacle !== undefined)(
     afterAll(() => swarm.remove())
     afterEach(async () => {
       await swarm.air.clear()
+      await swarm.mend()
       await untilListed(robots, robots, 2 * SILENCE_DEADLINE_MS)
     })
 

@@ -12,6 +12,8 @@ export interface RobotSwarm {
   /** Starts a robot's agent, again if it has ended. */
   start(robot: Robot, env?: Readonly<Record<string, string>>): Promise<AgentProcess>
   agent(robot: Robot): AgentProcess
+  /** Starts the agents that a failed test has left dead. */
+  mend(): Promise<void>
   /** From now on until `end`: every one of `observers` has to hold every one of `subjects`. */
   require(observers: readonly Robot[], subjects: readonly Robot[]): Promise<Requirement>
   remove(): Promise<void>
@@ -45,6 +47,15 @@ export async function startRobotSwarm(count: number, env: Readonly<Record<string
       air,
       start,
       agent: robot => agents.get(robot)!,
+      async mend() {
+        for (const robot of robots) {
+          const isUp = await robot.ask('/healthz').then(
+            () => true,
+            () => false,
+          )
+          if (!isUp) await start(robot)
+        }
+      },
       async require(observers, subjects) {
         const excused = new Set<string>()
         const observing = new Set(observers.map(({ name }) => name))
