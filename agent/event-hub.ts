@@ -7,7 +7,7 @@ import type { NodeRole, PeerView } from './http/port.ts'
 export interface PeerEvent {
   readonly kind: 'peer'
   readonly change: 'joined' | 'changed' | 'dropped'
-  /** What has changed (`restarted`, `address`, `described`, `trust`), or why the peer is gone (`timeout`, `left`). */
+  /** What has changed (`restarted`, `address`, `described`, `trust`, `status`), or why the peer is gone (`timeout`, `left`, `dead`). */
   readonly reason?: string
   readonly peer: PeerView
 }

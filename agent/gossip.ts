@@ -4,12 +4,16 @@ import type { Clock, Codec, Hash, Random } from '../base/ports.ts'
 import type { Address } from '../swarm/address.ts'
 import type { DropReason, LocalState, RejectReason, SwarmEffect, SwarmEvent, UpdateReason } from '../swarm/events.ts'
 import type { MemberView } from '../swarm/member.ts'
-import type { Role } from '../swarm/messages.ts'
+import type { Role } from '../swarm/node-description.ts'
 import { LIMITS, PROFILES } from '../swarm/options.ts'
 import type { SwarmProfile } from '../swarm/options.ts'
 import { createSwarm } from '../swarm/swarm.ts'
+import type { DepartedView } from '../swarm/swarm.ts'
+import type { SwarmCounters } from '../swarm/counters.ts'
 import { systemLookup, watchSeeds } from './gossip-seeds.ts'
 import type { SeedWatch } from './gossip-seeds.ts'
+import { watchStandstill } from './standstill.ts'
+import { probeTcp } from './tcp-probe.ts'
 import { openUdp } from './udp.ts'
 import type { UdpStats } from './udp.ts'
 
@@ -75,11 +79,16 @@ export interface GossipListeners {
 
 export interface GossipStats extends UdpStats {
   readonly rejectsByReason: ReadonlyMap<RejectReason, number>
+  readonly core: Readonly<SwarmCounters>
+  /** Peers answer by unicast, and the discovery group carries nothing. */
+  readonly isMulticastMute: boolean
 }
 
 export interface Gossip {
   members(): readonly MemberView[]
   member(nodeId: string): MemberView | undefined
+  /** Those that died or left and are remembered. */
+  departed(): readonly DepartedView[]
   /** Cheap, and may be called after every write: the state is read at most 20 times a second. */
   localStateChanged(): void
   stats(): GossipStats
@@ -107,6 +116,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   const loggedAtMs = new Map<string, number>()
   let packetsSeen = 0
   let running = false
+  let isMulticastMute = false
   let onStopped = (): void => {}
   let seedWatch: SeedWatch | undefined
 
@@ -172,6 +182,17 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
         rejectsByReason.set(effect.reason, (rejectsByReason.get(effect.reason) ?? 0) + 1)
         if (isLogged(effect.reason)) log.debug({ reason: effect.reason, from: effect.from }, 'gossip: refused a packet')
         return
+      case 'probe-tcp':
+        void probeTcp(effect.address, PROFILES[options.profile].periodMs).then(outcome =>
+          give({ type: 'tcp-probed', nodeId: effect.nodeId, outcome }),
+        )
+        return
+      case 'multicast-mute':
+        isMulticastMute = effect.mute
+        if (effect.mute)
+          log.warn('gossip: peers answer, and multicast brings nothing: it is dropped on the way, or they are on other networks')
+        else log.info('gossip: multicast carries again')
+        return
       case 'stopped':
         return onStopped()
     }
@@ -228,6 +249,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
     stateTimer = setTimeout(readState, Math.max(0, stateReadMs + STATE_READ_INTERVAL_MS - monotonicMs()))
   }
 
+  const standstill = watchStandstill(clock, forMs => give({ type: 'stood-still', forMs }))
   running = true
   readState()
   give({ type: 'start' })
@@ -240,6 +262,7 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     seedWatch?.close()
+    standstill.close()
     clearTimeout(stateTimer)
     await new Promise<void>(resolve => {
       onStopped = resolve
@@ -253,8 +276,9 @@ export async function startGossip(options: GossipOptions): Promise<Gossip> {
   return {
     members: () => swarm.members(monotonicMs()),
     member: nodeId => swarm.member(nodeId, monotonicMs()),
+    departed: () => swarm.departed(monotonicMs()),
     localStateChanged,
-    stats: () => ({ ...udp.stats(), rejectsByReason }),
+    stats: () => ({ ...udp.stats(), rejectsByReason, core: swarm.counters(), isMulticastMute }),
     close: () => (closing ??= close()),
   }
 }

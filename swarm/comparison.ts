@@ -12,7 +12,7 @@ export function compareDigests(state: SwarmState, member: Member): void {
   if (!stillEqual) state.effects.push({ type: 'digests', nodeId: member.nodeId, differing })
 }
 
-/** Asks every member for the digests that it claims and we do not hold, as far as there is room. */
+/** Asks those members whose digests had to wait, as far as there is room. */
 export function wantDigests(state: SwarmState): void {
-  for (const member of state.membership.all()) if (state.exchanges.want(member, state.nowMs)) compareDigests(state, member)
+  for (const member of state.exchanges.waiting()) if (state.exchanges.want(member, state.nowMs)) compareDigests(state, member)
 }

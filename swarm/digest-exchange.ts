@@ -10,15 +10,16 @@
  *   G7 what is held of a member is always one complete list whose summary was checked, never a mixture of two;
  *   G8 no number of collections keeps an exchange from completing: every page brings at least one, and a lost one is asked for again.
  */
-import type { Codec, Hash } from '../base/ports.ts'
+import type { Codec, Hash, Random } from '../base/ports.ts'
 import type { Address } from './address.ts'
 import { createDigestList, indexAfter, summarize } from './digest-list.ts'
 import type { CollectionDigest, DigestList } from './digest-list.ts'
 import type { RejectReason } from './events.ts'
 import type { NodeId } from './identity.ts'
 import type { Member } from './member.ts'
-import { encodeDigestPage, encodeDigestRequest } from './messages.ts'
-import type { DigestPage, DigestRequest } from './messages.ts'
+import { encodeDigestPage, encodeDigestRequest } from './digest-messages.ts'
+import type { DigestPage, DigestRequest } from './digest-messages.ts'
+import { KIND } from './messages.ts'
 import type { SwarmLimits, SwarmTimings } from './options.ts'
 import { MESSAGES_BYTES_MAX } from './packet.ts'
 
@@ -26,6 +27,11 @@ import { MESSAGES_BYTES_MAX } from './packet.ts'
 const SNAPSHOT_MS = 10_000
 /** Unanswered requests for one page before the exchange makes room for another member's. */
 const TRIES_MAX = 8
+/** Of a packet: what it says of its sender needs room too. */
+const PAGE_BYTES_MAX = MESSAGES_BYTES_MAX - 32
+/** In larger swarms not everybody asks at once for what has changed: so long per member, at random. */
+const CROWD = 50
+const CROWD_PAUSE_MS = 20
 
 interface Exchange {
   readonly member: Member
@@ -48,6 +54,10 @@ export interface DigestExchanges {
   setLocal(list: DigestList, nowMs: number): void
   /** Looks at what a member claims and asks it for pages where needed; true when `member.held` has changed at once. */
   want(member: Member, nowMs: number): boolean
+  /** Members whose digests are wanted and could not be asked for yet. */
+  waiting(): readonly Member[]
+  /** Its digests are known by other means. */
+  adopt(member: Member, list: DigestList): void
   /** Answers a request with a page. */
   serve(request: DigestRequest, to: Address, nowMs: number): void
   /** Takes a page: `complete` when `member.held` has changed by it. */
@@ -61,7 +71,7 @@ export interface DigestExchanges {
 export function createDigestExchanges(
   timings: SwarmTimings,
   limits: SwarmLimits,
-  ports: { readonly hash: Hash; readonly codec: Codec },
+  ports: { readonly hash: Hash; readonly codec: Codec; readonly random: Random },
   send: (to: Address, message: Uint8Array) => void,
 ): DigestExchanges {
   const empty = createDigestList([], ports.hash)
@@ -73,6 +83,7 @@ export function createDigestExchanges(
   /** The summary of a list that was too long to take. */
   const refusedById = new Map<NodeId, string>()
   const heldCountById = new Map<NodeId, number>()
+  const waiting = new Set<Member>()
 
   const entriesHeld = (): number => {
     let total = 0
@@ -92,12 +103,14 @@ export function createDigestExchanges(
     const retryMs = exchange.member.trip.timeoutMs(timings.pageRetryMinMs, 8 * timings.pageRetryMinMs)
     exchange.dueAtMs = nowMs + Math.min(timings.pageRetryMaxMs, retryMs * 2 ** exchange.tries)
     exchange.tries += 1
-    send(exchange.member.address, encodeDigestRequest(exchange.summary, after, ports.codec))
+    send(exchange.member.address, encodeDigestRequest(KIND['digest-request'], exchange.summary, after, ports.codec))
   }
 
   const end = (exchange: Exchange, restMs: number, nowMs: number): void => {
     exchangeById.delete(exchange.member.nodeId)
     restUntilById.set(exchange.member.nodeId, nowMs + restMs)
+    // It may claim another list by now.
+    if (exchange.member.held?.summary !== exchange.member.summary) waiting.add(exchange.member)
   }
 
   return {
@@ -109,16 +122,33 @@ export function createDigestExchanges(
       }
       present = { list, readAtMs: -Infinity }
     },
+    waiting: () => [...waiting],
+    adopt(member, list) {
+      waiting.delete(member)
+      exchangeById.delete(member.nodeId)
+      hold(member, list)
+    },
     want(member, nowMs) {
-      if (member.held?.summary === member.summary) return false
+      if (member.summary === '' || member.held?.summary === member.summary) {
+        waiting.delete(member)
+        return false
+      }
       const known = [present.list, empty].find(list => list.summary === member.summary)
       if (known !== undefined) {
+        waiting.delete(member)
         exchangeById.delete(member.nodeId)
         hold(member, known)
         return true
       }
+      if (!waiting.has(member)) {
+        waiting.add(member)
+        const crowd = Math.max(0, heldCountById.size - CROWD)
+        const pauseMs = crowd * CROWD_PAUSE_MS * ports.random.fraction()
+        if (pauseMs > 0) restUntilById.set(member.nodeId, Math.max(restUntilById.get(member.nodeId) ?? 0, nowMs + pauseMs))
+      }
       if (exchangeById.has(member.nodeId) || exchangeById.size >= limits.exchangesMax) return false
       if (refusedById.get(member.nodeId) === member.summary || nowMs < (restUntilById.get(member.nodeId) ?? 0)) return false
+      waiting.delete(member)
       const exchange: Exchange = { member, summary: member.summary, entries: [], pages: 0, tries: 0, dueAtMs: nowMs }
       exchangeById.set(member.nodeId, exchange)
       ask(exchange, nowMs)
@@ -129,7 +159,7 @@ export function createDigestExchanges(
       const snapshot = past ?? present
       const after = request.summary === snapshot.list.summary ? request.after : ''
       const from = indexAfter(snapshot.list, after)
-      const page = encodeDigestPage(snapshot.list, after, from, MESSAGES_BYTES_MAX, ports.codec)
+      const page = encodeDigestPage(KIND['digest-page'], snapshot.list, after, from, PAGE_BYTES_MAX, ports.codec)
       // Whoever reads a single page has all of it and needs no snapshot.
       if (page.more || from > 0) snapshot.readAtMs = nowMs
       if (past !== undefined) {
@@ -189,6 +219,7 @@ export function createDigestExchanges(
     },
     forget(nodeId) {
       for (const table of [exchangeById, restUntilById, refusedById, heldCountById]) table.delete(nodeId)
+      for (const member of waiting) if (member.nodeId === nodeId) waiting.delete(member)
     },
   }
 }

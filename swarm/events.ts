@@ -3,6 +3,7 @@ import type { Address } from './address.ts'
 import type { CollectionDigest } from './digest-list.ts'
 import type { BootId, NodeId } from './identity.ts'
 import type { MemberView } from './member.ts'
+import type { TcpOutcome } from './probe.ts'
 
 /** What this node holds, as the agent knows it. */
 export interface LocalState {
@@ -21,6 +22,10 @@ export type SwarmEvent =
   /** The addresses behind HS_GOSSIP_PEERS, all of them, as far as they could be resolved. */
   | { readonly type: 'seeds-resolved'; readonly addresses: readonly Address[] }
   | { readonly type: 'interfaces-changed' }
+  /** What became of a `probe-tcp` effect; `failed` is no answer, or any error but a refusal. */
+  | { readonly type: 'tcp-probed'; readonly nodeId: NodeId; readonly outcome: TcpOutcome }
+  /** The process was stopped, or the board slept, for this long, as clocks other than the monotonic one say. */
+  | { readonly type: 'stood-still'; readonly forMs: number }
   /** A clean stop: says so a few times, then gives `stopped`. */
   | { readonly type: 'leave' }
 
@@ -43,6 +48,8 @@ export type RejectReason =
   | 'duplicate'
   /** From a boot that has said that it leaves. */
   | 'left'
+  /** From somebody held dead, who has been told so. */
+  | 'dead'
   /** Not the CBOR or not the fields that it should be; nothing of it was applied. */
   | 'malformed'
   /** Well formed, but from somebody who has not sent a heartbeat yet. */
@@ -58,8 +65,10 @@ export type RejectReason =
   /** Complete digest pages that do not add up to the summary they claim. */
   | 'digest-mismatch'
 
-export type UpdateReason = 'restarted' | 'address' | 'described' | 'trust'
-export type DropReason = 'timeout' | 'left'
+/** `status`: alive or suspect. */
+export type UpdateReason = 'restarted' | 'address' | 'described' | 'trust' | 'status'
+/** `timeout`: 30 s without evidence of life; `dead`: suspected, and not refuted in time. */
+export type DropReason = 'timeout' | 'left' | 'dead'
 
 export type SwarmEffect =
   | { readonly type: 'send'; readonly to: Address | 'multicast'; readonly bytes: Uint8Array }
@@ -68,6 +77,10 @@ export type SwarmEffect =
   | { readonly type: 'member-dropped'; readonly view: MemberView; readonly reason: DropReason }
   /** A member's digests are known completely, and theirs or ours have changed; `differing` is empty when they agree (again). */
   | { readonly type: 'digests'; readonly nodeId: NodeId; readonly differing: readonly string[] }
+  /** Connect to this address and close at once; answered by `tcp-probed`, which is worth something for less than a period. */
+  | { readonly type: 'probe-tcp'; readonly nodeId: NodeId; readonly address: Address }
+  /** Peers answer by unicast, and the discovery group carries nothing: switches or radios that drop multicast. Or it carries again. */
+  | { readonly type: 'multicast-mute'; readonly mute: boolean }
   /** A peer's Lamport clock is ahead of ours: max only. */
   | { readonly type: 'observe-clock'; readonly logicalClock: number }
   | { readonly type: 'reject'; readonly reason: RejectReason; readonly from: Address }

@@ -7,38 +7,46 @@ import type { Address } from './address.ts'
 import { sameAddress } from './address.ts'
 import type { CollectionDigest, DigestList } from './digest-list.ts'
 import type { BootId, NodeId } from './identity.ts'
-import type { Heartbeat, Role } from './messages.ts'
-import type { PacketHeader } from './packet.ts'
+import { keyOf, tagOf } from './member-key.ts'
+import type { Core } from './messages.ts'
+import { describe, isSameDescription } from './node-description.ts'
+import type { NodeDescription, Role } from './node-description.ts'
 import { createReplayWindow } from './replay-window.ts'
 import type { ReplayWindow } from './replay-window.ts'
 import { createRoundTrip } from './round-trip.ts'
 import type { RoundTrip } from './round-trip.ts'
+import type { Suspicion } from './suspicion.ts'
 import { judgeTrust, mayExchange } from './trust.ts'
 import type { TrustReason, TrustRule } from './trust.ts'
 
-/** `suspect` and `dead` belong to the failure detector, which is not in this version: a member is `alive` until it is dropped. */
+/** Members are `alive` or `suspect`; who has been dropped is `dead` or has `left`. */
 export type MemberStatus = 'alive' | 'suspect' | 'dead' | 'left'
 
 export interface Member {
   readonly nodeId: NodeId
-  bootId: BootId
+  readonly bootId: BootId
+  readonly key: number
+  readonly tag: number
+  /** Its place in the evidence table. */
+  slot: number
   status: MemberStatus
   incarnation: number
+  /** While it is suspect. */
+  suspicion: Suspicion | undefined
   address: Address
-  /** When a unicast packet last came from `address`; undefined while it is known by multicast only. */
+  /** When a unicast packet last came from `address`; undefined while it is known by multicast or through others only. */
   addressProvenMs: number | undefined
-  /** When there was last a sign of life: a packet, or a newer heartbeat counter heard through others. */
-  evidenceMs: number
-  /** When the group last brought something of it. */
-  multicastMs: number | undefined
-  heartbeatCounter: number
-  /** Packet counter of the heartbeat that the fields below are from: an older one that was overtaken changes nothing. */
+  /** The address from which it has echoed something that only its receiver could know. */
+  echoedFrom: Address | undefined
+  /** When a packet of its own last came; -Infinity while it is known through others only. */
+  directMs: number
+  /** When it was last told what is said of it. */
+  toldClaimMs: number
+  /** A probe failed although its host accepts connections: the next failure counts. */
+  reprieved: boolean
+  /** Packet counter of the heartbeat that the description is from: an older one that was overtaken changes nothing. */
   describedBy: number
-  nodeName: string
-  role: Role
-  httpPort: number
-  httpReachable: boolean
-  secured: boolean
+  description: NodeDescription
   logicalClock: number
   /** Peer's wall clock less ours. */
   clockSkewMs: number
@@ -84,24 +92,29 @@ export interface MemberView {
   readonly trust: TrustReason
 }
 
-/** A member from the first heartbeat of a node, or of a new boot of it. */
-export function createMember(header: PacketHeader, address: Address, nowMs: number): Member {
+/** A member from the first word of it or about it. */
+export function createMember(
+  of: { readonly nodeId: NodeId; readonly bootId: BootId },
+  description: NodeDescription,
+  address: Address,
+): Member {
   return {
-    nodeId: header.nodeId,
-    bootId: header.bootId,
+    nodeId: of.nodeId,
+    bootId: of.bootId,
+    key: keyOf(of.nodeId),
+    tag: tagOf(of.nodeId, of.bootId),
+    slot: -1,
     status: 'alive',
     incarnation: 0,
+    suspicion: undefined,
     address,
     addressProvenMs: undefined,
-    evidenceMs: nowMs,
-    multicastMs: undefined,
-    heartbeatCounter: 0,
+    echoedFrom: undefined,
+    directMs: -Infinity,
+    toldClaimMs: -Infinity,
+    reprieved: false,
     describedBy: 0,
-    nodeName: '',
-    role: 'edge',
-    httpPort: 0,
-    httpReachable: false,
-    secured: false,
+    description: describe(description),
     logicalClock: 0,
     clockSkewMs: 0,
     summary: '',
@@ -116,20 +129,24 @@ export function createMember(header: PacketHeader, address: Address, nowMs: numb
   }
 }
 
-/** Takes over what a heartbeat says of its sender; whether something that users see as the node's description changed. */
-export function describeMember(member: Member, heartbeat: Heartbeat, packetCounter: number, wallMs: number): boolean {
-  if (packetCounter <= member.describedBy) return false
-  const changed =
-    member.nodeName !== heartbeat.nodeName ||
-    member.role !== heartbeat.role ||
-    member.httpPort !== heartbeat.httpPort ||
-    member.httpReachable !== heartbeat.httpReachable ||
-    member.incarnation !== heartbeat.incarnation
-  const { nodeName, role, httpPort, httpReachable, secured, incarnation, logicalClock } = heartbeat
-  Object.assign(member, { nodeName, role, httpPort, httpReachable, secured, incarnation, logicalClock })
+/** Takes over what a packet of its own says of a member, unless it was overtaken; whether the description changed. */
+export function describeMember(
+  member: Member,
+  said: Core & { readonly wallMs?: number },
+  description: NodeDescription | undefined,
+  packetCounter: number,
+  wallMs: number,
+): boolean {
+  if (packetCounter > member.summaryBy) {
+    member.summary = said.summary
+    member.summaryBy = packetCounter
+    member.logicalClock = said.logicalClock
+  }
+  if (description === undefined || packetCounter <= member.describedBy) return false
   member.describedBy = packetCounter
-  member.clockSkewMs = heartbeat.wallMs - wallMs
-  member.heartbeatCounter = Math.max(member.heartbeatCounter, heartbeat.heartbeatCounter)
+  if (said.wallMs !== undefined) member.clockSkewMs = said.wallMs - wallMs
+  const changed = !isSameDescription(member.description, description)
+  if (changed) member.description = describe(description)
   return changed
 }
 
@@ -153,25 +170,26 @@ export function observeAddress(member: Member, observed: Address, unicast: boole
   return true
 }
 
-export function viewMember(member: Member, rule: TrustRule, nowMs: number): MemberView {
+export function viewMember(member: Member, rule: TrustRule, heardAgoMs: number): MemberView {
   const trust = judgeTrust(rule, member)
+  const { nodeName, role, httpPort, httpReachable, secured } = member.description
   return {
     nodeId: member.nodeId,
     bootId: member.bootId,
-    nodeName: member.nodeName,
+    nodeName,
     status: member.status,
     incarnation: member.incarnation,
-    role: member.role,
+    role,
     host: member.address.host,
-    httpPort: member.httpPort,
-    httpReachable: member.httpReachable,
+    httpPort,
+    httpReachable,
     gossipPort: member.address.port,
     logicalClock: member.logicalClock,
     collections: member.held?.collections,
-    heardAgoMs: Math.max(0, nowMs - member.evidenceMs),
+    heardAgoMs: Math.max(0, heardAgoMs),
     rttMs: member.trip.smoothedMs(),
     clockSkewMs: member.clockSkewMs,
-    secured: member.secured,
+    secured,
     mayExchange: mayExchange(trust),
     trust,
   }

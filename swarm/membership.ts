@@ -2,47 +2,63 @@
  * Who is here, and who was: a bounded table of members, and bounded tombstones of those dropped.
  *
  * Invariants (docs/protocol.md):
- *   G3 a member is dropped 30 s after the last evidence by our monotonic clock, or when it says that it leaves, and for no other reason;
- *   G4 a rumour about a dropped node is believed only when it is news: a newer boot, or a newer heartbeat counter of a boot that has not left.
+ *   G4 about a dropped node only news is believed: a newer boot, or a greater incarnation of a boot that has not left;
+ *   G10 both tables are bounded: at the bound newcomers are refused, and the oldest tombstone goes.
  */
 import type { Random } from '../base/ports.ts'
 import type { Address } from './address.ts'
+import { createEvidenceTable } from './evidence-table.ts'
+import type { EvidenceTable } from './evidence-table.ts'
 import type { BootId, NodeId } from './identity.ts'
 import type { Member } from './member.ts'
-import type { Rumour } from './messages.ts'
 import type { SwarmLimits } from './options.ts'
 import type { ReplayWindow } from './replay-window.ts'
 
 export interface Tombstone {
   readonly nodeId: NodeId
   readonly bootId: BootId
-  readonly heartbeatCounter: number
   readonly left: boolean
+  /** Others have been told that it is dead in this incarnation: a greater one is needed to come back. Otherwise any packet of its own will do. */
+  readonly declared: boolean
+  readonly incarnation: number
   readonly address: Address
   readonly droppedAtMs: number
+  /** Last evidence of its life. */
+  readonly heardMs: number
   readonly window: ReplayWindow
+  /** As it was, for showing and for coming back. */
+  readonly member: Member
 }
 
 export interface Membership {
+  readonly table: EvidenceTable
   get(nodeId: NodeId): Member | undefined
   tombstone(nodeId: NodeId): Tombstone | undefined
+  tombstones(): Iterable<Tombstone>
   /** Members in the order of their joining. */
   all(): readonly Member[]
-  /** False when the table is full. Ends the tombstone. */
-  add(member: Member): boolean
-  drop(member: Member, left: boolean, nowMs: number): void
+  /** Members and this node: N. */
+  size(): number
+  /** Replaces an earlier boot. False when the table is full. Ends the tombstone. */
+  add(member: Member, evidenceMs: number): boolean
+  drop(member: Member, how: { readonly left: boolean; readonly declared: boolean }, nowMs: number): void
+  evidenceMs(member: Member): number
+  /** Takes newer evidence of life. */
+  hear(member: Member, evidenceMs: number): void
   /** Up to `count` different members at random that `accept` takes. */
   sample(count: number, accept: (member: Member) => boolean): Member[]
-  /** The next members of a round through all of them, each round in a new random order (SWIM's round-robin selection). */
-  nextInTurn(count: number): Member[]
-  /** Whether a rumour says something new of a node that is no member. */
-  isNews(rumour: Rumour): boolean
+  /** The next member that `accept` takes in a round through all of them, each round in a new random order (SWIM's round robin, section 4.3). */
+  nextInTurn(accept: (member: Member) => boolean): Member | undefined
   randomTombstone(nowMs: number): Tombstone | undefined
 }
 
-export function createMembership(limits: SwarmLimits, random: Random): Membership {
+/** Draws of a random member before looking through all of them. */
+const DRAWS_MAX = 24
+
+export function createMembership(limits: SwarmLimits, own: { readonly key: number; readonly tag: number }, random: Random): Membership {
   const memberById = new Map<NodeId, Member>()
   const tombstoneById = new Map<NodeId, Tombstone>()
+  const table = createEvidenceTable(own)
   let members: Member[] = []
   let turn: Member[] = []
   const randomIndex = (length: number): number => Math.min(length - 1, Math.floor(random.fraction() * length))
@@ -59,49 +75,72 @@ export function createMembership(limits: SwarmLimits, random: Random): Membershi
     return values.slice(from)
   }
 
+  const isListed = (member: Member): boolean => memberById.get(member.nodeId) === member
+
   return {
+    table,
     get: nodeId => memberById.get(nodeId),
     tombstone: nodeId => tombstoneById.get(nodeId),
+    tombstones: () => tombstoneById.values(),
     all: () => members,
-    add(member) {
-      if (!memberById.has(member.nodeId) && memberById.size >= limits.membersMax) return false
+    size: () => members.length + 1,
+    add(member, evidenceMs) {
+      const earlier = memberById.get(member.nodeId)
+      if (earlier === undefined && members.length >= limits.membersMax) return false
+      if (earlier !== undefined) {
+        table.remove(earlier)
+        members = members.filter(one => one !== earlier)
+      }
       memberById.set(member.nodeId, member)
+      members.push(member)
+      table.insert(member, evidenceMs)
       tombstoneById.delete(member.nodeId)
-      members = [...memberById.values()]
       return true
     },
-    drop(member, left, nowMs) {
-      memberById.delete(member.nodeId)
-      members = [...memberById.values()]
-      const { nodeId, bootId, heartbeatCounter, address, window } = member
-      tombstoneById.set(nodeId, { nodeId, bootId, heartbeatCounter, left, address, droppedAtMs: nowMs, window })
+    drop(member, { left, declared }, nowMs) {
+      const { nodeId, bootId, incarnation, address, window } = member
+      const heardMs = table.evidenceMs(member.slot)
+      memberById.delete(nodeId)
+      members = members.filter(one => one !== member)
+      table.remove(member)
+      member.status = left ? 'left' : 'dead'
+      member.suspicion = undefined
+      tombstoneById.delete(nodeId)
+      tombstoneById.set(nodeId, { nodeId, bootId, left, declared, incarnation, address, droppedAtMs: nowMs, heardMs, window, member })
       for (const oldest of tombstoneById.keys()) {
         if (tombstoneById.size <= limits.tombstonesMax) break
         tombstoneById.delete(oldest)
       }
     },
-    sample: (count, accept) => drawAtEnd(members.filter(accept), count),
-    nextInTurn(count) {
+    evidenceMs: member => table.evidenceMs(member.slot),
+    hear: (member, evidenceMs) => table.hear(member.slot, evidenceMs),
+    sample(count, accept) {
       const chosen: Member[] = []
-      const wanted = Math.min(count, members.length)
-      while (chosen.length < wanted) {
+      if (members.length > 4 * count) {
+        for (let draw = 0; draw < DRAWS_MAX && chosen.length < count; draw++) {
+          const drawn = members[randomIndex(members.length)]
+          if (drawn !== undefined && accept(drawn) && !chosen.includes(drawn)) chosen.push(drawn)
+        }
+        if (chosen.length === count) return chosen
+      }
+      return drawAtEnd(members.filter(accept), count)
+    },
+    nextInTurn(accept) {
+      // What is left of this round, and one round more: nobody who can be taken is missed.
+      let left = turn.length + members.length
+      for (; left > 0; left--) {
         const next = turn.pop()
         if (next === undefined) turn = drawAtEnd([...members], members.length)
-        else if (memberById.get(next.nodeId) === next && !chosen.includes(next)) chosen.push(next)
+        else if (isListed(next) && accept(next)) return next
       }
-      return chosen
-    },
-    isNews(rumour) {
-      const tombstone = tombstoneById.get(rumour.nodeId)
-      if (tombstone === undefined || rumour.bootId > tombstone.bootId) return true
-      return rumour.bootId === tombstone.bootId && !tombstone.left && rumour.heartbeatCounter > tombstone.heartbeatCounter
+      return undefined
     },
     randomTombstone(nowMs) {
       for (const tombstone of tombstoneById.values()) {
         if (nowMs - tombstone.droppedAtMs < limits.tombstoneMs) break
         tombstoneById.delete(tombstone.nodeId)
       }
-      const all = [...tombstoneById.values()]
+      const all = [...tombstoneById.values()].filter(({ left }) => !left)
       return all[randomIndex(all.length)]
     },
   }

@@ -5,90 +5,85 @@
  * counted, and items behind the known ones of an array are ignored, so that a later version can add both. Anything else that does
  * not fit makes the whole packet malformed, and none of its messages is applied.
  */
-import { concatBytes, fromHex, readU64, toHex, u64Bytes } from '../base/bytes.ts'
+import { concatBytes, fromHex, toHex, u64Bytes } from '../base/bytes.ts'
 import type { Codec } from '../base/ports.ts'
-import { decodeHost, encodeHost } from './address.ts'
-import type { Address } from './address.ts'
-import { DIGEST_BYTES, isCollectionName } from './digest-list.ts'
-import type { CollectionDigest } from './digest-list.ts'
+import { decodeDigestPage, decodeDigestRequest, decodeDigestUpdate, UPDATES_MAX } from './digest-messages.ts'
+import type { DigestPage, DigestRequest, DigestUpdate } from './digest-messages.ts'
+import type { Claim } from './claim-order.ts'
 import { formatNodeId, parseNodeId } from './identity.ts'
-import type { BootId, NodeId } from './identity.ts'
+import type { NodeId } from './identity.ts'
+import { CLAIMS_MAX, decodeClaim, decodeMembersPage, decodeMembersRequest, decodeRecord, RECORDS_MAX } from './member-messages.ts'
+import type { MemberRecord, MembersPage, MembersRequest } from './member-messages.ts'
+import { asBytes, asClock, asInteger, cborHead, decodeAll, U32_MAX } from './message-fields.ts'
+import { isNodeName, ROLES } from './node-description.ts'
+import type { NodeDescription } from './node-description.ts'
 
-const KIND = { heartbeat: 1, ping: 2, pong: 3, rumours: 4, leave: 5, digestRequest: 6, digestPage: 7 } as const
+/** 4 was that of an earlier version and stays unused. */
+export const KIND = {
+  heartbeat: 1,
+  ping: 2,
+  pong: 3,
+  leave: 5,
+  'digest-request': 6,
+  'digest-page': 7,
+  core: 8,
+  evidence: 9,
+  records: 10,
+  claims: 11,
+  'ping-req': 12,
+  'relayed-ack': 13,
+  nack: 14,
+  'members-request': 15,
+  'members-page': 16,
+  'digest-updates': 17,
+} as const
+
+export type MessageKind = keyof typeof KIND
 
 /** Messages in one packet; what the sender makes stays far below. */
 const MESSAGES_MAX = 16
-const RUMOURS_MAX = 23
-const PAGE_ENTRIES_MAX = 64
-const U32_MAX = 0xffff_ffff
-/** UTF-16 units. */
-export const NODE_NAME_LENGTH_MAX = 128
+/** The last byte of a probe's token counts its tries. */
 export const PING_TOKEN_BYTES = 8
 
-export type Role = 'edge' | 'leader' | 'follower'
-const ROLES: readonly Role[] = ['edge', 'leader', 'follower']
+const FLAG = { secured: 1, httpReachable: 2, named: 4, answerMe: 8, multicast: 16 } as const
 
-const FLAG = { secured: 1, httpReachable: 2, named: 4, answerMe: 8 } as const
-
-export interface Heartbeat {
-  readonly kind: 'heartbeat'
-  readonly httpPort: number
-  readonly gossipPort: number
-  readonly role: Role
+/** What every packet to a member says of its sender. */
+export interface Core {
   readonly logicalClock: number
   readonly incarnation: number
-  readonly nodeName: string
   /** 16 hexadecimal digits. */
   readonly summary: string
-  readonly heartbeatCounter: number
+}
+
+/** What a node says of itself to those who may not know it. */
+export interface Heartbeat extends Core, NodeDescription {
+  readonly kind: 'heartbeat'
+  readonly gossipPort: number
   /** The sender's wall clock in Unix milliseconds, for showing the skew and for nothing else. */
   readonly wallMs: number
-  readonly secured: boolean
-  readonly httpReachable: boolean
   /** The packet goes to an address that the sender names in HS_GOSSIP_PEERS. */
   readonly named: boolean
   /** The sender does not hold the receiver as a member and wants a heartbeat back. */
   readonly answerMe: boolean
 }
 
-/** What the sender knows of a third node. */
-export interface Rumour {
-  readonly nodeId: NodeId
-  readonly bootId: BootId
-  readonly heartbeatCounter: number
-  readonly address: Address
-  /** How long ago the sender had evidence of its life, by the sender's monotonic clock. */
-  readonly ageMs: number
-}
-
-export interface DigestRequest {
-  readonly kind: 'digest-request'
-  readonly summary: string
-  /** The page begins behind this name; '' asks for the first. */
-  readonly after: string
-}
-
-export interface DigestPage {
-  readonly kind: 'digest-page'
-  readonly summary: string
-  readonly after: string
-  readonly more: boolean
-  readonly entries: readonly CollectionDigest[]
-}
+export type TokenKind = 'ping' | 'pong' | 'relayed-ack' | 'nack'
 
 export type SwarmMessage =
   | Heartbeat
-  | { readonly kind: 'ping'; readonly token: Uint8Array }
-  | { readonly kind: 'pong'; readonly token: Uint8Array }
-  | { readonly kind: 'rumours'; readonly rumours: readonly Rumour[] }
+  | (Core & { readonly kind: 'core' })
+  | { readonly kind: TokenKind; readonly token: Uint8Array }
+  | { readonly kind: 'ping-req'; readonly token: Uint8Array; readonly nodeId: NodeId }
   | { readonly kind: 'leave'; readonly incarnation: number }
+  | { readonly kind: 'claims'; readonly claims: readonly Claim[] }
+  | { readonly kind: 'records'; readonly records: readonly MemberRecord[] }
+  /** Checked in its parts by evidence-vector.ts. */
+  | { readonly kind: 'evidence'; readonly splitBits: number; readonly ages: Uint8Array }
+  | { readonly kind: 'digest-updates'; readonly updates: readonly DigestUpdate[] }
+  | MembersRequest
+  | MembersPage
   | DigestRequest
   | DigestPage
-
-/** Whether a node may bear this name: 1 to 128 UTF-16 units without control characters or lone surrogates. */
-export function isNodeName(name: string): boolean {
-  return name.length > 0 && name.length <= NODE_NAME_LENGTH_MAX && !/\p{Cc}|\p{Cs}/u.test(name)
-}
 
 // --- Encoding: each message by itself, so that a packet is filled to the byte ---
 
@@ -98,6 +93,7 @@ export function encodeHeartbeat(heartbeat: Heartbeat, codec: Codec): Uint8Array 
   if (heartbeat.httpReachable) flags |= FLAG.httpReachable
   if (heartbeat.named) flags |= FLAG.named
   if (heartbeat.answerMe) flags |= FLAG.answerMe
+  if (heartbeat.multicast) flags |= FLAG.multicast
   return codec.encode([
     KIND.heartbeat,
     heartbeat.httpPort,
@@ -107,71 +103,37 @@ export function encodeHeartbeat(heartbeat: Heartbeat, codec: Codec): Uint8Array 
     heartbeat.incarnation,
     heartbeat.nodeName,
     fromHex(heartbeat.summary),
-    heartbeat.heartbeatCounter,
     u64Bytes(Math.max(0, Math.floor(heartbeat.wallMs))),
     flags,
   ])
 }
 
-export function encodePing(kind: 'ping' | 'pong', token: Uint8Array, codec: Codec): Uint8Array {
-  return codec.encode([KIND[kind], token])
+const BYTES_8 = Uint8Array.of(0x48)
+
+export function encodeCore(core: Core): Uint8Array {
+  const summary = fromHex(core.summary) ?? new Uint8Array(8)
+  const head = Uint8Array.of(0x84, KIND.core, 0x48)
+  return concatBytes(head, u64Bytes(core.logicalClock), cborHead(0, core.incarnation), BYTES_8, summary)
 }
 
-export function encodeLeave(incarnation: number, codec: Codec): Uint8Array {
-  return codec.encode([KIND.leave, incarnation])
+export function encodeToken(kind: TokenKind, token: Uint8Array): Uint8Array {
+  return concatBytes(Uint8Array.of(0x82, KIND[kind], 0x48), token)
 }
 
-/** As many rumours, in order, as fit the bytes; undefined when none does. */
-export function encodeRumours(rumours: readonly Rumour[], bytesMax: number, codec: Codec): Uint8Array | undefined {
-  const { items, bytes } = fill(rumours.slice(0, RUMOURS_MAX), bytesMax - 4, rumour =>
-    codec.encode([
-      parseNodeId(rumour.nodeId),
-      fromHex(rumour.bootId),
-      rumour.heartbeatCounter,
-      encodeHost(rumour.address.host),
-      rumour.address.port,
-      Math.min(U32_MAX, Math.max(0, Math.floor(rumour.ageMs))),
-    ]),
-  )
-  return items === 0 ? undefined : concatBytes(Uint8Array.of(0x82, KIND.rumours), arrayHead(items), bytes)
+export function encodePingReq(token: Uint8Array, nodeId: NodeId, codec: Codec): Uint8Array {
+  return codec.encode([KIND['ping-req'], token, parseNodeId(nodeId)])
 }
 
-export function encodeDigestRequest(summary: string, after: string, codec: Codec): Uint8Array {
-  return codec.encode([KIND.digestRequest, fromHex(summary), after])
+export function encodeLeave(incarnation: number): Uint8Array {
+  return concatBytes(Uint8Array.of(0x82, KIND.leave), cborHead(0, incarnation))
 }
 
-/** One page of the collections from index `from` on: as many as fit the bytes, which is at least one; `more` when others follow. */
-export function encodeDigestPage(
-  list: { readonly summary: string; readonly collections: readonly CollectionDigest[] },
-  after: string,
-  from: number,
-  bytesMax: number,
-  codec: Codec,
-): { readonly bytes: Uint8Array; readonly more: boolean } {
-  // Kind, summary, cursor and flag take at most 1 + 9 + 66 + 1, the heads of the two arrays 1 + 2.
-  const { items, bytes } = fill(list.collections.slice(from, from + PAGE_ENTRIES_MAX), bytesMax - 80, entry =>
-    codec.encode([entry.name, entry.generation, entry.digest, entry.recordCount, entry.vectorCount]),
-  )
-  const more = from + items < list.collections.length
-  const fields = [KIND.digestPage, fromHex(list.summary), after, more].map(field => codec.encode(field))
-  return { bytes: concatBytes(Uint8Array.of(0x85), ...fields, arrayHead(items), bytes), more }
-}
+const NAME_BY_KIND = new Map<number, MessageKind>(Object.entries(KIND).map(([name, kind]) => [kind, name as MessageKind]))
 
-function fill<T>(values: readonly T[], bytesMax: number, encode: (value: T) => Uint8Array): { items: number; bytes: Uint8Array } {
-  const parts: Uint8Array[] = []
-  let left = bytesMax
-  for (const value of values) {
-    const part = encode(value)
-    left -= part.length
-    if (left < 0) break
-    parts.push(part)
-  }
-  return { items: parts.length, bytes: concatBytes(...parts) }
-}
-
-/** The head of a CBOR array of fewer than 256 items. */
-function arrayHead(items: number): Uint8Array {
-  return items < 24 ? Uint8Array.of(0x80 | items) : Uint8Array.of(0x98, items)
+/** The kind of an encoded message. */
+export function kindOf(message: Uint8Array): MessageKind | 'unknown' {
+  const kind = (message[1] ?? 0) < 24 ? message[1] : message[2]
+  return NAME_BY_KIND.get(kind ?? 0) ?? 'unknown'
 }
 
 // --- Decoding ---
@@ -193,34 +155,62 @@ export function decodeMessages(body: unknown): { readonly messages: readonly Swa
 function decodeMessage(item: unknown): SwarmMessage | 'unknown' | undefined {
   if (!Array.isArray(item)) return undefined
   const fields: readonly unknown[] = item
-  const kind = asInteger(fields[0], 255)
+  const number = asInteger(fields[0], 255)
+  if (number === undefined) return undefined
+  const kind = NAME_BY_KIND.get(number)
   switch (kind) {
     case undefined:
-      return undefined
-    case KIND.heartbeat:
-      return decodeHeartbeat(fields)
-    case KIND.ping:
-    case KIND.pong: {
-      const token = asBytes(fields[1], PING_TOKEN_BYTES)
-      return token && { kind: kind === KIND.ping ? 'ping' : 'pong', token: Uint8Array.from(token) }
-    }
-    case KIND.rumours: {
-      const rumours = decodeAll(fields[1], RUMOURS_MAX, decodeRumour)
-      return rumours && { kind: 'rumours', rumours }
-    }
-    case KIND.leave: {
-      const incarnation = asInteger(fields[1], U32_MAX)
-      return incarnation === undefined ? undefined : { kind: 'leave', incarnation }
-    }
-    case KIND.digestRequest: {
-      const summary = asBytes(fields[1], 8)
-      const after = asCursor(fields[2])
-      return summary === undefined || after === undefined ? undefined : { kind: 'digest-request', summary: toHex(summary), after }
-    }
-    case KIND.digestPage:
-      return decodeDigestPage(fields)
-    default:
       return 'unknown'
+    case 'heartbeat':
+      return decodeHeartbeat(fields)
+    case 'ping':
+    case 'pong':
+    case 'relayed-ack':
+    case 'nack': {
+      const token = asBytes(fields[1], PING_TOKEN_BYTES)
+      return token && { kind, token: Uint8Array.from(token) }
+    }
+    case 'ping-req': {
+      const token = asBytes(fields[1], PING_TOKEN_BYTES)
+      const nodeId = asBytes(fields[2], 16)
+      return token && nodeId && { kind, token: Uint8Array.from(token), nodeId: formatNodeId(nodeId) }
+    }
+    case 'leave': {
+      const incarnation = asInteger(fields[1], U32_MAX)
+      return incarnation === undefined ? undefined : { kind, incarnation }
+    }
+    case 'core': {
+      const logicalClock = asClock(fields[1])
+      const incarnation = asInteger(fields[2], U32_MAX)
+      const summary = asBytes(fields[3], 8)
+      if (logicalClock === undefined || incarnation === undefined || summary === undefined) return undefined
+      return { kind, logicalClock, incarnation, summary: toHex(summary) }
+    }
+    case 'evidence': {
+      const splitBits = asInteger(fields[1], 32)
+      const ages = fields[2]
+      return splitBits === undefined || !(ages instanceof Uint8Array) ? undefined : { kind, splitBits, ages }
+    }
+    case 'records': {
+      const records = decodeAll(fields[1], RECORDS_MAX, decodeRecord)
+      return records && { kind, records }
+    }
+    case 'claims': {
+      const claims = decodeAll(fields[1], CLAIMS_MAX, decodeClaim)
+      return claims && { kind, claims }
+    }
+    case 'digest-updates': {
+      const updates = decodeAll(fields[1], UPDATES_MAX, decodeDigestUpdate)
+      return updates && { kind, updates }
+    }
+    case 'members-request':
+      return decodeMembersRequest(fields)
+    case 'members-page':
+      return decodeMembersPage(fields)
+    case 'digest-request':
+      return decodeDigestRequest(fields)
+    case 'digest-page':
+      return decodeDigestPage(fields)
   }
 }
 
@@ -232,11 +222,10 @@ function decodeHeartbeat(fields: readonly unknown[]): Heartbeat | undefined {
   const incarnation = asInteger(fields[5], U32_MAX)
   const nodeName = fields[6]
   const summary = asBytes(fields[7], 8)
-  const heartbeatCounter = asInteger(fields[8], U32_MAX)
-  const wallMs = asClock(fields[9])
-  const flags = asInteger(fields[10], U32_MAX)
+  const wallMs = asClock(fields[8])
+  const flags = asInteger(fields[9], U32_MAX)
   if (httpPort === undefined || gossipPort === undefined || gossipPort === 0 || role === undefined) return undefined
-  if (logicalClock === undefined || incarnation === undefined || summary === undefined || heartbeatCounter === undefined) return undefined
+  if (logicalClock === undefined || incarnation === undefined || summary === undefined) return undefined
   if (wallMs === undefined || flags === undefined || typeof nodeName !== 'string' || !isNodeName(nodeName)) return undefined
   return {
     kind: 'heartbeat',
@@ -247,82 +236,11 @@ function decodeHeartbeat(fields: readonly unknown[]): Heartbeat | undefined {
     incarnation,
     nodeName,
     summary: toHex(summary),
-    heartbeatCounter,
     wallMs,
     secured: (flags & FLAG.secured) !== 0,
     httpReachable: (flags & FLAG.httpReachable) !== 0,
+    multicast: (flags & FLAG.multicast) !== 0,
     named: (flags & FLAG.named) !== 0,
     answerMe: (flags & FLAG.answerMe) !== 0,
   }
-}
-
-function decodeRumour(item: unknown): Rumour | undefined {
-  if (!Array.isArray(item)) return undefined
-  const fields: readonly unknown[] = item
-  const nodeId = asBytes(fields[0], 16)
-  const bootId = asBytes(fields[1], 8)
-  const heartbeatCounter = asInteger(fields[2], U32_MAX)
-  const host = fields[3] instanceof Uint8Array ? decodeHost(fields[3]) : undefined
-  const port = asInteger(fields[4], 0xffff)
-  const ageMs = asInteger(fields[5], U32_MAX)
-  if (nodeId === undefined || bootId === undefined || heartbeatCounter === undefined) return undefined
-  if (host === undefined || port === undefined || port === 0 || ageMs === undefined) return undefined
-  return { nodeId: formatNodeId(nodeId), bootId: toHex(bootId), heartbeatCounter, address: { host, port }, ageMs }
-}
-
-function decodeDigestPage(fields: readonly unknown[]): DigestPage | undefined {
-  const summary = asBytes(fields[1], 8)
-  const after = asCursor(fields[2])
-  const more = fields[3]
-  const entries = decodeAll(fields[4], PAGE_ENTRIES_MAX, decodeDigest)
-  if (summary === undefined || after === undefined || typeof more !== 'boolean' || entries === undefined) return undefined
-  // A page that promises more must bring something, or the exchange would never end.
-  if (more && entries.length === 0) return undefined
-  let last = after
-  for (const { name } of entries) {
-    if (name <= last) return undefined
-    last = name
-  }
-  return { kind: 'digest-page', summary: toHex(summary), after, more, entries }
-}
-
-function decodeDigest(item: unknown): CollectionDigest | undefined {
-  if (!Array.isArray(item)) return undefined
-  const fields: readonly unknown[] = item
-  const name = fields[0]
-  const generation = asInteger(fields[1], Number.MAX_SAFE_INTEGER)
-  const digest = asBytes(fields[2], DIGEST_BYTES)
-  const recordCount = asInteger(fields[3], Number.MAX_SAFE_INTEGER)
-  const vectorCount = asInteger(fields[4], Number.MAX_SAFE_INTEGER)
-  if (typeof name !== 'string' || !isCollectionName(name) || generation === undefined || digest === undefined) return undefined
-  if (recordCount === undefined || vectorCount === undefined) return undefined
-  // A copy: the decoder's byte strings are views into the datagram's buffer.
-  return { name, generation, digest: Uint8Array.from(digest), recordCount, vectorCount }
-}
-
-function decodeAll<T>(value: unknown, itemsMax: number, decode: (item: unknown) => T | undefined): T[] | undefined {
-  if (!Array.isArray(value) || value.length > itemsMax) return undefined
-  const decoded: T[] = []
-  for (const item of value) {
-    const one = decode(item)
-    if (one === undefined) return undefined
-    decoded.push(one)
-  }
-  return decoded
-}
-
-function asInteger(value: unknown, max: number): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= max ? value : undefined
-}
-
-function asBytes(value: unknown, length: number): Uint8Array | undefined {
-  return value instanceof Uint8Array && value.length === length ? value : undefined
-}
-
-function asClock(value: unknown): number | undefined {
-  return value instanceof Uint8Array ? readU64(value) : undefined
-}
-
-function asCursor(value: unknown): string | undefined {
-  return typeof value === 'string' && (value === '' || isCollectionName(value)) ? value : undefined
 }

@@ -1,62 +1,136 @@
 /** What a swarm core is told at its making: who it is, how fast it talks (presets), and its limits. */
-import type { Role } from './messages.ts'
+import type { Role } from './node-description.ts'
 import type { Rate } from './token-bucket.ts'
 
 export type SwarmProfile = 'local' | 'lan' | 'wifi'
 
+/**
+ * Times that follow from the period T have their formula beside them; `timingsOf` computes them, so that a preset states only what is a
+ * matter of its network.
+ */
 export interface SwarmTimings {
-  /** Between two heartbeats; each period is drawn from 90 to 110 % of it, so that nodes started together drift apart. */
+  /** T, the protocol period: one member is probed in each; drawn from 90 to 110 % of it, so that nodes started together drift apart. */
   readonly periodMs: number
-  /** The first heartbeat leaves within this time after the start, drawn at random: a rack that is switched on does not shout at once. */
+  /** The first beacon leaves within this time after the start, drawn at random: a rack that is switched on does not shout at once. */
   readonly bootJitterMs: number
-  /** Members that get a unicast heartbeat per period, in turn: the cost of a node does not grow with the swarm. */
-  readonly fanout: number
+  /** Bounds of the time to wait for an answer, `srtt + 4 var` (RFC 6298): the lower one is a scheduler's delay, the upper one `0.4 T`. */
+  readonly rtoMinMs: number
+  readonly rtoMaxMs: number
+  /** SWIM's k: members that are asked to probe on our behalf. 3 leave (1 - 0.8^4)^3 = 21 % of a loss of 20 % a packet. */
+  readonly helpers: number
+  /** A suspicion lasts `suspicionPeriods * max(1, log10 N) * T` at least... */
+  readonly suspicionPeriods: number
+  /** ...and this many times as long when nobody confirms it. */
+  readonly suspicionFactor: number
+  /** Lifeguard's K: confirmations that shorten it to the minimum. */
+  readonly confirmationsMax: number
+  /** Between two rounds of gossip, while there is something to tell; the first round leaves at once. `T / 5`. */
+  readonly gossipIntervalMs: number
+  /** Members told in each round of gossip. */
+  readonly gossipFanout: number
+  /** Without any packet for this long this node was isolated: `max(2.5 s, 2.5 T)`. */
+  readonly isolationMs: number
+  /** A tick that is later than this is a standstill of our own: more than the event loop's usual delays, less than a round trip's bound. */
+  readonly stallMs: number
+  /** A member silent for `silentPeriods * log2(N + 1) * T`, the time evidence takes to reach everybody, is probed out of turn. */
+  readonly silentPeriods: number
+  /** Trickle's Imin and Imax for beacons; both at least `N / multicastPerSecond`. */
+  readonly beaconMinMs: number
+  readonly beaconMaxMs: number
+  /** Trickle's k: beacons heard in an interval that make our own one unnecessary. */
+  readonly beaconRedundancy: number
+  /** Packets to the group per second, of all nodes together. 5 of 120 bytes are 1 % of a 1 Mb/s channel. */
+  readonly multicastPerSecond: number
   /** A changed digest is told at once, then at most this often... */
   readonly changeIntervalMs: number
-  /** ...to this many members each time, until all have been told. */
+  /** ...to this many members each time, until all have been told. In larger swarms receivers pass it on as well. */
   readonly changeFanout: number
-  /** A seed that does not answer is tried with a doubling pause between these two; one that does, every `seedIntervalMs`. */
+  /** A seed is greeted for ever, with a doubling pause between these two. */
   readonly seedBackoffMinMs: number
   readonly seedBackoffMaxMs: number
-  readonly seedIntervalMs: number
-  /** Somebody dropped is greeted this often, one at random, so that a healed partition meets again. */
+  /** Somebody dropped is greeted this often, one at random; `max(1, N / 10)` times as seldom, so that the dead get at most one a second. */
   readonly tombstoneContactMs: number
-  /** Without an answer a digest page is asked for again after the round-trip estimate within these bounds, doubling up to the second. */
+  /** Without an answer a page is asked for again after the round-trip estimate within these bounds, doubling up to the second. */
   readonly pageRetryMinMs: number
   readonly pageRetryMaxMs: number
   /** Mean time per digest page over many exchanges with one member: bounds what a busy peer with many collections costs. */
   readonly pageIntervalMs: number
-  /** A member that shows no life for this long gets a ping every period... */
+  /** A member without evidence of life for this long is probed whenever there is room... */
   readonly probeAfterMs: number
-  /** ...and is dropped after this. */
+  /** ...and is dropped after this. A promise to users, the same in all presets. */
   readonly memberTimeoutMs: number
 }
 
-const LAN: SwarmTimings = {
-  periodMs: 1_000,
-  bootJitterMs: 100,
-  fanout: 3,
-  changeIntervalMs: 250,
-  changeFanout: 32,
-  seedBackoffMinMs: 1_000,
-  seedBackoffMaxMs: 60_000,
-  seedIntervalMs: 10_000,
-  tombstoneContactMs: 10_000,
-  pageRetryMinMs: 50,
-  pageRetryMaxMs: 5_000,
-  pageIntervalMs: 10,
-  probeAfterMs: 20_000,
-  memberTimeoutMs: 30_000,
+function timingsOf(preset: {
+  readonly periodMs: number
+  readonly bootJitterMs: number
+  readonly rtoMinMs: number
+  readonly suspicionPeriods: number
+  readonly beaconMaxMs: number
+  readonly changeIntervalMs: number
+  readonly pageRetryMinMs: number
+  readonly pageIntervalMs: number
+}): SwarmTimings {
+  const { periodMs } = preset
+  return {
+    ...preset,
+    rtoMaxMs: 0.4 * periodMs,
+    helpers: 3,
+    suspicionFactor: 6,
+    confirmationsMax: 3,
+    gossipIntervalMs: periodMs / 5,
+    gossipFanout: 3,
+    isolationMs: Math.max(2_500, 2.5 * periodMs),
+    stallMs: 100,
+    silentPeriods: 1,
+    beaconMinMs: 1_000,
+    beaconRedundancy: 2,
+    multicastPerSecond: 5,
+    changeFanout: 32,
+    seedBackoffMinMs: 1_000,
+    seedBackoffMaxMs: 60_000,
+    tombstoneContactMs: 10_000,
+    pageRetryMaxMs: 5_000,
+    probeAfterMs: 20_000,
+    memberTimeoutMs: 30_000,
+  }
 }
 
 /** HS_GOSSIP_PROFILE. The 30 s rule holds in all of them: it is a promise to users, not a matter of taste. */
 export const PROFILES: Readonly<Record<SwarmProfile, SwarmTimings>> = {
-  /** Processes on one machine: nothing is lost and nothing is slow. */
-  local: { ...LAN, periodMs: 200, bootJitterMs: 20, fanout: 4, changeIntervalMs: 100, pageRetryMinMs: 20, pageIntervalMs: 2 },
-  /** Wired networks: a second is what people expect of "at once", 1 packet/s and node is nothing to a switch. */
-  lan: LAN,
-  /** Radio: multicast goes out at the lowest rate and is not repeated by the link, so half as often, and more patience. */
-  wifi: { ...LAN, periodMs: 2_000, bootJitterMs: 500, fanout: 2, changeIntervalMs: 500, pageRetryMinMs: 200, pageIntervalMs: 40 },
+  /** Processes on one machine: nothing is lost, but a busy machine stalls whole processes, so a suspicion lasts more periods. */
+  local: timingsOf({
+    periodMs: 500,
+    bootJitterMs: 20,
+    rtoMinMs: 80,
+    suspicionPeriods: 4,
+    beaconMaxMs: 30_000,
+    changeIntervalMs: 100,
+    pageRetryMinMs: 20,
+    pageIntervalMs: 2,
+  }),
+  /** Wired networks: a second is what people expect of "at once", and two packets a second and node are nothing to a switch. */
+  lan: timingsOf({
+    periodMs: 1_000,
+    bootJitterMs: 100,
+    rtoMinMs: 80,
+    suspicionPeriods: 3,
+    beaconMaxMs: 60_000,
+    changeIntervalMs: 250,
+    pageRetryMinMs: 50,
+    pageIntervalMs: 10,
+  }),
+  /** Radio: multicast goes out at the lowest rate and is not repeated by the link, power saving delays packets by 100 ms and more. */
+  wifi: timingsOf({
+    periodMs: 1_500,
+    bootJitterMs: 500,
+    rtoMinMs: 150,
+    suspicionPeriods: 4,
+    beaconMaxMs: 60_000,
+    changeIntervalMs: 500,
+    pageRetryMinMs: 200,
+    pageIntervalMs: 40,
+  }),
 }
 
 export interface SwarmLimits {
@@ -65,8 +139,6 @@ export interface SwarmLimits {
   /** Nodes remembered after they were dropped; the oldest goes first. */
   readonly tombstonesMax: number
   readonly tombstoneMs: number
-  /** Nodes heard of and not yet heard; the oldest goes first. */
-  readonly contactsMax: number
   /** Resolved seed addresses; further ones are ignored. */
   readonly seedsMax: number
   /** Source hosts with a packet bucket of their own; further ones share one. */
@@ -75,12 +147,24 @@ export interface SwarmLimits {
   readonly sourceRate: Rate
   /** Heartbeats sent at once because somebody unknown spoke up. */
   readonly answerRate: Rate
-  /** Heartbeats sent to nodes heard of through others. */
-  readonly contactRate: Rate
-  /** What one heartbeat tells of other members: about 42 bytes each. */
-  readonly rumoursPerPacket: number
-  /** Members pinged per period because they show no life. */
+  /** Members listed because others speak of them. */
+  readonly hearsayRate: Rate
+  /** Packets of gossip beyond those that carry a probe: at once when something happens, then at this rate. */
+  readonly gossipRate: Rate
+  /** Answers to claims: what the accused and the dead are told. */
+  readonly claimRate: Rate
+  /** Claims and descriptions waiting to be passed on, and digest updates; the one told most often goes first. */
+  readonly broadcastsMax: number
+  /** What digest updates may take of a packet that is not theirs alone. */
+  readonly digestBytesPerPacket: number
+  /** What ages of evidence may take of a packet: 1 byte a member and 7 for 64 of them. */
+  readonly evidenceBytesPerPacket: number
+  /** Probes under way; further ones wait. */
+  readonly probesMax: number
+  /** Members probed per period beside the one whose turn it is, because they show no life. */
   readonly probesPerPeriod: number
+  /** Probes made on behalf of others at a time; further ones are refused by a nack. */
+  readonly relaysMax: number
   /** Collections taken from one peer, and from all together (about 200 bytes each). */
   readonly collectionsMax: number
   readonly collectionsTotalMax: number
@@ -100,14 +184,19 @@ export const LIMITS: SwarmLimits = {
   membersMax: 4_096,
   tombstonesMax: 1_024,
   tombstoneMs: 24 * 3_600_000,
-  contactsMax: 1_024,
   seedsMax: 256,
   sourcesMax: 1_024,
   sourceRate: { perSecond: 500, burst: 1_000 },
   answerRate: { perSecond: 100, burst: 200 },
-  contactRate: { perSecond: 50, burst: 100 },
-  rumoursPerPacket: 8,
-  probesPerPeriod: 128,
+  hearsayRate: { perSecond: 500, burst: 4_096 },
+  gossipRate: { perSecond: 3, burst: 15 },
+  claimRate: { perSecond: 20, burst: 50 },
+  broadcastsMax: 2_048,
+  digestBytesPerPacket: 400,
+  evidenceBytesPerPacket: 500,
+  probesMax: 64,
+  probesPerPeriod: 3,
+  relaysMax: 128,
   collectionsMax: 16_384,
   collectionsTotalMax: 131_072,
   exchangesMax: 16,

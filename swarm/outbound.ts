@@ -1,114 +1,169 @@
-/** Makes the packets of this node: header, packet counter, heartbeats that are filled up with rumours. */
+/** Makes the packets of this node: header, packet counter, what the packet is for, and whatever else is worth saying and still fits. */
 import { concatBytes, fromHex } from '../base/bytes.ts'
-import type { Codec, Hash } from '../base/ports.ts'
-import { encodeHost, isTellable, sameAddress } from './address.ts'
+import type { Codec, Hash, Random } from '../base/ports.ts'
+import { encodeHost, isTellable } from './address.ts'
 import type { Address } from './address.ts'
+import { createBroadcastQueue } from './broadcast.ts'
+import type { BroadcastQueue } from './broadcast.ts'
+import { countPacket } from './counters.ts'
+import type { SwarmCounters } from './counters.ts'
+import { UPDATES_MAX } from './digest-messages.ts'
+import { encodeEvidence } from './evidence-vector.ts'
 import type { BootId } from './identity.ts'
 import { parseNodeId } from './identity.ts'
 import type { Member } from './member.ts'
+import { CLAIMS_MAX, encodeRecord, RECORDS_MAX } from './member-messages.ts'
 import type { Membership } from './membership.ts'
-import { encodeHeartbeat, encodePing, encodeRumours } from './messages.ts'
-import type { Rumour } from './messages.ts'
+import { listMessage } from './message-fields.ts'
+import { encodeCore, encodeHeartbeat, KIND, kindOf } from './messages.ts'
+import type { NodeDescription } from './node-description.ts'
 import type { SwarmOptions } from './options.ts'
 import { encodePacket, MESSAGES_BYTES_MAX, swarmTag } from './packet.ts'
 
-export interface Greeting {
+/** Bytes that a list of items takes besides them. */
+const LIST_HEAD_BYTES = 5
+
+export interface Introduction {
   /** The address stands in our HS_GOSSIP_PEERS. */
   readonly named: boolean
   /** We do not hold whoever is there and want a heartbeat back. */
   readonly answerMe: boolean
-  /** To be echoed. */
-  readonly token?: Uint8Array
-  /** Messages to put in front. */
-  readonly before?: readonly Uint8Array[]
-  readonly rumours?: boolean
+}
+
+export interface Contents {
+  /** Who we are, for somebody who may not know; others get the core of it. */
+  readonly introduction?: Introduction
+  /** Ages of evidence. */
+  readonly evidence?: boolean
+  /** What is to be passed on; true unless said otherwise. */
+  readonly gossip?: boolean
 }
 
 export interface Outbound {
   readonly swarm: string
+  readonly claims: BroadcastQueue
+  readonly records: BroadcastQueue
+  readonly updates: BroadcastQueue
+  /** A packet of these messages alone. */
   packet(messages: readonly Uint8Array[], multicast?: boolean): Uint8Array
-  /** A heartbeat to one address, with rumours for as long as there is room. */
-  greeting(to: Address, greeting: Greeting, nowMs: number): Uint8Array
-  beacon(): Uint8Array
-  /** What we know of one member, for a receiver to whom its address means something; undefined otherwise. */
-  rumour(about: Member, to: Address, nowMs: number): Uint8Array | undefined
+  /** A packet to one node: these messages, who we are, and what fits besides. */
+  compose(to: Address, messages: readonly Uint8Array[], contents: Contents, nowMs: number): Uint8Array
+  heartbeat(introduction: Introduction): Uint8Array
+  /** How often one update is told. */
+  timesMax(): number
+  /** Broadcasts that wait. */
+  waiting(): number
+  /** Grows with every new broadcast about members. */
+  newsCount(): number
+  /** Packets made so far: the packet counter. */
+  packetCounter(): number
 }
 
 export interface OwnState {
   readonly bootId: BootId
-  readonly incarnation: number
-  heartbeatCounter: number
+  incarnation: number
   logicalClock: number
   summary: string
+  description: () => NodeDescription
 }
 
 export function createOutbound(
   options: SwarmOptions,
-  ports: { readonly hash: Hash; readonly codec: Codec; readonly wallMs: () => number },
+  ports: { readonly hash: Hash; readonly codec: Codec; readonly random: Random; readonly wallMs: () => number },
   own: OwnState,
   membership: Membership,
+  counters: SwarmCounters,
 ): Outbound {
+  const { limits } = options
   const swarm = swarmTag(options.swarmName, ports.hash)
   const none = new Uint8Array(0)
   const fixed = concatBytes(fromHex(swarm) ?? none, parseNodeId(options.nodeId) ?? none, fromHex(own.bootId) ?? none)
+  const claims = createBroadcastQueue(limits.broadcastsMax)
+  const records = createBroadcastQueue(limits.broadcastsMax)
+  const updates = createBroadcastQueue(limits.broadcastsMax)
   let packetCounter = 0
 
   const packet = (messages: readonly Uint8Array[], multicast = false): Uint8Array => {
     packetCounter += 1
-    return encodePacket(fixed, packetCounter, multicast, messages)
+    const bytes = encodePacket(fixed, packetCounter, multicast, messages)
+    const [first] = messages
+    if (first !== undefined) countPacket(counters.sentByKind, multicast ? 'multicast' : kindOf(first), bytes.length)
+    if (multicast) counters.multicastSent += 1
+    return bytes
   }
 
-  const heartbeat = (named: boolean, answerMe: boolean): Uint8Array =>
+  const heartbeat = ({ named, answerMe }: Introduction): Uint8Array =>
     encodeHeartbeat(
       {
         kind: 'heartbeat',
-        httpPort: options.httpPort(),
+        ...own.description(),
         gossipPort: options.gossipPort,
-        role: options.role,
         logicalClock: own.logicalClock,
         incarnation: own.incarnation,
-        nodeName: options.nodeName,
         summary: own.summary,
-        heartbeatCounter: own.heartbeatCounter,
         wallMs: ports.wallMs(),
-        secured: options.secured,
-        httpReachable: options.httpReachable,
         named,
         answerMe,
       },
       ports.codec,
     )
 
-  const tell = (member: Member, nowMs: number): Rumour => ({
-    nodeId: member.nodeId,
-    bootId: member.bootId,
-    heartbeatCounter: member.heartbeatCounter,
-    address: member.address,
-    ageMs: nowMs - member.evidenceMs,
-  })
+  const timesMax = (): number => 4 * Math.ceil(Math.log10(membership.size() + 1))
 
-  const isTold = (member: Member, to: Address): boolean =>
-    isTellable(member.address.host, to.host) && encodeHost(member.address.host) !== undefined
+  /** The message of what a queue has for this receiver; undefined when it has nothing that fits. */
+  const takeFrom = (
+    queue: BroadcastQueue,
+    kind: number,
+    itemsMax: number,
+    to: Address,
+    bytesMax: number,
+    nowMs: number,
+  ): Uint8Array | undefined => {
+    if (queue.size() === 0 || bytesMax <= LIST_HEAD_BYTES) return undefined
+    const items = queue.take(to, bytesMax - LIST_HEAD_BYTES, itemsMax, timesMax(), nowMs)
+    return items.length === 0 ? undefined : listMessage(kind, items)
+  }
 
   return {
     swarm,
+    claims,
+    records,
+    updates,
     packet,
-    greeting(to, greeting, nowMs) {
-      const messages = [...(greeting.before ?? []), heartbeat(greeting.named, greeting.answerMe)]
-      if (greeting.token !== undefined) messages.push(encodePing('ping', greeting.token, ports.codec))
-      if (greeting.rumours === true) {
-        const about = membership.sample(options.limits.rumoursPerPacket, member => !sameAddress(member.address, to) && isTold(member, to))
-        const left = messages.reduce((bytes, message) => bytes - message.length, MESSAGES_BYTES_MAX)
-        const rumours = encodeRumours(
-          about.map(member => tell(member, nowMs)),
-          left,
-          ports.codec,
-        )
-        if (rumours !== undefined) messages.push(rumours)
+    heartbeat,
+    timesMax,
+    waiting: () => claims.size() + records.size() + updates.size(),
+    newsCount: () => claims.enqueued() + records.enqueued() + updates.enqueued(),
+    packetCounter: () => packetCounter,
+    compose(to, messages, { introduction, evidence = false, gossip = true }, nowMs) {
+      const parts = [...messages, introduction === undefined ? encodeCore(own) : heartbeat(introduction)]
+      let left = MESSAGES_BYTES_MAX
+      for (const part of parts) left -= part.length
+      const add = (message: Uint8Array | undefined): void => {
+        if (message === undefined) return
+        parts.push(message)
+        left -= message.length
       }
-      return packet(messages)
+      if (gossip) {
+        const reserved = updates.size() === 0 ? 0 : limits.digestBytesPerPacket
+        add(takeFrom(claims, KIND.claims, CLAIMS_MAX, to, left - reserved, nowMs))
+        add(takeFrom(records, KIND.records, RECORDS_MAX, to, left - reserved, nowMs))
+        const digestBytesMax = Math.min(left, messages.length === 0 ? left : limits.digestBytesPerPacket)
+        add(takeFrom(updates, KIND['digest-updates'], UPDATES_MAX, to, digestBytesMax, nowMs))
+      }
+      const evidenceBytesMax = Math.min(left, limits.evidenceBytesPerPacket)
+      if (evidence) add(encodeEvidence(KIND.evidence, membership.table, evidenceBytesMax, nowMs, ports.random))
+      return packet(parts)
     },
-    beacon: () => packet([heartbeat(false, false)], true),
-    rumour: (about, to, nowMs) => (isTold(about, to) ? encodeRumours([tell(about, nowMs)], MESSAGES_BYTES_MAX, ports.codec) : undefined),
   }
 }
+
+/** The description of a member for a receiver to whom its address means something; undefined otherwise. */
+export function encodeMember(member: Member, to: Address, ageMs: number, codec: Codec): Uint8Array | undefined {
+  const { nodeId, bootId, incarnation, address, description, summary } = member
+  if (!isTellable(address.host, to.host) || encodeHost(address.host) === undefined) return undefined
+  return encodeRecord({ nodeId, bootId, incarnation, address, ageMs, ...description, summary: summary || NO_SUMMARY }, codec)
+}
+
+/** Of a member whose digests are not known. */
+const NO_SUMMARY = '0000000000000000'

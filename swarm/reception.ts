@@ -1,22 +1,37 @@
 /** What a packet does to this node: who it is from, what it says, and what is answered. */
 import { isUnicast } from './address.ts'
 import type { Address } from './address.ts'
+import type { Beacon } from './beacon.ts'
+import type { Claims } from './claims.ts'
 import { compareDigests, wantDigests } from './comparison.ts'
+import { countPacket } from './counters.ts'
+import type { DigestNews } from './digest-news.ts'
 import type { UpdateReason } from './events.ts'
+import { applyEvidence } from './evidence-vector.ts'
+import type { Hearsay } from './hearsay.ts'
 import type { BootId } from './identity.ts'
-import { createMember, describeMember, observeAddress, viewMember } from './member.ts'
+import type { Isolation } from './isolation.ts'
+import { createMember, describeMember, observeAddress } from './member.ts'
 import type { Member } from './member.ts'
-import { encodePing } from './messages.ts'
-import type { Heartbeat, Rumour, SwarmMessage } from './messages.ts'
+import type { MemberExchange } from './member-exchange.ts'
+import type { Tombstone } from './membership.ts'
+import { listMessage } from './message-fields.ts'
+import { encodeToken, KIND } from './messages.ts'
+import type { Core, Heartbeat, SwarmMessage } from './messages.ts'
+import { encodeMember } from './outbound.ts'
 import type { PacketHeader } from './packet.ts'
-import { dropMember, greetStranger, reject, sendGreeting, sendHeartbeat, sendMessages } from './state.ts'
+import type { Prober } from './probe.ts'
+import { greetStranger, introduceTo, isProven, reject, sendIntroduction, sendMessages, tellUpdated, viewOf } from './state.ts'
 import type { SwarmState } from './state.ts'
 import { judgeTrust } from './trust.ts'
 
 /** Reports of a double of this node are at least this far apart. */
 const DOUBLE_REPORT_MS = 60_000
+const DOUBLE_GREET_MS = 5_000
 /** A proven address is kept for this many periods after its last packet. */
 const ADDRESS_HOLD_PERIODS = 3
+/** To an address that has not proven itself goes at most this many times what came from it. */
+const AMPLIFICATION_MAX = 3
 
 export interface Reception {
   /** `onGroupSocket`: it came in on the multicast group's socket. */
@@ -25,94 +40,218 @@ export interface Reception {
   nameSeeds(): void
 }
 
+export interface ReceptionParts {
+  readonly claims: Claims
+  readonly prober: Prober
+  readonly beacon: Beacon
+  readonly isolation: Isolation
+  readonly hearsay: Hearsay
+  readonly memberExchange: MemberExchange
+  readonly digestNews: DigestNews
+}
+
 interface Arrival {
   readonly header: PacketHeader
   readonly from: Address
   readonly unicast: boolean
+  readonly bytes: number
 }
 
-export function createReception(state: SwarmState): Reception {
+/** Our node id in another boot than ours was heard of: at most once a minute it is said. */
+export function createDoubleReport(state: SwarmState): (bootId: BootId, from: Address) => void {
+  let reportedMs = -Infinity
+  let greetedMs = -Infinity
+  return (bootId, from) => {
+    if (state.nowMs - greetedMs >= DOUBLE_GREET_MS && isUnicast(from.host)) {
+      greetedMs = state.nowMs
+      // It should hear of us too.
+      greetStranger(state, from)
+    }
+    if (state.nowMs - reportedMs < DOUBLE_REPORT_MS) return
+    reportedMs = state.nowMs
+    state.effects.push({ type: 'duplicate-identity', nodeId: state.options.nodeId, bootId, from })
+  }
+}
+
+export function createReception(
+  state: SwarmState,
+  parts: ReceptionParts,
+  reportDouble: (bootId: BootId, from: Address) => void,
+): Reception {
   const { options, ports, own, membership, seeds, exchanges } = state
+  const { claims, prober, beacon, isolation, hearsay, memberExchange, digestNews } = parts
   const { timings, limits } = options
-  let doubleReportedMs = -Infinity
 
   function apply(arrival: Arrival, messages: readonly SwarmMessage[]): void {
-    const { header, from } = arrival
+    const { header, from, unicast } = arrival
     const known = membership.get(header.nodeId)
     const current = known?.bootId === header.bootId ? known : undefined
     const heartbeat = messages.find(message => message.kind === 'heartbeat')
+    const said = heartbeat ?? messages.find(message => message.kind === 'core')
+    if (!unicast) beacon.heard(current !== undefined)
     if (messages.some(message => message.kind === 'leave')) {
       if (current === undefined) return reject(state, 'unknown-sender', from)
       current.window.mark(header.counter)
-      return dropMember(state, current, 'left')
+      return claims.leave(current)
     }
-    const member = current ?? (heartbeat && createMember(header, addressOf(arrival, heartbeat), state.nowMs))
-    if (member === undefined) return reject(state, 'unknown-sender', from)
-    if (current === undefined) {
-      if (!membership.add(member)) return reject(state, 'members-full', from)
-      exchanges.forget(member.nodeId)
-      state.contacts.forget(member.nodeId)
-    }
+    const tombstone = current === undefined ? membership.tombstone(header.nodeId) : undefined
+    const buried = tombstone?.bootId === header.bootId ? tombstone : undefined
+    if (buried?.declared === true && (said?.incarnation ?? 0) <= buried.incarnation) return tellDead(buried, arrival, messages)
+    const member = current ?? comeBack(buried, said) ?? (heartbeat && admit(arrival, heartbeat))
+    if (member === undefined) return greetUnknown(arrival, messages)
 
+    const isNew = current === undefined
     const trustBefore = judgeTrust(options, member)
-    const changes = new Set<UpdateReason>(current === undefined ? ['restarted'] : [])
+    const changes = new Set<UpdateReason>(isNew ? ['restarted'] : [])
     if (observe(member, arrival, heartbeat)) changes.add('address')
-    if (heartbeat !== undefined && applyHeartbeat(member, heartbeat, arrival)) changes.add('described')
+    if (said !== undefined && applyCore(member, said, heartbeat, arrival)) changes.add('described')
     for (const message of messages) applyMessage(member, message, arrival)
-    const ping = arrival.unicast ? messages.find(message => message.kind === 'ping') : undefined
-    const echoes = ping === undefined ? [] : [encodePing('pong', ping.token, ports.codec)]
-    if (heartbeat !== undefined && (current === undefined || heartbeat.answerMe) && state.answers.take(state.nowMs)) {
-      // To where it spoke from: that address works, whatever is believed of it. Only a beacon's source is not its sender's socket.
-      const to = arrival.unicast ? from : member.address
-      sendHeartbeat(state, member, { answerMe: false, rumours: true, before: echoes }, to)
-    } else if (echoes.length > 0) {
-      sendMessages(state, from, echoes)
-    }
+    // After its pong, which says how long the way was.
+    prober.heard(member)
+    const ping = unicast ? messages.find(isPing) : undefined
+    answer(member, arrival, heartbeat, isNew, ping?.token)
     if (trustBefore !== judgeTrust(options, member)) changes.add('trust')
-    report(member, known === undefined, changes)
+    // Claims in the packet may have ended it.
+    if (membership.get(member.nodeId) !== member) return
+    report(member, isNew && known === undefined && buried === undefined, changes)
     if (exchanges.want(member, state.nowMs)) compareDigests(state, member)
+    memberExchange.heard(member)
+  }
+
+  /** Somebody whom we had dropped, with an incarnation that is news. */
+  function comeBack(buried: Tombstone | undefined, said: Core | undefined): Member | undefined {
+    if (buried === undefined || buried.left || said === undefined) return undefined
+    return claims.revive(buried, said.incarnation, state.nowMs) ? buried.member : undefined
+  }
+
+  function admit(arrival: Arrival, heartbeat: Heartbeat): Member | undefined {
+    const member = createMember(arrival.header, heartbeat, addressOf(arrival, heartbeat))
+    const isRestarted = membership.get(member.nodeId) !== undefined
+    if (!membership.add(member, state.nowMs)) {
+      reject(state, 'members-full', arrival.from)
+      return undefined
+    }
+    exchanges.forget(member.nodeId)
+    if (isRestarted) seeds.lost(member.nodeId, state.nowMs)
+    // What came through the group was heard by others as well: a few pass it on.
+    if (arrival.unicast || beacon.isAnswerer(member.key, arrival.header.counter)) claims.announce(member)
+    return member
+  }
+
+  /** Well formed, but from somebody who has not introduced himself: asked to. */
+  function greetUnknown(arrival: Arrival, messages: readonly SwarmMessage[]): void {
+    const { from, unicast } = arrival
+    if (messages.some(message => message.kind === 'heartbeat')) return
+    reject(state, 'unknown-sender', from)
+    if (unicast && state.answers.take(state.nowMs)) greetStranger(state, from)
+  }
+
+  function tellDead(buried: Tombstone, arrival: Arrival, messages: readonly SwarmMessage[]): void {
+    buried.window.mark(arrival.header.counter)
+    // The two halves of a partition hold one another dead: what it says of us is true news, or nobody would ever refute.
+    for (const message of messages) {
+      if (message.kind !== 'claims') continue
+      for (const claim of message.claims) if (claim.nodeId === options.nodeId) claims.apply(claim, arrival.from)
+    }
+    reject(state, 'dead', arrival.from)
+    const to = arrival.unicast ? arrival.from : buried.address
+    if (arrival.unicast || beacon.isAnswerer(buried.member.key, arrival.header.counter)) claims.tellDead(buried, to)
+  }
+
+  function answer(
+    member: Member,
+    arrival: Arrival,
+    heartbeat: Heartbeat | undefined,
+    isNew: boolean,
+    pingToken: Uint8Array | undefined,
+  ): void {
+    const { header, from, unicast } = arrival
+    const echoes = pingToken === undefined ? [] : [encodeToken('pong', pingToken)]
+    const wantsAnswer = unicast ? heartbeat?.answerMe === true : isNew && beacon.isAnswerer(member.key, header.counter)
+    if (wantsAnswer && state.answers.take(state.nowMs)) {
+      // To where it spoke from: that address works, whatever is believed of it. Only a beacon's source is not its sender's socket.
+      introduceTo(state, member, echoes, unicast ? from : member.address)
+    } else if (pingToken !== undefined) {
+      // The first ping of a probe is answered with all there is to say, repeated ones with the echo.
+      sendMessages(state, from, echoes, { evidence: (pingToken.at(-1) ?? 0) === 0 })
+    }
   }
 
   /** Any packet of a member is evidence of its life, and of where it is. True when its address changed. */
   function observe(member: Member, arrival: Arrival, heartbeat: Heartbeat | undefined): boolean {
     member.window.mark(arrival.header.counter)
-    member.evidenceMs = state.nowMs
-    if (!arrival.unicast) member.multicastMs = state.nowMs
+    member.directMs = state.nowMs
+    membership.hear(member, state.nowMs)
+    claims.clear(member)
     const address = addressOf(arrival, heartbeat ?? { gossipPort: member.address.port })
     const moved = observeAddress(member, address, arrival.unicast, state.nowMs, ADDRESS_HOLD_PERIODS * timings.periodMs)
     if (seeds.answered(member.nodeId, member.address)) member.namedByUs = true
     return moved
   }
 
-  function applyHeartbeat(member: Member, heartbeat: Heartbeat, { header, from, unicast }: Arrival): boolean {
-    if (header.counter > member.summaryBy) {
-      member.summary = heartbeat.summary
-      member.summaryBy = header.counter
-    }
-    if (heartbeat.named && unicast) member.namesUs = true
-    const aheadBy = heartbeat.logicalClock - own.logicalClock
+  function applyCore(member: Member, said: Core, heartbeat: Heartbeat | undefined, { header, from, unicast }: Arrival): boolean {
+    if (heartbeat?.named === true && unicast) member.namesUs = true
+    const isRaised = said.incarnation > member.incarnation
+    if (isRaised) member.incarnation = said.incarnation
+    const aheadBy = said.logicalClock - own.logicalClock
     // Far ahead is no clock that anybody reached by counting: to follow it would use up the numbers of the whole swarm.
-    const isAbsurd = aheadBy > limits.logicalClockAheadMax || heartbeat.logicalClock > limits.logicalClockMax
+    const isAbsurd = aheadBy > limits.logicalClockAheadMax || said.logicalClock > limits.logicalClockMax
     if (isAbsurd) reject(state, 'clock-ahead', from)
     else if (aheadBy > 0) {
-      own.logicalClock = heartbeat.logicalClock
+      own.logicalClock = said.logicalClock
       state.effects.push({ type: 'observe-clock', logicalClock: own.logicalClock })
     }
-    return describeMember(member, heartbeat, header.counter, ports.wallMs())
+    const isDescribed = describeMember(member, said, heartbeat, header.counter, ports.wallMs())
+    if (isDescribed && isRaised) claims.announce(member)
+    return isDescribed
   }
 
-  /** What needs no answer along with the heartbeat. */
-  function applyMessage(member: Member, message: SwarmMessage, { header, from }: Arrival): void {
+  /** What needs no answer along with the pong. */
+  function applyMessage(member: Member, message: SwarmMessage, { header, from, unicast, bytes }: Arrival): void {
     switch (message.kind) {
       case 'heartbeat':
+      case 'core':
       case 'leave':
       case 'ping':
         return
       case 'pong':
-        if (!member.trip.echoed(message.token, state.nowMs) && seeds.answered(member.nodeId, message.token)) member.namedByUs = true
+        if (prober.pong(member, message.token) || member.trip.echoed(message.token, state.nowMs)) member.echoedFrom = from
+        else if (seeds.answered(member.nodeId, message.token)) {
+          member.namedByUs = true
+          member.echoedFrom = from
+        }
         return
-      case 'rumours':
-        for (const rumour of message.rumours) applyRumour(rumour, from)
+      case 'ping-req':
+        if (unicast) prober.pingReq(message.token, message.nodeId, from)
+        return
+      case 'relayed-ack':
+        prober.relayedAck(message.token)
+        return
+      case 'nack':
+        prober.nack(member.nodeId, message.token)
+        return
+      case 'claims':
+        for (const claim of message.claims) claims.apply(claim, from)
+        return
+      case 'records':
+        for (const record of message.records) {
+          const contradiction = hearsay.apply(record, true)
+          if (contradiction !== undefined) claims.tellDead(contradiction, from)
+        }
+        return
+      case 'evidence': {
+        const compared = (low: number, until: number, same: boolean): void => memberExchange.compared(member, low, until, same)
+        if (!applyEvidence(message, membership.table, state.nowMs, compared)) reject(state, 'malformed', from)
+        return
+      }
+      case 'members-request':
+        if (unicast) memberExchange.serve(message, from, isProven(member, from) ? Infinity : AMPLIFICATION_MAX * bytes)
+        return
+      case 'members-page':
+        memberExchange.take(member, message)
+        return
+      case 'digest-updates':
+        for (const update of message.updates) digestNews.apply(update)
         return
       case 'digest-request':
         exchanges.serve(message, from, state.nowMs)
@@ -129,32 +268,14 @@ export function createReception(state: SwarmState): Reception {
     }
   }
 
-  function applyRumour(rumour: Rumour, from: Address): void {
-    if (rumour.ageMs >= timings.memberTimeoutMs) return
-    const member = membership.get(rumour.nodeId)
-    if (rumour.nodeId === options.nodeId) {
-      if (rumour.bootId <= own.bootId) return
-      reportDouble(rumour.bootId, from)
-    } else if (member !== undefined && rumour.bootId === member.bootId) {
-      if (rumour.heartbeatCounter <= member.heartbeatCounter) return
-      member.heartbeatCounter = rumour.heartbeatCounter
-      member.evidenceMs = Math.max(member.evidenceMs, state.nowMs - rumour.ageMs)
-      return
-    } else if (member === undefined ? !membership.isNews(rumour) : rumour.bootId < member.bootId) return
-    // A stranger, a new boot of a member, or our double, who should hear of us too.
-    if (!isUnicast(rumour.address.host) || !state.contacts.shouldGreet(rumour.nodeId, rumour.address, state.nowMs)) return
-    greetStranger(state, rumour.address)
-  }
-
   function report(member: Member, joined: boolean, changes: Set<UpdateReason>): void {
-    const view = viewMember(member, options, state.nowMs)
     if (joined) {
-      state.effects.push({ type: 'member-joined', view })
+      state.effects.push({ type: 'member-joined', view: viewOf(state, member) })
       return
     }
     // A restart says it all.
     const told: UpdateReason[] = changes.has('restarted') ? ['restarted'] : [...changes]
-    for (const reason of told) state.effects.push({ type: 'member-updated', view, reason })
+    for (const reason of told) tellUpdated(state, member, reason)
     // Whoever waits for the permission to sync needs the difference again.
     if (changes.has('trust')) compareDigests(state, member)
   }
@@ -162,14 +283,10 @@ export function createReception(state: SwarmState): Reception {
   /** The sender runs an older boot of a node that is listed in a newer one: a double, which should know. */
   function tellOfNewerBoot(header: PacketHeader, to: Address): void {
     const newer = membership.get(header.nodeId)
-    const rumour = newer && state.outbound.rumour(newer, to, state.nowMs)
-    if (rumour !== undefined && state.answers.take(state.nowMs)) sendGreeting(state, to, { answerMe: false, before: [rumour] })
-  }
-
-  function reportDouble(bootId: BootId, from: Address): void {
-    if (state.nowMs - doubleReportedMs < DOUBLE_REPORT_MS) return
-    doubleReportedMs = state.nowMs
-    state.effects.push({ type: 'duplicate-identity', nodeId: options.nodeId, bootId, from })
+    const record = newer && encodeMember(newer, to, state.nowMs - membership.evidenceMs(newer), ports.codec)
+    if (record !== undefined && state.answers.take(state.nowMs)) {
+      sendIntroduction(state, to, { answerMe: false }, [listMessage(KIND.records, [record])])
+    }
   }
 
   return {
@@ -185,10 +302,15 @@ export function createReception(state: SwarmState): Reception {
           reject(state, opened.reason, from)
           if (opened.reason === 'stale-boot' && opened.header !== undefined) tellOfNewerBoot(opened.header, from)
           return
-        case 'accepted':
+        case 'accepted': {
+          const unicast = !onGroupSocket && !opened.header.multicast
+          const kind = unicast ? (opened.messages[0]?.kind ?? 'unknown') : 'multicast'
+          countPacket(state.counters.receivedByKind, kind, bytes.length)
           if (opened.unknown > 0) reject(state, 'unknown-message', from)
-          apply({ header: opened.header, from, unicast: !onGroupSocket && !opened.header.multicast }, opened.messages)
+          isolation.heard()
+          apply({ header: opened.header, from, unicast, bytes: bytes.length }, opened.messages)
           return
+        }
       }
     },
     nameSeeds() {
@@ -200,6 +322,10 @@ export function createReception(state: SwarmState): Reception {
       }
     },
   }
+}
+
+function isPing(message: SwarmMessage): message is SwarmMessage & { readonly kind: 'ping'; readonly token: Uint8Array } {
+  return message.kind === 'ping'
 }
 
 /** A unicast packet comes from its sender's socket; a beacon from some socket of the sender's host, and it says the port. */

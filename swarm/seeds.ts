@@ -1,6 +1,6 @@
 /**
- * The addresses behind HS_GOSSIP_PEERS. Each is greeted for ever: with a doubling pause while it does not answer, steadily once it
- * does, also while multicast works. So two halves that only a seed connects always meet again.
+ * The addresses behind HS_GOSSIP_PEERS. Each is greeted for ever, also while it answers and while multicast works, with a pause that doubles
+ * up to a minute; it begins anew when the node there is gone or restarts. So two halves that only a seed connects always meet again.
  *
  * Every greeting carries a token of its own. Whoever echoes it has the address that we named, from wherever its packets come.
  */
@@ -26,8 +26,8 @@ export interface Seeds {
   resolved(addresses: readonly Address[], nowMs: number): void
   has(address: Address): boolean
   deadline(): number
-  /** Seeds to greet now, each with its token; `isMember` says whether the node that answered there is still listed. */
-  takeDue(nowMs: number, isMember: (nodeId: NodeId) => boolean): { readonly address: Address; readonly token: Uint8Array }[]
+  /** Seeds to greet now, each with its token. */
+  takeDue(nowMs: number): { readonly address: Address; readonly token: Uint8Array }[]
   /** A token came back from this node, or a packet came from this address; whether it is a seed. */
   answered(nodeId: NodeId, by: Uint8Array | Address): boolean
   /** Greets all that are not answering at once: there is a new network. */
@@ -69,14 +69,12 @@ export function createSeeds(timings: SwarmTimings, limits: SwarmLimits, random: 
       for (const seed of seedByAddress.values()) earliestMs = Math.min(earliestMs, seed.dueAtMs)
       return earliestMs
     },
-    takeDue(nowMs, isMember) {
+    takeDue(nowMs) {
       const due: Seed[] = []
       for (const seed of seedByAddress.values()) {
         if (seed.dueAtMs > nowMs) continue
-        const answering = seed.nodeId !== undefined && isMember(seed.nodeId)
-        const pauseMs = answering ? timings.seedIntervalMs : seed.pauseMs
-        seed.pauseMs = answering ? timings.seedBackoffMinMs : Math.min(timings.seedBackoffMaxMs, seed.pauseMs * 2)
-        seed.dueAtMs = nowMs + pauseMs * (0.9 + 0.2 * random.fraction())
+        seed.dueAtMs = nowMs + seed.pauseMs * (0.9 + 0.2 * random.fraction())
+        seed.pauseMs = Math.min(timings.seedBackoffMaxMs, seed.pauseMs * 2)
         due.push(seed)
       }
       return due

@@ -4,47 +4,69 @@
  * A state machine without I/O: `step` takes an event and the monotonic time and returns effects to be carried out in order;
  * `deadline` says when the next `tick` is due. `step` is total: whatever a peer sends gives effects, never an exception.
  *
- * Source: membership by heartbeat counters as in van Renesse, Minsky, Hayden, "A Gossip-Style Failure Detection Service" (1998).
- * Departures: direct packets and multicast count as evidence besides counters heard through others; a packet carries a bounded
- * sample of the table instead of all of it; who goes unheard is pinged before it is dropped.
+ * Source: SWIM (Das, Gupta, Motivala 2002) with Lifeguard (Dadgar, Phillips, Currey 2017) and Trickle (RFC 6206); the files of this folder
+ * name the sections and their departures.
  *
  * Invariants, each with its test in docs/protocol.md:
  *   G1 a packet that is not accepted changes nothing but its source's rate (inbound.ts);
  *   G2 no wall clock, ours or a peer's, decides anything;
- *   G3, G4 dropping and tombstones (membership.ts);
+ *   G3 the 30 s rule (silence.ts); G4 tombstones (membership.ts);
  *   G5 data may be exchanged with whom the trust rule admits, and nobody else (trust.ts);
  *   G6 this node is never in its own list, and a double of it is reported;
  *   G7, G8 digests (digest-exchange.ts);
- *   G9 per period one beacon at most goes to the group, and heartbeats to at most `fanout` members.
+ *   G9 what a node sends while nothing happens does not grow with the swarm, but for one byte a member;
+ *   M1-M9 the failure detector and discovery (claims.ts, claim-order.ts, probe.ts, broadcast.ts, beacon.ts, evidence-vector.ts).
  */
 import { assert } from '../base/assert.ts'
-import { compareDigests, wantDigests } from './comparison.ts'
+import { createBeacon } from './beacon.ts'
+import { createClaims } from './claims.ts'
+import { wantDigests } from './comparison.ts'
+import type { SwarmCounters } from './counters.ts'
 import { createDigestList } from './digest-list.ts'
+import { createDigestNews } from './digest-news.ts'
 import type { LocalState, SwarmEffect, SwarmEvent } from './events.ts'
+import { createHearsay } from './hearsay.ts'
 import { parseNodeId } from './identity.ts'
 import type { NodeId } from './identity.ts'
+import { createIsolation } from './isolation.ts'
 import { viewMember } from './member.ts'
 import type { MemberView } from './member.ts'
-import { encodeLeave, isNodeName } from './messages.ts'
+import { createMemberExchange } from './member-exchange.ts'
+import { encodeLeave } from './messages.ts'
+import { isNodeName, isSameDescription } from './node-description.ts'
 import type { SwarmOptions } from './options.ts'
-import { createReception } from './reception.ts'
-import { createState, dropMember, greetStranger, sendHeartbeat, sendMessages } from './state.ts'
+import { createProber } from './probe.ts'
+import { createDoubleReport, createReception } from './reception.ts'
+import { createSilence } from './silence.ts'
+import { createStallGuard } from './stall.ts'
+import { createState, greetStranger, sendMessages } from './state.ts'
 import type { SwarmPorts } from './state.ts'
+import { createTokenBucket } from './token-bucket.ts'
 
 /** A clean stop is said this often, this far apart. */
 const LEAVE_ROUNDS = 3
 const LEAVE_PAUSE_MS = 40
-/** Without a tick for this many periods the process stood still: the silence of the others is its own. */
-const STALL_PERIODS = 3
-/** Members heard through the group within this many periods are told of changes by the next beacon. */
-const GROUP_PERIODS = 3
+/** News of members leaves within this time, so that those who learn of the same thing at the same moment do not speak at once. */
+const NEWS_JITTER_MS = 10
+const NEWS_INTERVAL_MS = 20
+/** Above this many nodes the dead are greeted less often: each of them by about one node in a second. */
+const TOMBSTONE_CROWD = 10
+
+export interface DepartedView extends MemberView {
+  /** Time since it was dropped. */
+  readonly departedAgoMs: number
+}
 
 export interface Swarm {
   step(event: SwarmEvent, nowMs: number): SwarmEffect[]
   /** When the next `tick` is due, in monotonic milliseconds; Infinity before the start and after the stop. */
   deadline(): number
+  /** Alive and suspect. */
   members(nowMs: number): readonly MemberView[]
   member(nodeId: NodeId, nowMs: number): MemberView | undefined
+  /** Those that died or left and are remembered, longest gone first. */
+  departed(nowMs: number): readonly DepartedView[]
+  counters(): Readonly<SwarmCounters>
 }
 
 export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
@@ -53,81 +75,114 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   const { timings, limits } = options
   const state = createState(options, ports)
   const { own, membership, seeds, exchanges, outbound } = state
-  const reception = createReception(state)
+  const reportDouble = createDoubleReport(state)
+  const claims = createClaims(
+    state,
+    member => prober.confirm(member),
+    (claim, from) => reportDouble(claim.bootId, from),
+  )
+  const prober = createProber(state, {
+    failed: (member, listening) => claims.accuse(member, listening),
+    heardThrough(member) {
+      membership.hear(member, state.nowMs)
+      claims.clear(member)
+    },
+  })
+  const beacon = createBeacon(state)
+  const silence = createSilence(state)
+  const digestNews = createDigestNews(state)
+  const hearsay = createHearsay(state, claims, record => reportDouble(record.bootId, record.address))
+  const memberExchange = createMemberExchange(state, hearsay, claims)
+  const isolation = createIsolation(state, { claims, prober, beacon, memberExchange })
+  const stallGuard = createStallGuard(state, { claims, prober, silence })
+  const reception = createReception(state, { claims, prober, beacon, isolation, hearsay, memberExchange, digestNews }, reportDouble)
+  const gossipRate = createTokenBucket(limits.gossipRate)
 
   let phase: 'new' | 'running' | 'leaving' | 'stopped' = 'new'
-  let lastTickMs = 0
   let periodDueMs = Infinity
   let tombstoneDueMs = Infinity
-  /** No later than the first drop; evidence only moves drops back, so it is worked out anew at ticks alone. */
-  let dropDueMs = Infinity
-  /** Nobody is dropped before this time. */
-  let graceUntilMs = -Infinity
-  /** When changed digests are told next; Infinity when everybody has been told. */
-  let tellDueMs = Infinity
-  let toldAtMs = -Infinity
-  /** Our digests have changed since they were last compared with everybody's. */
-  let compareDue = false
+  let gossipDueMs = Infinity
+  let gossipedMs = -Infinity
+  let newsCount = 0
   let leaveRoundsLeft = 0
   let leaveDueMs = Infinity
+  let described = own.description()
 
   function onStart(): void {
     assert(phase === 'new', 'a swarm starts once')
     phase = 'running'
     state.startedAtMs = state.nowMs
-    lastTickMs = state.nowMs
-    periodDueMs = state.nowMs + ports.random.fraction() * timings.bootJitterMs
+    periodDueMs = state.nowMs + ports.random.fraction() * timings.periodMs
     tombstoneDueMs = state.nowMs + timings.tombstoneContactMs
+    described = own.description()
+    beacon.start()
+    memberExchange.hunger()
   }
 
   function onTick(): void {
     if (phase === 'leaving') sayLeave()
     if (phase !== 'running') return
-    if (state.nowMs - lastTickMs > STALL_PERIODS * timings.periodMs) graceUntilMs = state.nowMs + 2 * timings.periodMs
-    lastTickMs = state.nowMs
-    dropSilent()
+    stallGuard.tick(deadline())
+    silence.drop()
+    claims.tick()
+    prober.tick()
     if (periodDueMs <= state.nowMs) onPeriod()
-    const isMember = (nodeId: NodeId): boolean => membership.get(nodeId) !== undefined
-    for (const { address, token } of seeds.takeDue(state.nowMs, isMember)) greetStranger(state, address, token)
+    for (const { address, token } of seeds.takeDue(state.nowMs)) greetStranger(state, address, token)
+    beacon.tick()
+    memberExchange.tick()
     exchanges.tick(state.nowMs)
-    tellChanges()
-  }
-
-  function dropSilent(): void {
-    dropDueMs = Infinity
-    for (const member of membership.all()) {
-      const dueMs = Math.max(graceUntilMs, member.evidenceMs + timings.memberTimeoutMs)
-      if (dueMs <= state.nowMs) dropMember(state, member, 'timeout')
-      else dropDueMs = Math.min(dropDueMs, dueMs)
-    }
+    digestNews.tell()
+    if (gossipDueMs <= state.nowMs) gossip()
   }
 
   function onPeriod(): void {
-    own.heartbeatCounter += 1
     periodDueMs = state.nowMs + timings.periodMs * (0.9 + 0.2 * ports.random.fraction())
-    if (options.multicast) sendBeacon()
-    const greeted = membership.nextInTurn(timings.fanout)
-    for (const member of greeted) sendHeartbeat(state, member, { answerMe: false, rumours: true })
-    const silent = membership.sample(limits.probesPerPeriod, member => state.nowMs - member.evidenceMs >= timings.probeAfterMs)
-    for (const member of silent) if (!greeted.includes(member)) sendHeartbeat(state, member, { answerMe: true })
+    describeAnew()
+    prober.period(silence.period())
+    claims.pingSuspects()
     if (tombstoneDueMs <= state.nowMs) greetTombstone()
+    beacon.judgeMute()
     wantDigests(state)
   }
 
-  function sendBeacon(): void {
-    state.effects.push({ type: 'send', to: 'multicast', bytes: outbound.beacon() })
-    for (const member of membership.all()) {
-      const heardMs = member.multicastMs ?? -Infinity
-      // Whoever we hear through the group hears us through it.
-      if (state.nowMs - heardMs < GROUP_PERIODS * timings.periodMs) member.toldSummary = own.summary
+  /** A change of what we say of ourselves is a new incarnation, and some are told so that they pass it on. */
+  function describeAnew(): void {
+    const now = own.description()
+    if (isSameDescription(now, described)) return
+    described = now
+    own.incarnation += 1
+    for (const { address } of membership.sample(timings.gossipFanout, () => true)) {
+      sendMessages(state, address, [], { introduction: { named: seeds.has(address), answerMe: false } })
     }
   }
 
-  /** So that a healed partition meets again, also where no seed and no group connects it. */
+  /** So that a healed partition meets again, also where no seed and no group connects it. Alone there is nothing better to do. */
   function greetTombstone(): void {
-    tombstoneDueMs = state.nowMs + timings.tombstoneContactMs
+    const isAlone = membership.all().length === 0
+    const intervalMs = isAlone ? timings.periodMs : timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
+    tombstoneDueMs = state.nowMs + intervalMs
     const tombstone = membership.randomTombstone(state.nowMs)
     if (tombstone !== undefined) greetStranger(state, tombstone.address)
+  }
+
+  /** A round of gossip: what waits is told to a few, between probes too. */
+  function gossip(): void {
+    gossipedMs = state.nowMs
+    gossipDueMs = state.nowMs + timings.gossipIntervalMs
+    for (const { address } of membership.sample(timings.gossipFanout, () => true)) {
+      if (outbound.waiting() > 0 && gossipRate.take(state.nowMs)) sendMessages(state, address, [])
+    }
+  }
+
+  /** News of members leaves at once; what was told already waits for the next round. */
+  function scheduleGossip(): void {
+    const count = outbound.newsCount()
+    if (outbound.waiting() === 0) gossipDueMs = Infinity
+    else if (count !== newsCount) {
+      const soonMs = Math.max(state.nowMs + ports.random.fraction() * NEWS_JITTER_MS, gossipedMs + NEWS_INTERVAL_MS)
+      gossipDueMs = Math.min(gossipDueMs, soonMs)
+    } else if (gossipDueMs === Infinity) gossipDueMs = state.nowMs + timings.gossipIntervalMs
+    newsCount = count
   }
 
   function onLocalState(local: LocalState): void {
@@ -136,23 +191,8 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     if (list.summary === own.summary) return
     exchanges.setLocal(list, state.nowMs)
     own.summary = list.summary
-    compareDue = true
-    tellDueMs = Math.max(state.nowMs, toldAtMs + timings.changeIntervalMs)
-    if (phase === 'running') tellChanges()
-  }
-
-  /** Compares changed digests with everybody's and tells some of those who do not know of them; the others at the next turn. */
-  function tellChanges(): void {
-    if (tellDueMs > state.nowMs) return
-    toldAtMs = state.nowMs
-    if (compareDue) {
-      compareDue = false
-      for (const member of membership.all()) compareDigests(state, member)
-      wantDigests(state)
-    }
-    const untold = membership.sample(timings.changeFanout + 1, member => member.toldSummary !== own.summary)
-    for (const member of untold.slice(0, timings.changeFanout)) sendHeartbeat(state, member, { answerMe: false })
-    tellDueMs = untold.length > timings.changeFanout ? state.nowMs + timings.changeIntervalMs : Infinity
+    digestNews.changed()
+    if (phase === 'running') digestNews.tell()
   }
 
   function onLeave(): void {
@@ -165,9 +205,11 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
 
   function sayLeave(): void {
     if (leaveDueMs > state.nowMs) return
-    const message = encodeLeave(own.incarnation, ports.codec)
+    const message = encodeLeave(own.incarnation)
     if (options.multicast) state.effects.push({ type: 'send', to: 'multicast', bytes: outbound.packet([message], true) })
-    for (const member of membership.sample(limits.leaveFanout, () => true)) sendMessages(state, member.address, [message])
+    for (const { address } of membership.sample(limits.leaveFanout, () => true)) {
+      state.effects.push({ type: 'send', to: address, bytes: outbound.packet([message]) })
+    }
     leaveRoundsLeft -= 1
     leaveDueMs = state.nowMs + LEAVE_PAUSE_MS
     if (leaveRoundsLeft > 0) return
@@ -181,8 +223,6 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
         return onStart()
       case 'packet':
         if (phase === 'running') reception.packet(event.bytes, event.from, event.multicast)
-        // The first member after a while without any.
-        if (dropDueMs === Infinity && membership.all().length > 0) dropDueMs = state.nowMs + timings.memberTimeoutMs
         return
       case 'tick':
         return onTick()
@@ -194,10 +234,32 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
       case 'interfaces-changed':
         seeds.retryNow(state.nowMs)
         tombstoneDueMs = state.nowMs
+        if (phase === 'running') beacon.restart()
         return
+      case 'tcp-probed':
+        return prober.tcpProbed(event.nodeId, event.outcome)
+      case 'stood-still':
+        return stallGuard.stood(event.forMs)
       case 'leave':
         return onLeave()
     }
+  }
+
+  function deadline(): number {
+    if (phase === 'leaving') return leaveDueMs
+    if (phase !== 'running') return Infinity
+    return Math.min(
+      periodDueMs,
+      gossipDueMs,
+      prober.deadline(),
+      claims.deadline(),
+      silence.deadline(),
+      beacon.deadline(),
+      seeds.deadline(),
+      memberExchange.deadline(),
+      exchanges.deadline(),
+      digestNews.deadline(),
+    )
   }
 
   return {
@@ -205,17 +267,20 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
       state.nowMs = Math.max(state.nowMs, nowMs)
       state.effects = []
       handle(event)
+      if (phase === 'running') scheduleGossip()
       return state.effects
     },
-    deadline() {
-      if (phase === 'leaving') return leaveDueMs
-      if (phase !== 'running') return Infinity
-      return Math.min(periodDueMs, tellDueMs, dropDueMs, seeds.deadline(), exchanges.deadline())
-    },
-    members: nowMs => membership.all().map(member => viewMember(member, options, nowMs)),
+    deadline,
+    members: nowMs => membership.all().map(member => viewMember(member, options, nowMs - membership.evidenceMs(member))),
     member(nodeId, nowMs) {
       const member = membership.get(nodeId)
-      return member && viewMember(member, options, nowMs)
+      return member && viewMember(member, options, nowMs - membership.evidenceMs(member))
     },
+    departed: nowMs =>
+      [...membership.tombstones()].map(({ member, heardMs, droppedAtMs }) => ({
+        ...viewMember(member, options, nowMs - heardMs),
+        departedAgoMs: nowMs - droppedAtMs,
+      })),
+    counters: () => state.counters,
   }
 }

@@ -84,7 +84,7 @@ describe('P16 what is not acceptable is refused with a reason', () => {
     ['a summary of 7 bytes', withField(7, new Uint8Array(7)), 'malformed'],
     ['a negative counter', withField(8, -1), 'malformed'],
     ['a short token', fresh(packet, undefined, [[2, new Uint8Array(7)]]), 'malformed'],
-    ['24 rumours', fresh(packet, undefined, [[4, Array(24).fill(0)]]), 'malformed'],
+    ['65 claims', fresh(packet, undefined, [[11, Array(65).fill(0)]]), 'malformed'],
     ['a page with more to come and nothing in it', fresh(packet, undefined, [[7, new Uint8Array(8), '', true, []]]), 'malformed'],
     ['a page behind an improper name', fresh(packet, undefined, [[7, new Uint8Array(8), '../x', false, []]]), 'malformed'],
     ['a bignum', fresh(packet, bytes => bytes.set([0x81, 0x82, 0xc2, 0x41], HEADER_BYTES)), 'malformed'],

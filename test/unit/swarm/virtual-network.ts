@@ -55,8 +55,16 @@ export function createVirtualNetwork(seed = 1, latencyMs = 1): VirtualNetwork {
   const flying: { atMs: number; to: string; event: SwarmEvent }[] = []
   const wire: VirtualNetwork['wire'] = []
 
+  /** A host accepts connections for as long as the node lives, and refuses them afterwards. */
+  function answerTcp(node: VirtualNode, { nodeId, address }: EffectOf<'probe-tcp'>): void {
+    if (!passes(node.address.host, address.host) || !passes(address.host, node.address.host)) return
+    const outcome = nodeByAddress.has(addressKey(address)) ? 'connected' : 'refused'
+    flying.push({ atMs: nowMs + 2 * latencyMs, to: addressKey(node.address), event: { type: 'tcp-probed', nodeId, outcome } })
+  }
+
   function carryOut(node: VirtualNode, effects: readonly SwarmEffect[]): void {
     for (const effect of effects) {
+      if (effect.type === 'probe-tcp') answerTcp(node, effect)
       if (effect.type !== 'send') {
         node.log.push({ atMs: nowMs, effect })
         continue
