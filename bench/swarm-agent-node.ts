@@ -32,7 +32,6 @@ export function createAgentNode({ robot, number, watch, env, numberOf }: AgentNo
   const gate = join(robot.dataDir, 'gate')
   let starting: Promise<AgentProcess> | undefined
   let agent: AgentProcess | undefined
-  let watching: Promise<void> | undefined
   let stream: EventReader | undefined
   /** Raised with every process: what an earlier one still has to say is not heard. */
   let run = 0
@@ -106,8 +105,8 @@ export function createAgentNode({ robot, number, watch, env, numberOf }: AgentNo
       })
       starting.catch(held.reject)
       await held.promise
-      watching = follow(mine)
-      watching.catch(() => {})
+      // Its HTTP is up already: what it learns first is seen, and the first request's cost is not part of a measure.
+      await follow(mine)
     },
     async join() {
       const untilMs = performance.now() + gateDeadlineMs
@@ -118,7 +117,6 @@ export function createAgentNode({ robot, number, watch, env, numberOf }: AgentNo
     },
     async untilUp() {
       agent = await starting
-      await watching
     },
     pause(isPaused) {
       if (agent === undefined) throw new Error('only what is up can be paused')
