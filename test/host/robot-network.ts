@@ -179,8 +179,9 @@ async function addRobot(namespace: string, hub: string, number: number, relays: 
     relay,
     setLink,
     async moveTo(next) {
-      await inside('addr', 'add', `${next}/24`, 'dev', 'e0')
+      // In this order: the second address of a network goes with the first.
       await inside('addr', 'del', `${address}/24`, 'dev', 'e0')
+      await inside('addr', 'add', `${next}/24`, 'dev', 'e0')
       address = next
     },
     plug: async isIn => void (await onHub('link', 'set', port, isIn ? 'up' : 'down')),
