@@ -7,7 +7,8 @@ export function quantile(samples: readonly number[], q: number): number {
   const at = (sorted.length - 1) * q
   const below = sorted[Math.floor(at)] ?? Number.NaN
   const above = sorted[Math.ceil(at)] ?? Number.NaN
-  return below + (above - below) * (at - Math.floor(at))
+  // Equal ones may be infinite.
+  return below === above ? below : below + (above - below) * (at - Math.floor(at))
 }
 
 export const median = (samples: readonly number[]): number => quantile(samples, 0.5)
