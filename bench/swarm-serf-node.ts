@@ -43,6 +43,8 @@ export function createSerfNode({ robot, number, watch, numberOf, seed, rpcPort, 
     const subject = numberOf(name)
     const standing = kind === 'Suspect' ? 'suspect' : standingByEvent[kind]
     if (subject === undefined || standing === undefined) return
+    // Its own probe of somebody may fail after others have told it of the death.
+    if (standing === 'suspect' && watch.standing(number, subject) !== 'alive') return
     watch.note(number, subject, standing, true)
     // The log does not say when a suspicion ends without a death: to Serf's users the member was never anything but alive.
     if (standing === 'suspect') watch.note(number, subject, 'alive', true)

@@ -55,7 +55,8 @@ export async function openSides(): Promise<Sides> {
     const options = { robot, number, watch: serfWatch, numberOf, rpcPath, rpcPort, seed: number === 0 ? undefined : seed.address }
     serfNodes.push(createSerfNode(options))
   }
-  atStop(async () => void (await Promise.all(serfNodes.map(node => node.kill()))))
+  // What watches a node ends with it.
+  atStop(async () => void (await Promise.all([...serfNodes, ...agentNodes].map(node => node.kill()))))
   await air.count(GOSSIP_PORT)
   await air.count(SERF_PORT)
   return {

@@ -92,6 +92,8 @@ describe.skipIf(obstacle !== undefined)(`clocks that are wrong${obstacle === und
     const odd = robots[0]!
     const clock = await startWithClock(odd, HOUR_SECONDS)
     await untilSeenAhead(odd, HOUR_SECONDS)
+    // Nothing else is new by now, and nobody introduces himself.
+    await delay(LONG_MS)
     await clock.set(0)
     await untilSeenAhead(odd, 0)
   })
