@@ -4,6 +4,7 @@
  */
 import { printError } from '../bin/terminal.ts'
 import { stopEverything } from '../test/agent-process.ts'
+import { NotRunError } from './bench.ts'
 import { benchByName } from './benches.ts'
 
 const [name = '', rounds = ''] = process.argv.slice(2)
@@ -15,11 +16,18 @@ async function runBench(): Promise<void> {
   try {
     const measures = await bench.run({ rounds: Number(rounds), say })
     process.send?.({ name, question: bench.question, measures })
+  } catch (error) {
+    if (!(error instanceof NotRunError)) throw error
+    process.send?.({ name, question: bench.question, measures: [], notRun: error.message })
   } finally {
     await stopEverything()
   }
 }
 
-process.once('SIGINT', () => void stopEverything().then(() => process.exit(130)))
+const breakOff = (): void => void stopEverything().finally(() => process.exit(130))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, breakOff)
+// The process that asked for it is gone.
+process.once('disconnect', breakOff)
 await runBench()
+process.off('disconnect', breakOff)
 process.disconnect()

@@ -3,8 +3,8 @@
  * so every figure stands beside a baseline that was measured in the same run, in turns with it.
  */
 
-/** A ratio that is asked for; the ratio is always candidate / baseline. */
-export type Target = { readonly ratioMin: number } | { readonly ratioMax: number }
+/** A ratio that is asked for; the ratio is always candidate / baseline. Or the most that every sample of the candidate may be. */
+export type Target = { readonly ratioMin: number } | { readonly ratioMax: number } | { readonly candidateMax: number }
 
 export interface Measure {
   readonly name: string
@@ -13,6 +13,8 @@ export interface Measure {
   readonly baseline: Arm
   readonly candidate: Arm
   readonly target?: Target
+  /** The greatest sample of either side is what counts, instead of the median. */
+  readonly isWorst?: boolean
 }
 
 /** One side of a comparison: a sample a round. */
@@ -28,7 +30,12 @@ export interface BenchContext {
   readonly say: (text: string) => void
 }
 
+/** Why a bench cannot run on this machine, as a sentence without its full stop. */
+export class NotRunError extends Error {}
+
 export interface Bench {
+  /** Runs only when it is named, and has a results file and a table of its own: it takes long, or asks for more than others do. */
+  readonly isSeparate?: boolean
   /** The question, as docs/benchmarks.md asks it. */
   readonly question: string
   readonly run: (context: BenchContext) => Promise<readonly Measure[]>

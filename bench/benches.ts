@@ -10,6 +10,7 @@ import { bench as scan } from './scan.ts'
 import { bench as search } from './search.ts'
 import { bench as startUp } from './start-up.ts'
 import { bench as swarmSimulated } from './swarm-simulated.ts'
+import { bench as swarmVsSerf } from './swarm-vs-serf.ts'
 
 export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['ingest-store', ingestStore],
@@ -22,4 +23,5 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['start-up', startUp],
   ['memory', memory],
   ['swarm-simulated', swarmSimulated],
+  ['swarm-vs-serf', swarmVsSerf],
 ])

@@ -3,12 +3,14 @@ import { availableParallelism, totalmem } from 'node:os'
 import { renderTable, type Column } from '../bin/table.ts'
 import { paint, terminalWidth } from '../bin/terminal.ts'
 import type { Measure } from './bench.ts'
-import { isMet, median, ratioOf, type Ratio } from './statistics.ts'
+import { isMet, ratioOf, sideOf, type Ratio } from './statistics.ts'
 
 export interface BenchResult {
   readonly name: string
   readonly question: string
   readonly measures: readonly Measure[]
+  /** Why there are no measures. */
+  readonly notRun?: string
 }
 
 /** What the figures were measured on, in words that fit any machine of its kind. */
@@ -39,23 +41,26 @@ const linesOf = (results: readonly BenchResult[]): Line[] =>
 
 const numbers = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 })
 
-const formatTarget = ({ target }: Measure): string =>
-  target === undefined ? '' : 'ratioMin' in target ? `>= ${target.ratioMin}` : `<= ${target.ratioMax}`
+function formatTarget({ target, unit }: Measure): string {
+  if (target === undefined) return ''
+  if ('candidateMax' in target) return `<= ${numbers.format(target.candidateMax)} ${unit}`
+  return 'ratioMin' in target ? `>= ${target.ratioMin}` : `<= ${target.ratioMax}`
+}
 
-const formatVerdict = ({ measure: { target }, ratio }: Line): string =>
-  target === undefined ? '' : isMet(ratio.median, target) ? 'met' : 'missed'
+const formatVerdict = ({ measure, ratio }: Line): string =>
+  measure.target === undefined ? '' : isMet(ratio, measure, measure.target) ? 'met' : 'missed'
 
 const formatSpread = ({ ratio }: Line): string => `${numbers.format(ratio.min)} - ${numbers.format(ratio.max)}`
 
 const formatSide = (side: 'baseline' | 'candidate', { measure }: Line): string =>
-  `${measure[side].label}: ${numbers.format(median(measure[side].samples))} ${measure.unit}`
+  `${measure[side].label}: ${numbers.format(sideOf(measure, measure[side]))} ${measure.unit}`
 
 const columns: readonly (Column<Line> & { readonly title: string })[] = [
   { title: 'bench', cell: ({ bench }) => bench },
   { title: 'measure', cell: ({ measure }) => measure.name },
   { title: 'baseline', cell: line => formatSide('baseline', line) },
   { title: 'candidate', cell: line => formatSide('candidate', line) },
-  { title: 'ratio', align: 'right', cell: ({ ratio }) => numbers.format(ratio.median) },
+  { title: 'ratio', align: 'right', cell: ({ ratio }) => numbers.format(ratio.value) },
   { title: 'spread', cell: formatSpread },
   { title: 'target', cell: ({ measure }) => formatTarget(measure) },
   {
@@ -67,8 +72,12 @@ const columns: readonly (Column<Line> & { readonly title: string })[] = [
   },
 ]
 
-export const renderResults = (results: readonly BenchResult[]): string =>
-  renderTable(linesOf(results), columns, { paint, widthMax: terminalWidth() })
+export function renderResults(results: readonly BenchResult[]): string {
+  const lines = linesOf(results)
+  const tables = lines.length === 0 ? [] : [renderTable(lines, columns, { paint, widthMax: terminalWidth() })]
+  const sentences = results.flatMap(({ name, notRun }) => (notRun === undefined ? [] : [`${name} was not run: ${notRun}.`]))
+  return [...tables, ...sentences].join('\n')
+}
 
 /** A Markdown table. */
 export function renderMarkdown(results: readonly BenchResult[]): string {
@@ -91,9 +100,10 @@ export interface ResultsFile {
 
 export function toResultsText({ machine, rounds, results }: ResultsFile): string {
   const rounded = (samples: readonly number[]): number[] => samples.map(sample => Number(sample.toPrecision(4)))
-  const benches = results.map(({ name, question, measures }) => ({
+  const benches = results.map(({ name, question, notRun, measures }) => ({
     name,
     question,
+    notRun,
     measures: measures.map(measure => ({
       ...measure,
       baseline: { ...measure.baseline, samples: rounded(measure.baseline.samples) },

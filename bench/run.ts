@@ -1,9 +1,10 @@
 /**
  * `npm run bench [-- name ...] [--rounds N] [--profile] [--reference DESCRIPTION]`
  *
- * Runs benches one after the other, each in a process of its own, so that none inherits another one's heap and compiled code. Prints a
- * table and writes bench/results/latest.json. With `--reference` also bench/results/reference.json and the table in docs/benchmarks.md;
- * DESCRIPTION says in plain words what kind of machine it was. `--profile` leaves CPU profiles in bench/results.
+ * Runs benches one after the other, each in a process of its own, so that none inherits another one's heap and compiled code; without names
+ * all but those that are separate. Prints a table and writes bench/results/latest.json. With `--reference` also
+ * bench/results/reference.json and the table in docs/benchmarks.md; DESCRIPTION says in plain words what kind of machine it was. A separate
+ * bench has a reference and a table of its own: name it. `--profile` leaves CPU profiles in bench/results.
  */
 import { fork } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -17,9 +18,11 @@ const pathOf = (relative: string): string => fileURLToPath(new URL(relative, imp
 
 const resultsFolder = pathOf('results/')
 const documentPath = pathOf('../docs/benchmarks.md')
-/** The table stands between these lines of the document. */
-const tableBegin = '<!-- figures: written by npm run bench -->'
-const tableEnd = '<!-- end of figures -->'
+/** A table stands between these lines of the document. */
+const linesAround = (words: string): readonly [begin: string, end: string] => [
+  `<!-- figures: written by ${words} -->`,
+  `<!-- end of figures: written by ${words} -->`,
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -44,8 +47,9 @@ function runInProcess(name: string): Promise<BenchResult> {
   })
 }
 
-async function writeDocumentTable(results: readonly BenchResult[], description: string): Promise<void> {
+async function writeDocumentTable(results: readonly BenchResult[], description: string, words: string): Promise<void> {
   const text = await readFile(documentPath, 'utf8')
+  const [tableBegin, tableEnd] = linesAround(words)
   const from = text.indexOf(tableBegin)
   const to = text.indexOf(tableEnd)
   if (from === -1 || to === -1) throw new Error(`${documentPath} has no place for the figures`)
@@ -57,12 +61,16 @@ function findFault(names: readonly string[]): string | undefined {
   const unknown = names.filter(name => !benchByName.has(name))
   if (unknown.length > 0) return `no such bench: ${unknown.join(', ')}`
   if (!/^[1-9]\d?$/.test(values.rounds)) return 'the number of rounds is from 1 to 99'
-  if (values.reference !== undefined && positionals.length > 0) return 'a reference is made of all benches'
+  const isSeparate = (name: string): boolean => benchByName.get(name)?.isSeparate === true
+  const isOfOne = positionals.length === 1 && positionals.every(isSeparate)
+  if (values.reference !== undefined && positionals.length > 0 && !isOfOne)
+    return 'a reference is made of all benches, or of one that is separate'
   return undefined
 }
 
 async function main(): Promise<number> {
-  const names = positionals.length === 0 ? [...benchByName.keys()] : positionals
+  const together = [...benchByName].filter(([, { isSeparate = false }]) => !isSeparate).map(([name]) => name)
+  const names = positionals.length === 0 ? together : positionals
   const fault = findFault(names)
   if (fault !== undefined) {
     printError(fault)
@@ -81,8 +89,9 @@ async function main(): Promise<number> {
   })
   await writeFile(`${resultsFolder}latest.json`, text)
   if (reference !== undefined) {
-    await writeFile(`${resultsFolder}reference.json`, text)
-    await writeDocumentTable(results, reference)
+    const [separate] = positionals
+    await writeFile(`${resultsFolder}${separate ?? 'reference'}.json`, text)
+    await writeDocumentTable(results, reference, separate === undefined ? 'npm run bench' : `npm run bench -- ${separate}`)
   }
   return 0
 }

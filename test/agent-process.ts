@@ -25,6 +25,8 @@ export interface AgentSettings {
   readonly env: Readonly<Record<string, string>>
   /** Runs the agent inside of a network namespace. */
   readonly namespace?: string
+  /** Hears every line of its output as it comes. */
+  readonly onLine?: (line: string) => void
 }
 
 const running = new Set<ChildProcess>()
@@ -37,9 +39,25 @@ export async function makeFolder(name = 'hs-test-'): Promise<string> {
   return folder
 }
 
-/** Ends what tests of this file have left: processes by id, then folders. */
-export async function stopEverything(): Promise<void> {
+const undoings: (() => Promise<void>)[] = []
+
+/** `stopEverything` will also do this, the latest first. */
+export function atStop(undo: () => Promise<void>): void {
+  undoings.push(undo)
+}
+
+let stopping: Promise<void> | undefined
+
+/** Ends what tests of this file have left: processes by id, then what was asked for with `atStop`, then folders. */
+export function stopEverything(): Promise<void> {
+  // Asked again meanwhile - by a signal, and by whoever finds its agents dead - all wait for the same.
+  stopping ??= stop().finally(() => (stopping = undefined))
+  return stopping
+}
+
+async function stop(): Promise<void> {
   await Promise.all([...running].map(child => end(child, 'SIGKILL')))
+  for (const undo of undoings.splice(0).reverse()) await undo()
   for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
 }
 
@@ -75,6 +93,7 @@ export async function startAgentProcess(settings: AgentSettings): Promise<AgentP
     for (const line of complete) {
       lines.push(line)
       if (lines.length > OUTPUT_LINES_MAX) lines.shift()
+      settings.onLine?.(line)
       if (line.startsWith('hs-agent ')) banner.resolve(line)
     }
   }

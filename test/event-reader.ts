@@ -26,11 +26,15 @@ export interface EventReader {
   close(): void
 }
 
-export function openEvents(url: string, headers: Readonly<Record<string, string>> = {}): Promise<EventReader> {
+/** With `socketPath`, through that socket file, whatever host `url` names. */
+export function openEvents(url: string, headers: Readonly<Record<string, string>> = {}, socketPath?: string): Promise<EventReader> {
   return new Promise((resolve, reject) => {
-    const request = get(url, { headers: { accept: 'text/event-stream', ...headers }, agent: false }, answer =>
-      resolve(createReader(answer)),
-    )
+    const options = {
+      headers: { accept: 'text/event-stream', ...headers },
+      agent: false,
+      ...(socketPath === undefined ? {} : { socketPath }),
+    }
+    const request = get(url, options, answer => resolve(createReader(answer)))
     request.on('error', reject)
   })
 }

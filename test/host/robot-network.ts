@@ -24,7 +24,13 @@ export interface Robot {
   /** `robot1` and so on: also its agent's HS_NODE_NAME. */
   readonly name: string
   readonly namespace: string
+  /** As of now: see `moveTo`. */
   readonly address: string
+  /** The switch's end of the robot's cable. */
+  readonly port: string
+  readonly dataDir: string
+  /** A socket file that leads to its agent's HTTP, from any namespace. */
+  readonly socketPath: string
   /** Plugs the robot's cable into the switch, or pulls it out: its own interface stays up. */
   plug(isIn: boolean): Promise<void>
   /** The robot's own interface: down, nothing can be sent from it (ENETUNREACH). */
@@ -35,8 +41,12 @@ export interface Robot {
   dropIncoming(match: string): Promise<void>
   /** Runs the command line inside of the robot, on its agent's HTTP. */
   runCli(words: readonly string[]): Promise<{ readonly status: number; readonly stdout: string }>
+  /** Gives it this address instead of the one it has: 10.77.0.N. */
+  moveTo(address: string): Promise<void>
+  /** A socket file that leads to a port of its loopback. */
+  relay(port: number): Promise<string>
   /** Starts the robot's agent on the robot's data directory, which outlives it. */
-  startAgent(env?: Readonly<Record<string, string>>): Promise<AgentProcess>
+  startAgent(env?: Readonly<Record<string, string>>, onLine?: (line: string) => void): Promise<AgentProcess>
   /** Asks its agent; throws with the problem's text on an error status. */
   ask(
     path: string,
@@ -46,6 +56,8 @@ export interface Robot {
 
 export interface Network {
   readonly robots: readonly Robot[]
+  /** The switch's namespace. */
+  readonly hub: string
   /** Removes the namespaces with all that is in them. */
   remove(): Promise<void>
 }
@@ -67,12 +79,15 @@ export async function findObstacle(): Promise<string | undefined> {
   }
 }
 
-/** A run that was killed could not remove its namespaces: their names say which process made them. */
+/** A run that was killed could not remove its namespaces and what runs in them: their names say which process made them. */
 async function removeAbandoned(): Promise<void> {
   const names = await readdir('/run/netns').catch(() => [])
   for (const name of names) {
     const pid = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1]
-    if (pid !== undefined && !isRunning(Number(pid))) await run('ip', ['netns', 'del', name])
+    if (pid === undefined || isRunning(Number(pid))) continue
+    const { stdout } = await run('ip', ['netns', 'pids', name])
+    for (const left of stdout.split('\n').filter(line => line !== '')) killQuietly(Number(left))
+    await run('ip', ['netns', 'del', name])
   }
 }
 
@@ -82,6 +97,14 @@ function isRunning(pid: number): boolean {
     return true
   } catch {
     return false
+  }
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended meanwhile.
   }
 }
 
@@ -112,7 +135,7 @@ export async function createNetwork(count: number): Promise<Network> {
       await add(`${prefix}-${i}`)
       robots.push(await addRobot(`${prefix}-${i}`, hub, i, relays))
     }
-    return { robots, remove }
+    return { robots, hub, remove }
   } catch (error) {
     await remove()
     throw error
@@ -122,7 +145,7 @@ export async function createNetwork(count: number): Promise<Network> {
 async function addRobot(namespace: string, hub: string, number: number, relays: ChildProcess[]): Promise<Robot> {
   const name = `robot${number}`
   const port = `port${number}`
-  const address = `10.77.0.${number}`
+  let address = `10.77.0.${number}`
   const inside = (...args: string[]): Promise<unknown> => run('ip', ['-n', namespace, ...args])
   const onHub = (...args: string[]): Promise<unknown> => run('ip', ['-n', hub, ...args])
   const setLink = async (isUp: boolean): Promise<void> => void (await inside('link', 'set', 'e0', isUp ? 'up' : 'down'))
@@ -138,13 +161,29 @@ async function addRobot(namespace: string, hub: string, number: number, relays: 
     await nft(`add rule inet loss input iifname e0 ${match} drop`)
   }
   const dataDir = await makeFolder(`hs-${name}-`)
-  const socketPath = join(await makeFolder('hs-relay-'), 'http')
-  relays.push(await startRelay(namespace, socketPath))
+  const relay = async (to: number): Promise<string> => {
+    const socketPath = join(await makeFolder('hs-relay-'), 'socket')
+    relays.push(await startRelay(namespace, socketPath, to))
+    return socketPath
+  }
+  const socketPath = await relay(HTTP_PORT)
   return {
     name,
     namespace,
-    address,
+    get address() {
+      return address
+    },
+    port,
+    dataDir,
+    socketPath,
+    relay,
     setLink,
+    async moveTo(next) {
+      // In this order: the second address of a network goes with the first.
+      await inside('addr', 'del', `${address}/24`, 'dev', 'e0')
+      await inside('addr', 'add', `${next}/24`, 'dev', 'e0')
+      address = next
+    },
     plug: async isIn => void (await onHub('link', 'set', port, isIn ? 'up' : 'down')),
     losePackets: percent => dropIncoming(`numgen random mod 100 < ${percent}`),
     dropIncoming,
@@ -158,9 +197,10 @@ async function addRobot(namespace: string, hub: string, number: number, relays: 
         return { status: code, stdout }
       }
     },
-    startAgent: env =>
+    startAgent: (env, onLine) =>
       startAgentProcess({
         namespace,
+        ...(onLine === undefined ? {} : { onLine }),
         env: { HS_DATA_DIR: dataDir, HS_NODE_NAME: name, HS_HTTP_PORT: String(HTTP_PORT), HS_GOSSIP_PORT: String(GOSSIP_PORT), ...env },
       }),
     ask: (path, init) => askThrough(socketPath, path, init),
@@ -170,14 +210,14 @@ async function addRobot(namespace: string, hub: string, number: number, relays: 
 const RELAY = `
 const { connect, createServer } = require('node:net')
 createServer({ allowHalfOpen: true }, near => {
-  const far = connect({ host: '127.0.0.1', port: ${HTTP_PORT}, allowHalfOpen: true })
+  const far = connect({ host: '127.0.0.1', port: Number(process.argv[2]), allowHalfOpen: true })
   near.pipe(far).pipe(near)
   for (const [one, other] of [[near, far], [far, near]]) one.on('error', () => other.destroy()).on('close', () => other.destroy())
 }).listen(process.argv[1], () => console.log('ready'))
 `
 
-async function startRelay(namespace: string, socketPath: string): Promise<ChildProcess> {
-  const relay = spawn('ip', ['netns', 'exec', namespace, process.execPath, '-e', RELAY, socketPath], {
+async function startRelay(namespace: string, socketPath: string, port: number): Promise<ChildProcess> {
+  const relay = spawn('ip', ['netns', 'exec', namespace, process.execPath, '-e', RELAY, socketPath, String(port)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await new Promise<void>((resolve, reject) => {
