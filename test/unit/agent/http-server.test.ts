@@ -187,6 +187,8 @@ describe('shapes', () => {
         '/api/openapi.json',
         '/api/swarm/diagnosis',
         '/api/swarm/peers',
+        '/api/swarm/replicas',
+        '/api/swarm/replicas/{node_id}',
         '/api/sync',
         '/healthz',
         '/metrics',
