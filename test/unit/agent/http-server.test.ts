@@ -138,6 +138,8 @@ describe('shapes', () => {
         '/api/events',
         '/api/openapi.json',
         '/api/swarm/peers',
+        '/api/swarm/replicas',
+        '/api/swarm/replicas/{node_id}',
         '/api/sync',
         '/healthz',
         '/metrics',
