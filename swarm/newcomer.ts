@@ -22,15 +22,15 @@ export function echoesCookie(state: SwarmState, from: Address, messages: readonl
   return true
 }
 
-/** Keeps the cookie of a unicast packet: it goes back with the first packet to there (state.ts). */
+/** Keeps the cookie of a unicast packet: it goes back with the packets to there (state.ts). */
 export function keepChallenge(state: SwarmState, from: Address, messages: readonly SwarmMessage[]): void {
   const challenge = messages.find(message => message.kind === 'challenge')
-  state.echo = challenge && { to: from, cookie: challenge.cookie }
+  state.echo = challenge && { to: from, cookie: challenge.cookie, given: false }
 }
 
 /** Gives the cookie back when nothing else did. */
 export function giveBackCookie(state: SwarmState, evidence: boolean): void {
-  if (state.echo !== undefined) sendMessages(state, state.echo.to, [], { evidence })
+  if (state.echo?.given === false) sendMessages(state, state.echo.to, [], { evidence })
   state.echo = undefined
 }
 
@@ -40,9 +40,9 @@ export function encodePong(messages: readonly SwarmMessage[]): Uint8Array[] {
   return ping === undefined ? [] : [encodeToken('pong', ping.token)]
 }
 
-/** Whether a newcomer may be answered now: bounded for each address, or two that misunderstand one another would go on. */
+/** Whether a boot whose packets do not count may be answered now: bounded for each address, or two that misunderstand one another would go on. */
 export function mayAnswer(state: SwarmState, to: Address): boolean {
-  return state.newcomers.admit(addressKey(to), state.nowMs) && state.answers.take(state.nowMs)
+  return state.newcomersByAddress.admit(addressKey(to), state.nowMs) && state.newcomers.take(state.nowMs)
 }
 
 /** Says who we are to somebody whom we do not hold, asks for the same with an echo, and gives back what was asked for. */

@@ -7,6 +7,7 @@ import { compareDigests, wantDigests } from './comparison.ts'
 import { countPacket } from './counters.ts'
 import type { DigestNews } from './digest-news.ts'
 import type { UpdateReason } from './events.ts'
+import { isHeardSince } from './evidence-rule.ts'
 import { applyEvidence } from './evidence-vector.ts'
 import type { Hearsay } from './hearsay.ts'
 import type { BootId } from './identity.ts'
@@ -106,7 +107,7 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
     const buried = tombstone?.bootId === header.bootId ? tombstone : undefined
     const counts = isFresh || (current !== undefined && isAdmitted(current))
     if (counts) isolation.heard()
-    if (buried?.declared === true && (said?.incarnation ?? 0) <= buried.incarnation) {
+    if (buried?.claimedMs !== undefined && (said?.incarnation ?? 0) <= buried.incarnation) {
       return tellDead(buried, arrival, isFresh ? messages : [])
     }
     if (!counts) return answerUncounted(arrival, current, heartbeat, messages)
@@ -184,7 +185,9 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
   /** Somebody whom we had dropped, with an incarnation that is news. */
   function comeBack(buried: Tombstone | undefined, said: Core | undefined): Member | undefined {
     if (buried === undefined || buried.left || said === undefined) return undefined
-    return claims.revive(buried, said.incarnation, state.nowMs) ? buried.member : undefined
+    if (!claims.revive(buried, said.incarnation, state.nowMs)) return undefined
+    memberExchange.doubt(buried.member)
+    return buried.member
   }
 
   function admit(arrival: Arrival, heartbeat: Heartbeat): Member | undefined {
@@ -230,7 +233,7 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
     member.window.mark(arrival.header.counter)
     member.directMs = state.nowMs
     membership.hear(member, state.nowMs)
-    claims.clear(member)
+    if (isHeardSince(membership, member, member.suspicion?.startedMs ?? Infinity)) claims.clear(member)
     const address = addressOf(arrival, heartbeat ?? { gossipPort: member.address.port })
     const moved = observeAddress(member, address, arrival.unicast, state.nowMs, ADDRESS_HOLD_PERIODS * timings.periodMs)
     if (seeds.answered(member.nodeId, member.address)) member.namedByUs = true

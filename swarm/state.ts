@@ -60,8 +60,9 @@ export interface SwarmState {
   readonly counters: SwarmCounters
   /** Introductions sent because somebody spoke up. */
   readonly answers: TokenBucket
-  /** Answers to boots that have not echoed a cookie, by address. */
-  readonly newcomers: SourceLimits
+  /** Answers to boots that have not echoed a cookie, and of these by address. */
+  readonly newcomers: TokenBucket
+  readonly newcomersByAddress: SourceLimits
   /** Claims sent to those whom they are about. */
   readonly claimAnswers: TokenBucket
   readonly inbound: Inbound
@@ -70,8 +71,8 @@ export interface SwarmState {
   readonly ring: KeyRing
   readonly cookies: Cookies
   readonly proofs: AddressProofs
-  /** The cookie that came with the packet of this step: it goes back with the first packet to there. */
-  echo: { readonly to: Address; readonly cookie: Uint8Array } | undefined
+  /** The cookie that came with the packet of this step: it goes back with every packet of it to there, since any of them may be lost. */
+  echo: { readonly to: Address; readonly cookie: Uint8Array; given: boolean } | undefined
 }
 
 export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmState {
@@ -108,7 +109,8 @@ export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmStat
     counters,
     answers: createTokenBucket(limits.answerRate),
     claimAnswers: createTokenBucket(limits.claimRate),
-    newcomers: createSourceLimits(limits.newcomerRate, limits.sourcesMax),
+    newcomers: createTokenBucket(limits.newcomersRate),
+    newcomersByAddress: createSourceLimits(limits.newcomerRate, limits.sourcesMax),
     inbound: createInbound(options, ports.codec, ownPast, membership, createOpener(ring, limits.senderKeysMax)),
     outbound,
     exchanges,
@@ -147,7 +149,7 @@ export function sendMessages(state: SwarmState, to: Address, messages: readonly 
     : { gossip: false, ...(unasked ? { evidence: false } : { bytesMax: proofs.allowance(to, nowMs) }) }
   const bytes = outbound.compose(to, messages, { ...contents, besides, ...limits }, nowMs)
   if (bytes === undefined || !(proofs.take(to, bytes.length, nowMs) || (unasked && proofs.takeUnasked(to, nowMs)))) return
-  if (echo !== undefined) state.echo = undefined
+  if (echo !== undefined) echo.given = true
   state.effects.push({ type: 'send', to, bytes })
 }
 
@@ -189,10 +191,11 @@ export function tellUpdated(state: SwarmState, member: Member, reason: UpdateRea
   state.effects.push({ type: 'member-updated', view: viewOf(state, member), reason })
 }
 
-export function dropMember(state: SwarmState, member: Member, reason: DropReason): void {
+/** `claimedMs`: when the claim was formed that it is gone, unless it is dropped for its silence. */
+export function dropMember(state: SwarmState, member: Member, reason: DropReason, claimedMs?: number): void {
   const { membership, options, nowMs } = state
   const heardAgoMs = nowMs - membership.evidenceMs(member)
-  membership.drop(member, { left: reason === 'left', declared: reason !== 'timeout' }, nowMs)
+  membership.drop(member, { left: reason === 'left', claimedMs }, nowMs)
   state.exchanges.forget(member.nodeId)
   state.seeds.lost(member.nodeId, nowMs)
   state.effects.push({ type: 'member-dropped', view: viewMember(member, options, heardAgoMs), reason })

@@ -28,7 +28,7 @@ import { createDigestNews } from './digest-news.ts'
 import type { LocalState, SwarmEffect, SwarmEvent } from './events.ts'
 import { createHearsay } from './hearsay.ts'
 import { parseNodeId } from './identity.ts'
-import type { NodeId } from './identity.ts'
+import type { BootId, NodeId } from './identity.ts'
 import { createIsolation } from './isolation.ts'
 import { viewMember } from './member.ts'
 import type { MemberView } from './member.ts'
@@ -52,7 +52,7 @@ const LEAVE_PAUSE_MS = 40
 /** News of members leaves within this time, so that those who learn of the same thing at the same moment do not speak at once. */
 const NEWS_JITTER_MS = 10
 const NEWS_INTERVAL_MS = 20
-/** Above this many nodes the dead are greeted less often: each of them by about one node in a second. */
+/** Above this many nodes the dead are greeted less often: each of them by about two nodes in a second. */
 const TOMBSTONE_CROWD = 10
 
 export interface DepartedView extends MemberView {
@@ -72,6 +72,8 @@ export interface Swarm {
   /** The addresses behind HS_GOSSIP_PEERS, and who has answered there: perhaps from another address. */
   seedAnswers(): readonly SeedAnswer[]
   counters(): Readonly<SwarmCounters>
+  /** This node, as it tells others. */
+  self(): { readonly bootId: BootId; readonly incarnation: number; readonly logicalClock: number; readonly localHealth: number }
 }
 
 export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
@@ -300,5 +302,6 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
       })),
     seedAnswers: () => seeds.answers(),
     counters: () => state.counters,
+    self: () => ({ bootId: own.bootId, incarnation: own.incarnation, logicalClock: own.logicalClock, localHealth: state.health.score() }),
   }
 }
