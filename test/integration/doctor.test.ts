@@ -137,10 +137,13 @@ it('two agents that see one another are well, and the doctor says so with status
   expect(stdout).toMatch(/^ok +there \(127\.0\.0\.1:\d+\) is heard and answers, round trip .* ms\.$/m)
   expect(stdout.trimEnd().split('\n').at(-1)).toBe('Nothing wrong was found.')
 
-  const metrics = await (await fetch(`${here.url}/metrics`)).text()
+  let metrics = ''
+  await until('a probe is answered', DEADLINE_MS, async () => {
+    metrics = await (await fetch(`${here.url}/metrics`)).text()
+    return /^hs_swarm_probes_total\{result="answered"\} [1-9]/m.test(metrics) ? undefined : metrics
+  })
   expect(metrics).toMatch(/^hs_swarm_members\{state="alive"\} 1$/m)
   for (const state of ['suspect', 'dead', 'left']) expect(metrics).toContain(`hs_swarm_members{state="${state}"} 0`)
-  expect(metrics).toMatch(/^hs_swarm_probes_total\{result="answered"\} [1-9]/m)
   for (const direction of ['received', 'sent']) {
     expect(metrics).toMatch(new RegExp(`^hs_gossip_packets_total\\{direction="${direction}",kind="ping"\\} [1-9]`, 'm'))
     expect(metrics).toMatch(new RegExp(`^hs_gossip_bytes_total\\{direction="${direction}",kind="ping"\\} [1-9]`, 'm'))
