@@ -9,6 +9,7 @@ import { bench as pointReads } from './point-reads.ts'
 import { bench as scan } from './scan.ts'
 import { bench as search } from './search.ts'
 import { bench as startUp } from './start-up.ts'
+import { bench as swarmSimulated } from './swarm-simulated.ts'
 import { bench as swarmVsSerf } from './swarm-vs-serf.ts'
 
 export const benchByName: ReadonlyMap<string, Bench> = new Map([
@@ -21,5 +22,6 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['first-sync', firstSync],
   ['start-up', startUp],
   ['memory', memory],
+  ['swarm-simulated', swarmSimulated],
   ['swarm-vs-serf', swarmVsSerf],
 ])

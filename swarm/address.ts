@@ -57,10 +57,30 @@ export function isTellable(host: string, receiver: string): boolean {
   return bytes.length === 4 || !(bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80)
 }
 
+const DOT = 0x2e
+const ZERO = 0x30
+
 function encodeIpv4(text: string): Uint8Array | undefined {
-  const parts = text.split('.')
-  if (parts.length !== 4 || !parts.every(part => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) return undefined
-  return Uint8Array.from(parts, Number)
+  // By hand: it is done for every member of every page.
+  const bytes = new Uint8Array(4)
+  let part = 0
+  let digits = 0
+  let value = 0
+  for (let i = 0; i <= text.length; i++) {
+    const code = i < text.length ? text.charCodeAt(i) : DOT
+    if (code === DOT) {
+      if (digits === 0 || value > 255 || part === 4) return undefined
+      bytes[part++] = value
+      digits = 0
+      value = 0
+    } else {
+      // No leading zeros: some read them as octal.
+      if (code < ZERO || code > ZERO + 9 || digits === 3 || (digits > 0 && value === 0)) return undefined
+      value = value * 10 + code - ZERO
+      digits += 1
+    }
+  }
+  return part === 4 ? bytes : undefined
 }
 
 function encodeIpv6(text: string): Uint8Array | undefined {

@@ -16,6 +16,8 @@
 import type { Address } from './address.ts'
 import { beats } from './claim-order.ts'
 import type { Claim } from './claim-order.ts'
+import { isDeafSince } from './deafness.ts'
+import { isHeardSince } from './evidence-rule.ts'
 import type { Member } from './member.ts'
 import { encodeClaim } from './member-messages.ts'
 import type { Tombstone } from './membership.ts'
@@ -118,7 +120,7 @@ export function createClaims(
   function bury(member: Member, claim: Claim): void {
     suspects.delete(member)
     member.incarnation = Math.max(member.incarnation, claim.incarnation)
-    dropMember(state, member, claim.status === 'left' ? 'left' : 'dead')
+    dropMember(state, member, claim.status === 'left' ? 'left' : 'dead', state.nowMs - claim.ageMs)
     pass(claim)
   }
 
@@ -144,7 +146,7 @@ export function createClaims(
       counters.refutations += 1
       health.worse()
       assertAlive(claim.incarnation)
-      sendMessages(state, from, [], { introduction: { named: state.seeds.has(from), answerMe: false } })
+      sendMessages(state, from, [], { introduction: { named: state.seeds.has(from), answerMe: false }, evidence: true })
     } else if (state.claimAnswers.take(state.nowMs)) sendMessages(state, from, [])
   }
 
@@ -183,7 +185,7 @@ export function createClaims(
     }
     const confirmed = claim.status === 'suspect' && member.status === 'suspect' && claim.incarnation === member.incarnation
     if (!confirmed && !beats(claim, member)) return
-    if (membership.evidenceMs(member) > state.nowMs - claim.ageMs) {
+    if (isHeardSince(membership, member, state.nowMs - claim.ageMs)) {
       counters.claimsVetoed += 1
       if (claim.status !== 'left') tellAccused(member, claim)
     } else if (confirmed) {
@@ -223,10 +225,10 @@ export function createClaims(
       bury(member, { nodeId, bootId, incarnation, status: 'left', accuser: 0, listening: false, ageMs: 0 })
     },
     tellDead(tombstone, to) {
-      if (!state.claimAnswers.take(state.nowMs)) return
-      const { nodeId, bootId, incarnation, left, droppedAtMs } = tombstone
+      const { nodeId, bootId, incarnation, left, claimedMs } = tombstone
+      if (claimedMs === undefined || !state.claimAnswers.take(state.nowMs)) return
       const status = left ? 'left' : 'dead'
-      const claim: Claim = { nodeId, bootId, incarnation, status, accuser: 0, listening: false, ageMs: state.nowMs - droppedAtMs }
+      const claim: Claim = { nodeId, bootId, incarnation, status, accuser: 0, listening: false, ageMs: state.nowMs - claimedMs }
       sendMessages(state, to, [encodeNow(claim)], { gossip: false })
     },
     withdrawSince(sinceMs) {
@@ -249,9 +251,9 @@ export function createClaims(
           continue
         }
         // Somebody has heard it since.
-        if (membership.evidenceMs(member) > suspicion.startedMs) acquit(member)
+        if (isHeardSince(membership, member, suspicion.startedMs)) acquit(member)
         else if (suspicion.dueMs() <= state.nowMs && membership.size() > 2) {
-          if (state.nowMs - state.inboundMs > 1.5 * timings.periodMs) suspicion.extend(timings.periodMs)
+          if (isDeafSince(state, state.nowMs - 1.5 * timings.periodMs)) suspicion.extend(timings.periodMs)
           else {
             counters.deathsDeclared += 1
             const { nodeId, bootId, incarnation } = member

@@ -19,6 +19,8 @@ import type { TokenBucket } from './token-bucket.ts'
 
 /** Of a member whose digests are not known. */
 const NO_SUMMARY = '0000000000000000'
+/** Somebody dropped for silence is listed again when others heard it so much later than we did. */
+const FRESH_MS = 15_000
 
 export interface Hearsay {
   /** Takes a description; `pass` says whether others are to hear of it from us. The tombstone that contradicts it, if there is one. */
@@ -55,7 +57,9 @@ export function createHearsay(state: SwarmState, claims: Claims, onDouble: (reco
       }
       const tombstone = membership.tombstone(record.nodeId)
       if (tombstone !== undefined && record.bootId <= tombstone.bootId) {
-        const isNews = record.bootId === tombstone.bootId && !tombstone.left && record.incarnation > tombstone.incarnation
+        const isSameBoot = record.bootId === tombstone.bootId && !tombstone.left
+        const isHeardLater = tombstone.claimedMs === undefined && record.ageMs < state.nowMs - tombstone.droppedAtMs + FRESH_MS
+        const isNews = isSameBoot && (record.incarnation > tombstone.incarnation || isHeardLater)
         if (!isNews) return tombstone
       }
       if (!isUnicast(record.address.host) || encodeHost(record.address.host) === undefined || !admissions.take(state.nowMs))

@@ -15,7 +15,9 @@ export const BOOT_COUNTER_MAX = 0xffff_ffff
 
 /** 16 bytes; undefined when the text is no UUID in lower case. */
 export function parseNodeId(text: string): Uint8Array | undefined {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) ? fromHex(text.replaceAll('-', '')) : undefined
+  if (text.length !== 36 || text[8] !== '-' || text[13] !== '-' || text[18] !== '-' || text[23] !== '-') return undefined
+  const hex = text.slice(0, 8) + text.slice(9, 13) + text.slice(14, 18) + text.slice(19, 23) + text.slice(24)
+  return hex === hex.toLowerCase() ? fromHex(hex) : undefined
 }
 
 /** The UUID of 16 bytes. */

@@ -25,23 +25,28 @@ import type { SwarmState } from './state.ts'
 
 /** Unanswered requests for one page before the exchange ends. */
 const TRIES_MAX = 4
-/** Exchanges of the whole table after a start, or after an isolation. */
+/** Exchanges of the whole table after a start, or after an isolation; one when the table is large, since ranges repair what it misses. */
 const FULL_EXCHANGES = 2
+const LARGE_TABLE = 64
 /** Exchanges that repair a range are at least this many periods apart, growing as long as they bring nothing. */
 const REPAIR_PERIODS_MIN = 2
 const REPAIR_PERIODS_MAX = 64
+/** A difference to somebody who was held dead is one of two halves for this long. */
+const DOUBT_PERIODS = 10
 /** What is sent back of one page. */
 const PUSHED_MAX = 16
 
 export interface MemberExchange {
   /** The whole table is wanted, from the next two members that are heard. */
   hunger(): void
+  /** This member was held dead: if its table is another one, two halves have met, and it is asked at once. */
+  doubt(member: Member): void
   /** A member was heard: asks it if need be. */
   heard(member: Member): void
   /** A member's fingerprint of a range is the same as ours, or not. */
   compared(member: Member, from: number, until: number, same: boolean): void
-  /** Answers a request, with at most so many bytes. */
-  serve(request: MembersRequest, to: Address, bytesMax: number): void
+  /** Answers a request, with at most so many bytes and with these messages beside the page. */
+  serve(request: MembersRequest, to: Address, bytesMax: number, beside: readonly Uint8Array[]): void
   take(member: Member, page: MembersPage): void
   tick(): void
   deadline(): number
@@ -65,16 +70,21 @@ export function createMemberExchange(state: SwarmState, hearsay: Hearsay, claims
   let nextFullMs = -Infinity
   let nextRepairMs = -Infinity
   let repairPeriods = REPAIR_PERIODS_MIN
-  /** Since when a range differs, by its first key. */
-  const differsSinceMs = new Map<number, number>()
+  /** Who has just come back from the dead, and until when that matters. */
+  let doubted: { readonly member: Member; readonly untilMs: number } | undefined
+  /** Since when a range differs from somebody's, and when it last did, by its first key. */
+  const differenceByKey = new Map<number, { sinceMs: number; lastMs: number }>()
 
   function ask(exchange: Exchange): void {
-    const retryMs = exchange.peer.trip.timeoutMs(timings.rtoMinMs, timings.rtoMaxMs)
+    const { trip, address } = exchange.peer
+    const retryMs = trip.smoothedMs() === undefined ? 2 * timings.rtoMinMs : trip.timeoutMs(timings.rtoMinMs, timings.rtoMaxMs)
     exchange.dueMs = state.nowMs + retryMs * 2 ** exchange.tries
     exchange.tries += 1
-    sendMessages(state, exchange.peer.address, [encodeMembersRequest(KIND['members-request'], exchange.from, exchange.until)], {
-      gossip: false,
-    })
+    // The first one may come before we are known there.
+    const isFirst = exchange.full && exchange.from === 0
+    const introduction = { named: state.seeds.has(address), answerMe: false }
+    const request = encodeMembersRequest(KIND['members-request'], exchange.from, exchange.until)
+    sendMessages(state, address, [request], { gossip: false, ...(isFirst && { introduction }) })
   }
 
   function begin(peer: Member, from: number, until: number, full: boolean): void {
@@ -86,13 +96,13 @@ export function createMemberExchange(state: SwarmState, hearsay: Hearsay, claims
   function end(exchange: Exchange): void {
     current = undefined
     if (exchange.full) {
-      hungry -= 1
+      hungry = membership.size() > LARGE_TABLE ? 0 : Math.max(0, hungry - 1)
       nextFullMs = state.nowMs + timings.periodMs / 2
     } else repairPeriods = exchange.learned ? REPAIR_PERIODS_MIN : Math.min(REPAIR_PERIODS_MAX, repairPeriods * 2)
   }
 
   /** How long news of a member may be under way before a difference is one. */
-  const graceMs = (): number => timings.periodMs * (2 + 2 * Math.log2(membership.size()))
+  const graceMs = (): number => timings.periodMs * (2 + Math.log2(membership.size()))
 
   /** Sends back what the page lacks and what it holds otherwise. */
   function contradict(peer: Member, page: MembersPage, stale: readonly Tombstone[]): boolean {
@@ -117,24 +127,32 @@ export function createMemberExchange(state: SwarmState, hearsay: Hearsay, claims
       hungry = FULL_EXCHANGES
       nextFullMs = -Infinity
     },
+    doubt(member) {
+      doubted = { member, untilMs: state.nowMs + DOUBT_PERIODS * timings.periodMs }
+    },
     heard(member) {
       if (hungry > 0 && current === undefined && state.nowMs >= nextFullMs) begin(member, 0, KEY_MAX, true)
     },
     compared(member, from, until, same) {
-      if (same) {
-        differsSinceMs.delete(from)
+      if (same) return
+      const known = differenceByKey.get(from)
+      const goesOn = known !== undefined && state.nowMs - known.lastMs < 2 * graceMs()
+      const sinceMs = goesOn ? known.sinceMs : state.nowMs
+      differenceByKey.set(from, { sinceMs, lastMs: state.nowMs })
+      if (doubted?.member === member && state.nowMs < doubted.untilMs && current === undefined) {
+        doubted = undefined
+        begin(member, 0, KEY_MAX, true)
         return
       }
-      const sinceMs = differsSinceMs.get(from) ?? state.nowMs
-      differsSinceMs.set(from, sinceMs)
       if (current !== undefined || state.nowMs < nextRepairMs || state.nowMs - sinceMs < graceMs()) return
-      differsSinceMs.delete(from)
+      differenceByKey.delete(from)
       nextRepairMs = state.nowMs + repairPeriods * timings.periodMs
       begin(member, from, until, false)
     },
-    serve(request, to, bytesMax) {
+    serve(request, to, bytesMax, beside) {
       const records: Uint8Array[] = []
       let left = Math.min(bytesMax - HEADER_BYTES - 1, MESSAGES_BYTES_MAX) - PAGE_HEAD_BYTES - encodeCore(state.own).length
+      for (const message of beside) left -= message.length
       let through = request.until
       const { table } = membership
       for (let slot = table.lowerBound(request.from); slot < table.size(); slot++) {
@@ -151,8 +169,9 @@ export function createMemberExchange(state: SwarmState, hearsay: Hearsay, claims
         records.push(record)
       }
       // Not even one fits what may be sent to an address that has not proven itself.
-      if (through < request.from) return
-      sendMessages(state, to, [encodeMembersPage(KIND['members-page'], request.from, through, records)], { gossip: false })
+      if (through < request.from && beside.length === 0) return
+      if (through < request.from) return sendMessages(state, to, beside, { gossip: false })
+      sendMessages(state, to, [encodeMembersPage(KIND['members-page'], request.from, through, records), ...beside], { gossip: false })
     },
     take(member, page) {
       const before = membership.size()
@@ -172,9 +191,10 @@ export function createMemberExchange(state: SwarmState, hearsay: Hearsay, claims
       if (current === undefined || current.dueMs > state.nowMs) return
       if (current.tries < TRIES_MAX && membership.get(current.peer.nodeId) === current.peer) ask(current)
       else {
-        // Somebody else then.
-        if (current.full) hungry += 1
+        const wanted = current.full ? Math.max(1, hungry) : 0
         end(current)
+        // Somebody else then.
+        hungry = Math.max(hungry, wanted)
       }
     },
     deadline: () => current?.dueMs ?? Infinity,

@@ -18,8 +18,11 @@ export interface Tombstone {
   readonly nodeId: NodeId
   readonly bootId: BootId
   readonly left: boolean
-  /** Others have been told that it is dead in this incarnation: a greater one is needed to come back. Otherwise any packet of its own will do. */
-  readonly declared: boolean
+  /**
+   * When the claim was formed that it is gone; others may hold it too, so a greater incarnation is needed to come back. Undefined when it was dropped
+   * for its silence, which is nobody's business but ours: then any newer evidence will do.
+   */
+  readonly claimedMs: number | undefined
   readonly incarnation: number
   readonly address: Address
   readonly droppedAtMs: number
@@ -41,7 +44,7 @@ export interface Membership {
   size(): number
   /** Replaces an earlier boot. False when the table is full. Ends the tombstone. */
   add(member: Member, evidenceMs: number): boolean
-  drop(member: Member, how: { readonly left: boolean; readonly declared: boolean }, nowMs: number): void
+  drop(member: Member, how: { readonly left: boolean; readonly claimedMs: number | undefined }, nowMs: number): void
   evidenceMs(member: Member): number
   /** Takes newer evidence of life. */
   hear(member: Member, evidenceMs: number): void
@@ -97,7 +100,7 @@ export function createMembership(limits: SwarmLimits, own: { readonly key: numbe
       tombstoneById.delete(member.nodeId)
       return true
     },
-    drop(member, { left, declared }, nowMs) {
+    drop(member, { left, claimedMs }, nowMs) {
       const { nodeId, bootId, incarnation, address, window } = member
       const heardMs = table.evidenceMs(member.slot)
       memberById.delete(nodeId)
@@ -106,7 +109,7 @@ export function createMembership(limits: SwarmLimits, own: { readonly key: numbe
       member.status = left ? 'left' : 'dead'
       member.suspicion = undefined
       tombstoneById.delete(nodeId)
-      tombstoneById.set(nodeId, { nodeId, bootId, left, declared, incarnation, address, droppedAtMs: nowMs, heardMs, window, member })
+      tombstoneById.set(nodeId, { nodeId, bootId, left, claimedMs, incarnation, address, droppedAtMs: nowMs, heardMs, window, member })
       for (const oldest of tombstoneById.keys()) {
         if (tombstoneById.size <= limits.tombstonesMax) break
         tombstoneById.delete(oldest)

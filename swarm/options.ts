@@ -32,8 +32,6 @@ export interface SwarmTimings {
   readonly isolationMs: number
   /** A tick that is later than this is a standstill of our own: more than the event loop's usual delays, less than a round trip's bound. */
   readonly stallMs: number
-  /** A member silent for `silentPeriods * log2(N + 1) * T`, the time evidence takes to reach everybody, is probed out of turn. */
-  readonly silentPeriods: number
   /** Trickle's Imin and Imax for beacons; both at least `N / multicastPerSecond`. */
   readonly beaconMinMs: number
   readonly beaconMaxMs: number
@@ -48,7 +46,7 @@ export interface SwarmTimings {
   /** A seed is greeted for ever, with a doubling pause between these two. */
   readonly seedBackoffMinMs: number
   readonly seedBackoffMaxMs: number
-  /** Somebody dropped is greeted this often, one at random; `max(1, N / 10)` times as seldom, so that the dead get at most one a second. */
+  /** Somebody dropped is greeted this often, one at random; `max(1, N / 10)` times as seldom, so that the dead get about two a second. */
   readonly tombstoneContactMs: number
   /** Without an answer a page is asked for again after the round-trip estimate within these bounds, doubling up to the second. */
   readonly pageRetryMinMs: number
@@ -82,14 +80,13 @@ function timingsOf(preset: {
     gossipFanout: 3,
     isolationMs: Math.max(2_500, 2.5 * periodMs),
     stallMs: 100,
-    silentPeriods: 1,
     beaconMinMs: 1_000,
     beaconRedundancy: 2,
     multicastPerSecond: 5,
     changeFanout: 32,
     seedBackoffMinMs: 1_000,
     seedBackoffMaxMs: 60_000,
-    tombstoneContactMs: 10_000,
+    tombstoneContactMs: 5_000,
     pageRetryMaxMs: 5_000,
     probeAfterMs: 20_000,
     memberTimeoutMs: 30_000,
@@ -114,7 +111,7 @@ export const PROFILES: Readonly<Record<SwarmProfile, SwarmTimings>> = {
     periodMs: 1_000,
     bootJitterMs: 100,
     rtoMinMs: 80,
-    suspicionPeriods: 3,
+    suspicionPeriods: 3.5,
     beaconMaxMs: 60_000,
     changeIntervalMs: 250,
     pageRetryMinMs: 50,
@@ -155,6 +152,8 @@ export interface SwarmLimits {
   readonly claimRate: Rate
   /** Claims and descriptions waiting to be passed on, and digest updates; the one told most often goes first. */
   readonly broadcastsMax: number
+  /** Descriptions of newcomers waiting to be passed on: what is lost of them, exchanges of members repair. */
+  readonly recordsMax: number
   /** What digest updates may take of a packet that is not theirs alone. */
   readonly digestBytesPerPacket: number
   /** What ages of evidence may take of a packet: 1 byte a member and 7 for 64 of them. */
@@ -187,11 +186,12 @@ export const LIMITS: SwarmLimits = {
   seedsMax: 256,
   sourcesMax: 1_024,
   sourceRate: { perSecond: 500, burst: 1_000 },
-  answerRate: { perSecond: 100, burst: 200 },
+  answerRate: { perSecond: 20, burst: 40 },
   hearsayRate: { perSecond: 500, burst: 4_096 },
   gossipRate: { perSecond: 3, burst: 15 },
   claimRate: { perSecond: 20, burst: 50 },
   broadcastsMax: 2_048,
+  recordsMax: 256,
   digestBytesPerPacket: 400,
   evidenceBytesPerPacket: 500,
   probesMax: 64,

@@ -79,7 +79,7 @@ export function createOutbound(
   const none = new Uint8Array(0)
   const fixed = concatBytes(fromHex(swarm) ?? none, parseNodeId(options.nodeId) ?? none, fromHex(own.bootId) ?? none)
   const claims = createBroadcastQueue(limits.broadcastsMax)
-  const records = createBroadcastQueue(limits.broadcastsMax)
+  const records = createBroadcastQueue(limits.recordsMax)
   const updates = createBroadcastQueue(limits.broadcastsMax)
   let packetCounter = 0
 
@@ -120,7 +120,9 @@ export function createOutbound(
     nowMs: number,
   ): Uint8Array | undefined => {
     if (queue.size() === 0 || bytesMax <= LIST_HEAD_BYTES) return undefined
-    const items = queue.take(to, bytesMax - LIST_HEAD_BYTES, itemsMax, timesMax(), nowMs)
+    // What is lost of descriptions, exchanges of members repair.
+    const times = queue === records ? timesMax() / 2 : timesMax()
+    const items = queue.take(to, bytesMax - LIST_HEAD_BYTES, itemsMax, times, nowMs)
     return items.length === 0 ? undefined : listMessage(kind, items)
   }
 
@@ -147,7 +149,9 @@ export function createOutbound(
       if (gossip) {
         const reserved = updates.size() === 0 ? 0 : limits.digestBytesPerPacket
         add(takeFrom(claims, KIND.claims, CLAIMS_MAX, to, left - reserved, nowMs))
-        add(takeFrom(records, KIND.records, RECORDS_MAX, to, left - reserved, nowMs))
+        // Ages have room before descriptions, or a thousand newcomers would leave everybody without evidence of one another.
+        const kept = reserved + (evidence ? limits.evidenceBytesPerPacket : 0)
+        add(takeFrom(records, KIND.records, RECORDS_MAX, to, left - kept, nowMs))
         const digestBytesMax = Math.min(left, messages.length === 0 ? left : limits.digestBytesPerPacket)
         add(takeFrom(updates, KIND['digest-updates'], UPDATES_MAX, to, digestBytesMax, nowMs))
       }

@@ -19,6 +19,8 @@
  */
 import type { Address } from './address.ts'
 import { toHex } from '../base/bytes.ts'
+import { isDeafSince } from './deafness.ts'
+import { isHeardSince } from './evidence-rule.ts'
 import type { NodeId } from './identity.ts'
 import type { Member } from './member.ts'
 import { encodePingReq, encodeToken, PING_TOKEN_BYTES } from './messages.ts'
@@ -31,6 +33,9 @@ export type TcpOutcome = 'connected' | 'refused' | 'failed'
 
 const DIRECT_TRIES = 3
 const TRY_BYTE = PING_TOKEN_BYTES - 1
+/** Added to the number of the try: only a token that ends in 0 is answered with ages of evidence. */
+const OUT_OF_TURN = 4
+const SMALL = 64
 
 export interface Prober {
   /** Begins the period's probe, and probes of those who are silent. */
@@ -125,8 +130,10 @@ export function createProber(state: SwarmState, listener: ProbeListener): Prober
 
   function ping(probe: Probe): void {
     const token = Uint8Array.from(probe.token)
-    token[TRY_BYTE] = probe.sentMs.length
-    const isFirst = probe.sentMs.length === 0
+    // In a large swarm ages take half a packet: a period's own probe has them, and is answered with them.
+    const isFull = probe.purpose === 'turn' || membership.size() <= SMALL
+    const isFirst = probe.sentMs.length === 0 && isFull
+    token[TRY_BYTE] = probe.sentMs.length + (isFull ? 0 : OUT_OF_TURN)
     probe.sentMs.push(state.nowMs)
     sendMessages(state, probe.member.address, [encodeToken('ping', token)], { gossip: isFirst, evidence: isFirst })
   }
@@ -159,9 +166,9 @@ export function createProber(state: SwarmState, listener: ProbeListener): Prober
     probeById.delete(member.nodeId)
     if (!isListed(member)) return
     // Others have heard it meanwhile.
-    if (membership.evidenceMs(member) > probe.startedMs) return
+    if (isHeardSince(membership, member, probe.startedMs)) return
     counters.probeFailures += 1
-    if (state.inboundMs < probe.startedMs && membership.size() > 2) {
+    if (isDeafSince(state, probe.startedMs)) {
       counters.probesVoided += 1
       health.worse()
       return
@@ -196,7 +203,17 @@ export function createProber(state: SwarmState, listener: ProbeListener): Prober
   return {
     period(silent) {
       let isTurnUnderWay = false
-      for (const { purpose } of probeById.values()) if (purpose === 'turn') isTurnUnderWay = true
+      for (const probe of probeById.values()) {
+        if (probe.purpose !== 'turn') continue
+        // Who hears nobody may still be heard: it goes on speaking to one after the other, however little it trusts its own view.
+        if (isDeafSince(state, probe.startedMs)) judge(probe)
+        else isTurnUnderWay = true
+      }
+      if (isDeafSince(state, state.nowMs - 2 * timings.periodMs)) {
+        for (const { address } of membership.sample(timings.helpers, () => true)) {
+          sendMessages(state, address, [encodeToken('ping', ports.random.bytes(PING_TOKEN_BYTES))], { gossip: false })
+        }
+      }
       if (!isTurnUnderWay) {
         const doubtful = again.find(canStart)
         again = again.filter(member => member !== doubtful && isListed(member))
@@ -214,7 +231,7 @@ export function createProber(state: SwarmState, listener: ProbeListener): Prober
     pong(member, token) {
       const probe = probeById.get(member.nodeId)
       if (probe !== undefined && matches(probe, token)) {
-        const sentMs = probe.sentMs[token[TRY_BYTE]!]
+        const sentMs = probe.sentMs[token[TRY_BYTE]! % OUT_OF_TURN]
         if (sentMs === undefined) return false
         member.trip.sample(state.nowMs - sentMs)
         return true

@@ -7,6 +7,7 @@ import { compareDigests, wantDigests } from './comparison.ts'
 import { countPacket } from './counters.ts'
 import type { DigestNews } from './digest-news.ts'
 import type { UpdateReason } from './events.ts'
+import { isHeardSince } from './evidence-rule.ts'
 import { applyEvidence } from './evidence-vector.ts'
 import type { Hearsay } from './hearsay.ts'
 import type { BootId } from './identity.ts'
@@ -14,9 +15,10 @@ import type { Isolation } from './isolation.ts'
 import { createMember, describeMember, observeAddress } from './member.ts'
 import type { Member } from './member.ts'
 import type { MemberExchange } from './member-exchange.ts'
+import type { MembersRequest } from './member-messages.ts'
 import type { Tombstone } from './membership.ts'
 import { listMessage } from './message-fields.ts'
-import { encodeToken, KIND } from './messages.ts'
+import { encodeToken, KIND, PING_TOKEN_BYTES } from './messages.ts'
 import type { Core, Heartbeat, SwarmMessage } from './messages.ts'
 import { encodeMember } from './outbound.ts'
 import type { PacketHeader } from './packet.ts'
@@ -96,7 +98,7 @@ export function createReception(
     }
     const tombstone = current === undefined ? membership.tombstone(header.nodeId) : undefined
     const buried = tombstone?.bootId === header.bootId ? tombstone : undefined
-    if (buried?.declared === true && (said?.incarnation ?? 0) <= buried.incarnation) return tellDead(buried, arrival, messages)
+    if (buried?.claimedMs !== undefined && (said?.incarnation ?? 0) <= buried.incarnation) return tellDead(buried, arrival, messages)
     const member = current ?? comeBack(buried, said) ?? (heartbeat && admit(arrival, heartbeat))
     if (member === undefined) return greetUnknown(arrival, messages)
 
@@ -121,7 +123,9 @@ export function createReception(
   /** Somebody whom we had dropped, with an incarnation that is news. */
   function comeBack(buried: Tombstone | undefined, said: Core | undefined): Member | undefined {
     if (buried === undefined || buried.left || said === undefined) return undefined
-    return claims.revive(buried, said.incarnation, state.nowMs) ? buried.member : undefined
+    if (!claims.revive(buried, said.incarnation, state.nowMs)) return undefined
+    memberExchange.doubt(buried.member)
+    return buried.member
   }
 
   function admit(arrival: Arrival, heartbeat: Heartbeat): Member | undefined {
@@ -182,7 +186,7 @@ export function createReception(
     member.window.mark(arrival.header.counter)
     member.directMs = state.nowMs
     membership.hear(member, state.nowMs)
-    claims.clear(member)
+    if (isHeardSince(membership, member, member.suspicion?.startedMs ?? Infinity)) claims.clear(member)
     const address = addressOf(arrival, heartbeat ?? { gossipPort: member.address.port })
     const moved = observeAddress(member, address, arrival.unicast, state.nowMs, ADDRESS_HOLD_PERIODS * timings.periodMs)
     if (seeds.answered(member.nodeId, member.address)) member.namedByUs = true
@@ -245,7 +249,7 @@ export function createReception(
         return
       }
       case 'members-request':
-        if (unicast) memberExchange.serve(message, from, isProven(member, from) ? Infinity : AMPLIFICATION_MAX * bytes)
+        if (unicast) servePage(member, message, from, bytes)
         return
       case 'members-page':
         memberExchange.take(member, message)
@@ -266,6 +270,14 @@ export function createReception(
         return
       }
     }
+  }
+
+  /** Whoever has not proven his address gets little, and a ping whose echo proves it. */
+  function servePage(member: Member, request: MembersRequest, from: Address, bytes: number): void {
+    if (isProven(member, from)) return memberExchange.serve(request, from, Infinity, [])
+    const token = ports.random.bytes(PING_TOKEN_BYTES)
+    member.trip.sent(token, state.nowMs)
+    memberExchange.serve(request, from, AMPLIFICATION_MAX * bytes, [encodeToken('ping', token)])
   }
 
   function report(member: Member, joined: boolean, changes: Set<UpdateReason>): void {

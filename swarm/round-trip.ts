@@ -15,30 +15,43 @@ export interface RoundTrip {
 }
 
 export function createRoundTrip(): RoundTrip {
-  let latest: { readonly token: Uint8Array; readonly sentAtMs: number } | undefined
-  let smoothedMs: number | undefined
-  let variationMs = 0
-  const sample = (sampleMs: number): void => {
-    if (smoothedMs === undefined) {
-      smoothedMs = sampleMs
-      variationMs = sampleMs / 2
+  return new Estimate()
+}
+
+/** There is one a member: a class, so that a thousand of them share their functions. */
+class Estimate implements RoundTrip {
+  private token: Uint8Array | undefined
+  private sentAtMs = 0
+  private meanMs: number | undefined
+  private variationMs = 0
+
+  sent(token: Uint8Array, nowMs: number): void {
+    this.token = token
+    this.sentAtMs = nowMs
+  }
+
+  echoed(token: Uint8Array, nowMs: number): boolean {
+    if (this.token === undefined || !equalBytes(token, this.token)) return false
+    this.token = undefined
+    this.sample(nowMs - this.sentAtMs)
+    return true
+  }
+
+  sample(sampleMs: number): void {
+    if (this.meanMs === undefined) {
+      this.meanMs = sampleMs
+      this.variationMs = sampleMs / 2
     } else {
-      variationMs += (Math.abs(smoothedMs - sampleMs) - variationMs) / 4
-      smoothedMs += (sampleMs - smoothedMs) / 8
+      this.variationMs += (Math.abs(this.meanMs - sampleMs) - this.variationMs) / 4
+      this.meanMs += (sampleMs - this.meanMs) / 8
     }
   }
-  return {
-    sent(token, nowMs) {
-      latest = { token, sentAtMs: nowMs }
-    },
-    echoed(token, nowMs) {
-      if (latest === undefined || !equalBytes(token, latest.token)) return false
-      sample(nowMs - latest.sentAtMs)
-      latest = undefined
-      return true
-    },
-    sample,
-    smoothedMs: () => smoothedMs,
-    timeoutMs: (minMs, maxMs) => (smoothedMs === undefined ? maxMs : Math.min(maxMs, Math.max(minMs, smoothedMs + 4 * variationMs))),
+
+  smoothedMs(): number | undefined {
+    return this.meanMs
+  }
+
+  timeoutMs(minMs: number, maxMs: number): number {
+    return this.meanMs === undefined ? maxMs : Math.min(maxMs, Math.max(minMs, this.meanMs + 4 * this.variationMs))
   }
 }

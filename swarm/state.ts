@@ -145,10 +145,11 @@ export function tellUpdated(state: SwarmState, member: Member, reason: UpdateRea
   state.effects.push({ type: 'member-updated', view: viewOf(state, member), reason })
 }
 
-export function dropMember(state: SwarmState, member: Member, reason: DropReason): void {
+/** `claimedMs`: when the claim was formed that it is gone, unless it is dropped for its silence. */
+export function dropMember(state: SwarmState, member: Member, reason: DropReason, claimedMs?: number): void {
   const { membership, options, nowMs } = state
   const heardAgoMs = nowMs - membership.evidenceMs(member)
-  membership.drop(member, { left: reason === 'left', declared: reason !== 'timeout' }, nowMs)
+  membership.drop(member, { left: reason === 'left', claimedMs }, nowMs)
   state.exchanges.forget(member.nodeId)
   state.seeds.lost(member.nodeId, nowMs)
   state.effects.push({ type: 'member-dropped', view: viewMember(member, options, heardAgoMs), reason })

@@ -5,7 +5,7 @@
  * `max - (max - min) * log(C + 1) / log(K + 1)`, not below `min`.
  *
  * Departures:
- *   - `min` is 3 * max(1, log10 N) periods, not 4: here everybody who hears of a suspicion probes the suspect at once and confirms by its own
+ *   - `min` is 3.5 * max(1, log10 N) periods, not 4: here everybody who hears of a suspicion probes the suspect at once and confirms by its own
  *     failure, and the suspect is told with these probes, so confirmations and refutations come within a second;
  *   - a suspect whose host still accepts TCP connections is a stopped process rather than a dead one: it gets twice the time (an accepted
  *     connection is the kernel's word, not the agent's, so it delays death and clears nothing);

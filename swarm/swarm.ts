@@ -27,7 +27,7 @@ import { createDigestNews } from './digest-news.ts'
 import type { LocalState, SwarmEffect, SwarmEvent } from './events.ts'
 import { createHearsay } from './hearsay.ts'
 import { parseNodeId } from './identity.ts'
-import type { NodeId } from './identity.ts'
+import type { BootId, NodeId } from './identity.ts'
 import { createIsolation } from './isolation.ts'
 import { viewMember } from './member.ts'
 import type { MemberView } from './member.ts'
@@ -49,7 +49,7 @@ const LEAVE_PAUSE_MS = 40
 /** News of members leaves within this time, so that those who learn of the same thing at the same moment do not speak at once. */
 const NEWS_JITTER_MS = 10
 const NEWS_INTERVAL_MS = 20
-/** Above this many nodes the dead are greeted less often: each of them by about one node in a second. */
+/** Above this many nodes the dead are greeted less often: each of them by about two nodes in a second. */
 const TOMBSTONE_CROWD = 10
 
 export interface DepartedView extends MemberView {
@@ -67,6 +67,8 @@ export interface Swarm {
   /** Those that died or left and are remembered, longest gone first. */
   departed(nowMs: number): readonly DepartedView[]
   counters(): Readonly<SwarmCounters>
+  /** This node, as it tells others. */
+  self(): { readonly bootId: BootId; readonly incarnation: number; readonly logicalClock: number; readonly localHealth: number }
 }
 
 export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
@@ -282,5 +284,6 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
         departedAgoMs: nowMs - droppedAtMs,
       })),
     counters: () => state.counters,
+    self: () => ({ bootId: own.bootId, incarnation: own.incarnation, logicalClock: own.logicalClock, localHealth: state.health.score() }),
   }
 }

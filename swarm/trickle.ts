@@ -14,7 +14,7 @@ export interface TrickleBounds {
 }
 
 export interface Trickle {
-  /** Begins anew with Imin, or with a first transmission within `withinMs`. */
+  /** Begins anew with Imin; with `withinMs`, with a first transmission within that time, whatever is heard before. */
   reset(nowMs: number, withinMs?: number): void
   /** Somebody said what we would say. */
   heardConsistent(): void
@@ -31,6 +31,7 @@ export function createTrickle(bounds: () => TrickleBounds, redundancy: number, r
   let sendMs = Infinity
   let endMs = Infinity
   let heard = 0
+  let forced = false
 
   const begin = (nowMs: number): void => {
     heard = 0
@@ -42,10 +43,12 @@ export function createTrickle(bounds: () => TrickleBounds, redundancy: number, r
     reset(nowMs, withinMs) {
       const { minMs } = bounds()
       // Section 4.2, rule 6: an interval that is as short as can be goes on.
-      if (withinMs === undefined && intervalMs === minMs && nowMs < endMs) return
+      if (withinMs === undefined && intervalMs <= minMs && nowMs < endMs) return
       intervalMs = minMs
       begin(nowMs)
-      if (withinMs !== undefined) sendMs = nowMs + withinMs * random.fraction()
+      if (withinMs === undefined) return
+      forced = true
+      sendMs = nowMs + withinMs * random.fraction()
     },
     heardConsistent() {
       heard += 1
@@ -53,7 +56,8 @@ export function createTrickle(bounds: () => TrickleBounds, redundancy: number, r
     tick(nowMs) {
       let due = false
       if (sendMs <= nowMs) {
-        due = heard < redundancy
+        due = forced || heard < redundancy
+        forced = false
         sendMs = Infinity
       }
       if (endMs <= nowMs) {
@@ -64,7 +68,7 @@ export function createTrickle(bounds: () => TrickleBounds, redundancy: number, r
       return due
     },
     defer(nowMs, withinMs) {
-      heard = 0
+      forced = true
       sendMs = nowMs + withinMs * (0.5 + 0.5 * random.fraction())
       endMs = Math.max(endMs, sendMs)
     },

@@ -158,7 +158,7 @@ test('tables stay within their limits: tombstones lose the oldest', () => {
   for (let i = 1; i <= 5; i++) {
     const member = createMember({ nodeId: NODE_ID(i), bootId: '00' }, description, { host: `10.0.0.${i}`, port: 7_946 })
     membership.add(member, 0)
-    membership.drop(member, { left: false, declared: true }, i)
+    membership.drop(member, { left: false, claimedMs: i }, i)
   }
   expect([1, 2, 3, 4, 5].map(i => membership.tombstone(NODE_ID(i)) !== undefined)).toEqual([false, false, true, true, true])
   expect(membership.randomTombstone(LIMITS.tombstoneMs + 4)!.nodeId).toBe(NODE_ID(5))
