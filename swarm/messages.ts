@@ -79,7 +79,9 @@ export type SwarmMessage =
   | Heartbeat
   | (Core & { readonly kind: 'core' })
   | { readonly kind: 'ping'; readonly token: Uint8Array }
-  | { readonly kind: Exclude<TokenKind, 'ping'>; readonly token: Uint8Array }
+  /** `wallMs`: the sender's wall clock, to be shown as a difference; descriptions, which carry it too, are rare. */
+  | { readonly kind: 'pong'; readonly token: Uint8Array; readonly wallMs?: number }
+  | { readonly kind: Exclude<TokenKind, 'ping' | 'pong'>; readonly token: Uint8Array }
   | { readonly kind: 'ping-req'; readonly token: Uint8Array; readonly nodeId: NodeId }
   | { readonly kind: 'leave'; readonly incarnation: number }
   | { readonly kind: 'claims'; readonly claims: readonly Claim[] }
@@ -128,8 +130,12 @@ export function encodeCore(core: Core): Uint8Array {
   return concatBytes(head, u64Bytes(core.logicalClock), cborHead(0, core.incarnation), BYTES_8, summary)
 }
 
-export function encodeToken(kind: TokenKind, token: Uint8Array): Uint8Array {
+export function encodeToken(kind: Exclude<TokenKind, 'pong'>, token: Uint8Array): Uint8Array {
   return concatBytes(Uint8Array.of(0x82, KIND[kind], 0x48), token)
+}
+
+export function encodePong(token: Uint8Array, wallMs: number): Uint8Array {
+  return concatBytes(Uint8Array.of(0x83, KIND.pong, 0x48), token, BYTES_8, u64Bytes(Math.max(0, Math.floor(wallMs))))
 }
 
 export function encodeCookie(kind: CookieKind, cookie: Uint8Array): Uint8Array {
@@ -186,8 +192,12 @@ function decodeMessage(item: unknown): SwarmMessage | 'unknown' | undefined {
       return 'unknown'
     case 'heartbeat':
       return decodeHeartbeat(fields)
+    case 'pong': {
+      const token = asBytes(fields[1], PING_TOKEN_BYTES)
+      const wallMs = asClock(fields[2])
+      return token && { kind, token: Uint8Array.from(token), ...(wallMs !== undefined && { wallMs }) }
+    }
     case 'ping':
-    case 'pong':
     case 'relayed-ack':
     case 'nack': {
       const token = asBytes(fields[1], PING_TOKEN_BYTES)

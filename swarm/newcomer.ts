@@ -9,7 +9,7 @@
  */
 import { addressKey } from './address.ts'
 import type { Address } from './address.ts'
-import { encodeToken } from './messages.ts'
+import { encodePong } from './messages.ts'
 import type { SwarmMessage } from './messages.ts'
 import { sendIntroduction, sendMessages } from './state.ts'
 import type { SwarmState } from './state.ts'
@@ -35,9 +35,9 @@ export function giveBackCookie(state: SwarmState, evidence: boolean): void {
 }
 
 /** The echo of a ping, as messages of a packet. */
-export function encodePong(messages: readonly SwarmMessage[]): Uint8Array[] {
+export function answerPing(state: SwarmState, messages: readonly SwarmMessage[]): Uint8Array[] {
   const ping = messages.find(message => message.kind === 'ping')
-  return ping === undefined ? [] : [encodeToken('pong', ping.token)]
+  return ping === undefined ? [] : [encodePong(ping.token, state.ports.wallMs())]
 }
 
 /** Whether a boot whose packets do not count may be answered now: bounded for each address, or two that misunderstand one another would go on. */

@@ -20,7 +20,7 @@ import type { Tombstone } from './membership.ts'
 import { listMessage } from './message-fields.ts'
 import { KIND } from './messages.ts'
 import type { Core, Heartbeat, SwarmMessage } from './messages.ts'
-import { answerNewcomer, echoesCookie, encodePong, giveBackCookie, keepChallenge, mayAnswer } from './newcomer.ts'
+import { answerNewcomer, echoesCookie, answerPing, giveBackCookie, keepChallenge, mayAnswer } from './newcomer.ts'
 import { encodeMember } from './outbound.ts'
 import type { PacketHeader } from './packet.ts'
 import type { Prober } from './probe.ts'
@@ -170,16 +170,16 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
       // What came through the group was heard by others as well: a few answer, and pass it on.
       const isOurs = listed === undefined && heartbeat !== undefined && beacon.isAnswerer(keyOf(header.nodeId), header.counter)
       if (isOurs) answerNewcomer(state, addressOf(arrival, heartbeat), [])
-    } else if (listed === undefined) answerNewcomer(state, from, encodePong(messages))
+    } else if (listed === undefined) answerNewcomer(state, from, answerPing(state, messages))
     else if (mayAnswer(state, from)) {
       const introduction = heartbeat?.answerMe === true ? { named: seeds.has(from), answerMe: false } : undefined
-      sendMessages(state, from, encodePong(messages), { ...(introduction && { introduction }), evidence: true, challenge: true })
+      sendMessages(state, from, answerPing(state, messages), { ...(introduction && { introduction }), evidence: true, challenge: true })
     }
   }
 
   function greetUnknown({ from, unicast }: Arrival, messages: readonly SwarmMessage[]): void {
     reject(state, 'unknown-sender', from)
-    if (unicast) answerNewcomer(state, from, encodePong(messages))
+    if (unicast) answerNewcomer(state, from, answerPing(state, messages))
   }
 
   /** Somebody whom we had dropped, with an incarnation that is news. */
@@ -218,7 +218,7 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
 
   function answer(member: Member, { from, unicast }: Arrival, heartbeat: Heartbeat | undefined, messages: readonly SwarmMessage[]): void {
     if (!unicast) return
-    const pong = encodePong(messages)
+    const pong = answerPing(state, messages)
     // To where it spoke from: that address works, whatever is believed of it.
     if (heartbeat?.answerMe === true && state.answers.take(state.nowMs)) introduceTo(state, member, pong, from)
     else if (pong.length > 0) {
@@ -271,6 +271,7 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
       case 'pong':
         member.answeredMs = state.nowMs
         member.pingsUnanswered = 0
+        if (message.wallMs !== undefined) member.clockSkewMs = message.wallMs - ports.wallMs()
         if (prober.pong(member, message.token) || member.trip.echoed(message.token, state.nowMs)) return
         if (seeds.answered(member.nodeId, message.token)) member.namedByUs = true
         return
@@ -356,7 +357,7 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
   function meetDouble(arrival: Arrival, messages: readonly SwarmMessage[]): void {
     const heartbeat = messages.find(message => message.kind === 'heartbeat')
     if (meet(arrival, heartbeat, messages)) double.report(arrival.header.bootId, arrival.from)
-    if (!double.isReported() && heartbeat !== undefined) answerNewcomer(state, addressOf(arrival, heartbeat), encodePong(messages))
+    if (!double.isReported() && heartbeat !== undefined) answerNewcomer(state, addressOf(arrival, heartbeat), answerPing(state, messages))
     // It wants to be sure too; nothing is asked of it, or the two would ask for ever.
     else if (state.echo !== undefined && mayAnswer(state, arrival.from)) giveBackCookie(state, false)
   }
