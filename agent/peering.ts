@@ -182,7 +182,9 @@ export async function startPeering(
     () => memory.close(),
   )
   Object.assign(swarm, { gossip, synchroniser })
-  memory.watch(() => gossip.members().map(({ nodeId, host, gossipPort }) => ({ nodeId, address: { host, port: gossipPort } })))
+  // Where others say that somebody is, is not worth remembering.
+  const heard = (): readonly MemberView[] => gossip.members().filter(({ trust }) => trust !== 'hearsay')
+  memory.watch(() => heard().map(({ nodeId, host, gossipPort }) => ({ nodeId, address: { host, port: gossipPort } })))
   for (const member of gossip.members()) synchroniser.digestsChanged(member.nodeId, digests.differing(member))
   return {
     gossip,

@@ -218,7 +218,7 @@ export function createProber(state: SwarmState, listener: ProbeListener): Prober
       }
       if (isDeafSince(state, state.nowMs - 2 * timings.periodMs)) {
         for (const { address } of membership.sample(timings.helpers, () => true)) {
-          sendMessages(state, address, [encodeToken('ping', ports.random.bytes(PING_TOKEN_BYTES))], { gossip: false })
+          sendMessages(state, address, [encodeToken('ping', ports.random.bytes(PING_TOKEN_BYTES))], { gossip: false, unasked: true })
         }
       }
       if (!isTurnUnderWay) {

@@ -389,7 +389,8 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
     },
     nameSeeds() {
       for (const member of membership.all()) {
-        if (member.namedByUs || !seeds.answered(member.nodeId, member.address)) continue
+        // Where others say that somebody is gives no trust.
+        if (member.namedByUs || !isAdmitted(member) || !seeds.answered(member.nodeId, member.address)) continue
         const before = judgeTrust(options, member)
         member.namedByUs = true
         report(member, false, new Set(before === judgeTrust(options, member) ? [] : ['trust']))

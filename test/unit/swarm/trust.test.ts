@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { createCodec } from '../../../agent/codec.ts'
+import { HEADER_BYTES } from '../../../swarm/packet.ts'
 import { createVirtualNetwork, NODE_ID } from './virtual-network.ts'
 import type { NodeSettings, VirtualNode } from './virtual-network.ts'
 
@@ -56,6 +58,33 @@ describe('P16 with whom data may be exchanged (G5)', () => {
     a.give({ type: 'seeds-resolved', addresses: [B] })
     expect(a.effects('member-updated').at(-1)).toMatchObject({ reason: 'trust', view: { mayExchange: true } })
     expect(a.effects('digests').slice(before)).toEqual([{ type: 'digests', nodeId: NODE_ID(2), differing: ['imu'] }])
+  })
+
+  test('P16 who is said to be at an address that we name, and speaks from elsewhere, is not the one that was named', () => {
+    const net = createVirtualNetwork()
+    const [a, hub] = [net.add(1, { multicast: false }), net.add(3, { multicast: false })]
+    const b = net.add(2, { host: '10.7.7.7' })
+    net.setLink((from, to) => ![from, to].includes('10.7.7.7'))
+    a.give({ type: 'seeds-resolved', addresses: [hub.address] })
+    net.run(2_000)
+    // The hub tells a that b is at B.
+    const codec = createCodec()
+    const [nodeId, bootId] = [b.sent[0]!.bytes.slice(16, 32), b.sent[0]!.bytes.slice(32, 40)]
+    const record = [nodeId, bootId, 0, Uint8Array.of(10, 0, 0, 2), 7_946, 0, 50_050, 0, 0, 'robot-2', new Uint8Array(8)]
+    const header = hub.sent.at(-1)!.bytes.slice(0, HEADER_BYTES).fill(1, 46, 47)
+    a.give({
+      type: 'packet',
+      bytes: Uint8Array.from([...header, ...codec.encode([[10, [record]]])]),
+      from: hub.address,
+      multicast: false,
+    })
+    expect(a.swarm.member(b.nodeId, net.nowMs())).toMatchObject({ host: B.host, trust: 'hearsay', mayExchange: false })
+    a.give({ type: 'seeds-resolved', addresses: [hub.address, B] })
+    expect(a.swarm.member(b.nodeId, net.nowMs())).toMatchObject({ trust: 'hearsay', mayExchange: false })
+    net.setLink(() => true)
+    b.give({ type: 'remembered', peers: [{ nodeId: a.nodeId, address: a.address }] })
+    net.run(2_000)
+    expect(a.swarm.member(b.nodeId, net.nowMs())).toMatchObject({ host: '10.7.7.7', trust: 'not-named', mayExchange: false })
   })
 
   test('the word "you are named" counts by unicast only', () => {
