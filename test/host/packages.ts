@@ -1,5 +1,7 @@
 /** The programs of other packages that suites for real hosts need. */
 import { execFile } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -12,6 +14,10 @@ export const has = (program: string): Promise<boolean> =>
     () => false,
   )
 
+/** apt-get works for one at a time, and suites run side by side. */
+const installAlone = (...words: readonly string[]): Promise<unknown> =>
+  run('flock', [join(tmpdir(), 'hs-agent-apt.lock'), 'apt-get', ...words], { env })
+
 /**
  * Where the tests run as root, as in continuous integration, a program that is missing is installed from its package. Returns why it is
  * not there, for the suite's name, or undefined.
@@ -20,8 +26,8 @@ export async function obtain(program: string, packageName = program): Promise<st
   if (await has(program)) return undefined
   if (process.getuid?.() !== 0 || !(await has('apt-get'))) return `${program} is missing here, and installing it takes root on Debian`
   try {
-    await run('apt-get', ['update', '-qq'], { env })
-    await run('apt-get', ['install', '--yes', '-qq', '--no-install-recommends', packageName], { env })
+    await installAlone('update', '-qq')
+    await installAlone('install', '--yes', '-qq', '--no-install-recommends', packageName)
   } catch (error) {
     return `${program} is missing here, and could not be installed: ${String(error)}`
   }
