@@ -12,8 +12,8 @@ export default defineConfig({
     // Suites on real hosts mostly wait: others have the processor meanwhile.
     maxWorkers: 4,
     projects: [
-      project('unit', ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'], 30_000),
-      project('sim', ['test/sim/**/*.test.ts'], 60_000),
+      project('unit', ['test/unit/**/*.test.ts', 'test/contract/**/*.test.ts'], 120_000),
+      project('sim', ['test/sim/**/*.test.ts'], 120_000),
       project('integration', ['test/integration/**/*.test.ts'], 300_000, { fileParallelism: false }),
       // Each file has a network of its own.
       project('host', ['test/host/**/*.test.ts'], 300_000),
