@@ -35,6 +35,8 @@ export interface ExchangeStats {
   itemsReceived: number
   /** Versions received that are not versions. */
   malformed: number
+  /** Items that a repair found missing or altered on one side although both vectors cover them. */
+  drifted: number
 }
 
 export interface ExchangeContext {

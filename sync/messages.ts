@@ -12,6 +12,7 @@ import { nameFault } from './key.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
+import { isSketchMessage, sketchMessageOf, sketchMessageToFields, type SketchMessage } from './sketch-messages.ts'
 import { readStamp, writeStamp } from './version.ts'
 
 export const PROTOCOL_VERSION = 1
@@ -86,8 +87,17 @@ export interface WireItem {
   readonly version: Uint8Array
 }
 
+export interface Repair {
+  readonly kind: 'repair'
+  readonly vector: ReadonlyMap<Origin, VectorEntry>
+  readonly collected: VersionVector
+  /** Cells of the sketch of the sender's buckets, as they travel; absent: the sender knows of no sketches, or does not serve. */
+  readonly bucketCells?: Uint8Array
+}
+
 export type Message =
   | Hello
+  | SketchMessage
   /** `rosterHash`: 8 bytes, the roster under which the sender acknowledges what it offers (R7). */
   | { readonly kind: 'offers'; readonly offers: readonly Offer[]; readonly isLast: boolean; readonly rosterHash: Uint8Array }
   | Open
@@ -95,7 +105,7 @@ export type Message =
   | { readonly kind: 'ack' }
   | { readonly kind: 'mark'; readonly vector: ReadonlyMap<Origin, VectorEntry> }
   | { readonly kind: 'state'; readonly root: Uint8Array; readonly knowledge: Uint8Array; readonly rosterHash: Uint8Array }
-  | { readonly kind: 'repair'; readonly vector: ReadonlyMap<Origin, VectorEntry>; readonly collected: VersionVector }
+  | Repair
   | { readonly kind: 'get-nodes'; readonly level: number; readonly indexes: readonly number[] }
   | { readonly kind: 'nodes'; readonly nodes: readonly NodeChildren[] }
   | { readonly kind: 'get-items'; readonly level: number; readonly index: number; readonly skip: number }
@@ -105,6 +115,9 @@ export type Message =
   | { readonly kind: 'repaired' }
   | { readonly kind: 'bye'; readonly reason: string }
 
+type PlainMessage = Exclude<Message, SketchMessage>
+
+/** A kind's number is its place; those of sketches are in their own file. */
 const KINDS = [
   'hello',
   'offers',
@@ -122,7 +135,7 @@ const KINDS = [
   'drop',
   'repaired',
   'bye',
-] as const satisfies readonly Message['kind'][]
+] as const satisfies readonly PlainMessage['kind'][]
 
 const bytesOf = (hex: string): Uint8Array => fromHex(hex) ?? new Uint8Array(0)
 const encodeDot = (dot: Dot): unknown[] => [bytesOf(dot.origin), u64Bytes(dot.counter)]
@@ -131,7 +144,7 @@ const encodeEntries = (vector: ReadonlyMap<Origin, VectorEntry>): unknown[] =>
 const encodeCounters = (vector: VersionVector): unknown[] => [...vector].map(([origin, counter]) => [bytesOf(origin), u64Bytes(counter)])
 const encodeNames = (items: readonly ItemName[]): unknown[] => items.map(({ key, dot }) => [key, ...encodeDot(dot)])
 
-function encodeFields(message: Message): unknown[] {
+function encodeFields(message: PlainMessage): unknown[] {
   switch (message.kind) {
     case 'hello': {
       const { protocol, swarmName, nodeId, storeId, saltId, logicalClock, wallMs, isNamed } = message
@@ -158,7 +171,7 @@ function encodeFields(message: Message): unknown[] {
     case 'state':
       return [message.root, message.knowledge, message.rosterHash]
     case 'repair':
-      return [encodeEntries(message.vector), encodeCounters(message.collected)]
+      return [encodeEntries(message.vector), encodeCounters(message.collected), message.bucketCells ?? null]
     case 'get-nodes':
       return [message.level, message.indexes]
     case 'nodes':
@@ -179,7 +192,7 @@ function encodeFields(message: Message): unknown[] {
 }
 
 export function encodeMessage(codec: Codec, message: Message): Uint8Array {
-  return codec.encode([KINDS.indexOf(message.kind), ...encodeFields(message)])
+  return codec.encode(isSketchMessage(message) ? sketchMessageToFields(message) : [KINDS.indexOf(message.kind), ...encodeFields(message)])
 }
 
 /** Thrown and caught inside this file only. */
@@ -273,7 +286,7 @@ function itemNames(value: unknown): ItemName[] {
   })
 }
 
-function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Message {
+function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): Message {
   const [a, b, c, d, e, f, g, h] = fields
   switch (kind) {
     case 'hello':
@@ -327,7 +340,7 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
     case 'state':
       return { kind, root: octets(a, 16), knowledge: octets(b, 16), rosterHash: octets(c, ROSTER_HASH_BYTES) }
     case 'repair':
-      return { kind, vector: entries(a), collected: counters(b) }
+      return { kind, vector: entries(a), collected: counters(b), ...(c instanceof Uint8Array ? { bucketCells: c } : {}) }
     case 'get-nodes':
       return { kind, level: small(a, 8), indexes: list(b, NODES_PER_MESSAGE_MAX).map(index => small(index, 2 ** 32)) }
     case 'nodes': {
@@ -366,7 +379,7 @@ export function decodeMessage(codec: Codec, bytes: Uint8Array): Message | undefi
   const value = codec.decode(bytes)
   if (!isArray(value)) return undefined
   const kind = typeof value[0] === 'number' ? KINDS[value[0]] : undefined
-  if (kind === undefined) return undefined
+  if (kind === undefined) return sketchMessageOf(value)
   try {
     return decodeFields(kind, value.slice(1))
   } catch (error) {

@@ -204,6 +204,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       return state.storeId
     },
     saltId: hasher.saltId,
+    keyHash: key => hasher.keyHash(key),
     counters,
     logicalClock: () => publisher.logicalClock(),
     recoveries: () => recoveries,

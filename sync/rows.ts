@@ -152,6 +152,7 @@ export const cursorRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(L
 export const quarantineRow = (sequence: number): Uint8Array => sequenceRow(LETTER.quarantine, sequence, allocateBytes)
 
 function rangeOf(prefix: Uint8Array): RowRange & { readonly gte: Uint8Array; readonly lt: Uint8Array } {
+  // Every prefix begins with a letter: there is always something greater.
   return { gte: prefix, lt: prefixEnd(prefix)! }
 }
 
@@ -195,6 +196,9 @@ export function itemsUnder(cid: number, level: number, index: number): RowRange 
   for (let i = 0; i < 4; i++) to[i] = Math.floor(end / 2 ** (24 - 8 * i)) % 256
   return { gte: rowOf(LETTER.item, cid, from), lt: rowOf(LETTER.item, cid, to) }
 }
+
+/** Digest items of the keys with this hash: of one key, as good as always. */
+export const itemsOfKey = (cid: number, keyHash: Uint8Array): RowRange => rangeOf(rowOf(LETTER.item, cid, keyHash))
 
 /** Every range of rows that belongs to one collection, its own row excepted. */
 export function rowsOfCollection(cid: number): RowRange[] {

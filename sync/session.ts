@@ -25,7 +25,7 @@ import {
   type HeldState,
   type OwnState,
 } from './exchange.ts'
-import { isBehindFloor } from './floor.ts'
+import { isBehindFloor, isDiverged, type HeldRoot } from './floor.ts'
 import { STAMP_ZERO } from './hlc.ts'
 import {
   ACKNOWLEDGED_ENTRIES_MAX,
@@ -214,11 +214,7 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRos
   return { differing, waiting, rosterHash: theirRosterHash }
 }
 
-type Held = Pick<HeldState, 'root' | 'knowledge'>
-const isSame = (a: Held, b: Held): boolean => equalBytes(a.root, b.root) && equalBytes(a.knowledge, b.knowledge)
-
-/** R4: unequal roots say something only where both sides know the same. */
-const isDiverged = (a: Held, b: Held): boolean => equalBytes(a.knowledge, b.knowledge) && !equalBytes(a.root, b.root)
+const isSame = (a: HeldRoot, b: HeldRoot): boolean => equalBytes(a.root, b.root) && equalBytes(a.knowledge, b.knowledge)
 
 async function reconcileCollection(
   options: SessionOptions,
@@ -229,7 +225,7 @@ async function reconcileCollection(
 ): Promise<void> {
   const { replica } = options
   const { name, generation } = difference
-  const stats: ExchangeStats = { itemsSent: 0, itemsReceived: 0, malformed: 0 }
+  const stats: ExchangeStats = { itemsSent: 0, itemsReceived: 0, malformed: 0, drifted: 0 }
   const sentBefore = channel.bytesSent
   const receivedBefore = channel.bytesReceived
   let isRepaired = false

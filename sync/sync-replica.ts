@@ -9,6 +9,8 @@ import type { ReplicaSnapshot, ResumePoint } from './replica-snapshot.ts'
 export interface SyncReplica {
   readonly storeId: string
   readonly saltId: Uint8Array
+  /** Places a key in the digest tree, 8 bytes. */
+  keyHash(key: Uint8Array): Uint8Array
   logicalClock(): number
   /** Failed writes since the store was opened: a resume point holds only within one count (R5). */
   recoveries(): number
