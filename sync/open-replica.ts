@@ -27,6 +27,7 @@ import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState }
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
 import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import { createScrubber, type Scrubber } from './scrub.ts'
 import { createStability } from './stability.ts'
 import { adoptCollected } from './tombstones.ts'
 import type { Store } from './store.ts'
@@ -70,6 +71,8 @@ export interface OpenReplica extends Replica, SyncReplica {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
+  /** Holds what is kept beside the records against them. */
+  readonly scrubber: Scrubber
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }
@@ -206,6 +209,13 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     saltId: hasher.saltId,
     keyHash: key => hasher.keyHash(key),
     counters,
+    scrubber: createScrubber({
+      store,
+      hasher,
+      state: () => state,
+      submit: submitDurable,
+      onQuarantined: () => void (counters.quarantined = state.quarantined),
+    }),
     logicalClock: () => publisher.logicalClock(),
     recoveries: () => recoveries,
     observeLogicalClock(value) {

@@ -14,6 +14,8 @@ import type { Row, RowRange, Store } from './store.ts'
 import { decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
 
 export const REASON_DELETED_COLLECTION = 1
+/** A scrub found that it is not what was written; behind the key lies the record's or the version's bytes as they were found. */
+export const REASON_DAMAGED = 2
 
 /** Versions in quarantine. At the bound a purge stops and its rows stay where they are: unseen, but not lost. */
 export const QUARANTINE_ROWS_MAX = 100_000
@@ -107,9 +109,7 @@ async function purgeCollection(store: Store, state: ReplicaState, collection: Co
     if (state.quarantined + unseen.length > QUARANTINE_ROWS_MAX) throw new PurgeStopped()
     await step(batch => {
       for (const { key, version } of unseen) {
-        state.quarantineSequence += 1
-        state.quarantined += 1
-        batch.put(quarantineRow(state.quarantineSequence), encodeQuarantined(collection, key, version))
+        putQuarantined(state, batch, REASON_DELETED_COLLECTION, collection, key, encodeVersion(version))
       }
       for (const [row, value] of page) {
         const stored = decodeStoredEntry(value)
@@ -145,15 +145,28 @@ function unseenVersions(row: Uint8Array, value: Uint8Array, seen: VersionVector)
     .map(version => ({ key: keyOfRecordRow(row), version }))
 }
 
-function encodeQuarantined(collection: CollectionState, key: Uint8Array, version: Version): Uint8Array {
+/** Keeps a version aside. Callers look at QUARANTINE_ROWS_MAX first. */
+export function putQuarantined(
+  state: ReplicaState,
+  batch: WriteBatch,
+  reason: number,
+  collection: CollectionState,
+  key: Uint8Array,
+  version: Uint8Array,
+): void {
   const name = keyBytes(collection.name)
-  return concatBytes(
-    Uint8Array.of(REASON_DELETED_COLLECTION),
-    u64Bytes(collection.generation),
-    Uint8Array.of(name.length),
-    name,
-    Uint8Array.of(key.length >>> 8, key.length),
-    key,
-    encodeVersion(version),
+  state.quarantineSequence += 1
+  state.quarantined += 1
+  batch.put(
+    quarantineRow(state.quarantineSequence),
+    concatBytes(
+      Uint8Array.of(reason),
+      u64Bytes(collection.generation),
+      Uint8Array.of(name.length),
+      name,
+      Uint8Array.of(key.length >>> 8, key.length),
+      key,
+      version,
+    ),
   )
 }

@@ -17,6 +17,7 @@
  *   p cid store                       -> resume cursor of what is being received from that store (R5)
  *   z cid origin counter              -> key                    tombstones by dot (R7)
  *   a cid store                       -> roster hash(8), vector what a replica has acknowledged (R7)
+ *   w cid key-hash(8) dot(24) key     -> (empty)                what a scrub found to be lost here, until it is back
  *   q seq                             -> quarantine
  *   t                                 reserved: stamp index of collections with a ttl
  *
@@ -47,6 +48,7 @@ const LETTER = {
   deletion: letter('e'),
   cursor: letter('p'),
   quarantine: letter('q'),
+  lost: letter('w'),
   tombstone: letter('z'),
   acknowledgement: letter('a'),
 } as const
@@ -68,7 +70,7 @@ function rowOf(kind: number, cid: number, ...parts: readonly Uint8Array[]): Uint
   return concatBytes(head(new Uint8Array(HEAD_BYTES), kind, cid), ...parts)
 }
 
-export const metaRow = (name: 'format' | 'identity' | 'clock'): Uint8Array =>
+export const metaRow = (name: 'format' | 'identity' | 'clock' | 'scrub'): Uint8Array =>
   Uint8Array.from([LETTER.meta, ...Array.from(name, character => character.charCodeAt(0))])
 
 export const collectionRow = (cid: number): Uint8Array => rowOf(LETTER.collection, cid)
@@ -102,7 +104,15 @@ export const acknowledgementRow = (cid: number, store: Uint8Array): Uint8Array =
 export const storeAtOfAcknowledgementRow = HEAD_BYTES
 
 export function itemRow(cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
-  const row = head(allocate(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), LETTER.item, cid)
+  return itemLikeRow(LETTER.item, cid, keyHash, dot, key, allocate)
+}
+
+/** Laid out as the row of the digest item that is lost. */
+export const lostRow = (cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array): Uint8Array =>
+  itemLikeRow(LETTER.lost, cid, keyHash, dot, key, allocateBytes)
+
+function itemLikeRow(kind: number, cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array, allocate: Allocate): Uint8Array {
+  const row = head(allocate(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), kind, cid)
   row.set(keyHash, HEAD_BYTES)
   writeDot(row, HEAD_BYTES + KEY_HASH_BYTES, dot)
   row.set(key, HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES)
@@ -161,9 +171,14 @@ export const allConflicts = rangeOf(Uint8Array.of(LETTER.conflict))
 export const allDeletions = rangeOf(Uint8Array.of(LETTER.deletion))
 /** Rows of the feed, conflicts and deletions, with sequences in (after, upTo]. */
 export const feedAfter = (after: number, upTo: number): RowRange => ({ gt: feedRow(after), lt: feedRow(upTo + 1) })
+export const allFeed = rangeOf(Uint8Array.of(LETTER.feed))
+/** Where the key begins in the value of a feed row; the collection's number stands in front. */
+export const keyAtOfFeedValue = CID_BYTES + 1
 export const conflictsAfter = (after: number, upTo: number): RowRange => ({ gt: conflictRow(after), lt: conflictRow(upTo + 1) })
 export const deletionsAfter = (after: number, upTo: number): RowRange => ({ gt: deletionRow(after), lt: deletionRow(upTo + 1) })
 export const allQuarantined = rangeOf(Uint8Array.of(LETTER.quarantine))
+export const allLost = rangeOf(Uint8Array.of(LETTER.lost))
+export const logOf = (cid: number): RowRange & { readonly gte: Uint8Array; readonly lt: Uint8Array } => rangeOf(rowOf(LETTER.log, cid))
 export const recordsOf = (cid: number): { readonly gte: Uint8Array; readonly lt: Uint8Array } => rangeOf(rowOf(LETTER.record, cid))
 export const bucketsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.bucket, cid))
 export const vectorOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.vector, cid))
@@ -182,7 +197,8 @@ export function tombstonesUpTo(cid: number, origin: Origin, upTo: number): RowRa
   return { gte: tombstoneRow(cid, { origin, counter: 0 }), lt: tombstoneRow(cid, { origin, counter: upTo + 1 }) }
 }
 
-export const tombstonesOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.tombstone, cid))
+export const tombstonesOf = (cid: number): RowRange & { readonly gte: Uint8Array; readonly lt: Uint8Array } =>
+  rangeOf(rowOf(LETTER.tombstone, cid))
 export const acknowledgementsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.acknowledgement, cid))
 
 /** Digest items whose key hash begins with the `level` hexadecimal digits of `index` (level 0: all). */
@@ -202,8 +218,8 @@ export const itemsOfKey = (cid: number, keyHash: Uint8Array): RowRange => rangeO
 
 /** Every range of rows that belongs to one collection, its own row excepted. */
 export function rowsOfCollection(cid: number): RowRange[] {
-  const { record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement } = LETTER
-  return [record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement].map(kind =>
+  const { record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement, lost } = LETTER
+  return [record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement, lost].map(kind =>
     rangeOf(rowOf(kind, cid)),
   )
 }
