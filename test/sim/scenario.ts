@@ -43,6 +43,8 @@ export interface Scenario {
   readonly policy: 'lww' | 'siblings' | 'mixed'
   readonly isLyingDisk: boolean
   readonly mutation: Mutation
+  /** Links that a robot keeps open behind the first round; 0: sessions of one round. */
+  readonly liveLinksMax: number
   /** Versions per frame: small, so that sessions are cut between frames. */
   readonly frameItemsMax: number
   readonly actions: readonly Action[]
@@ -119,6 +121,7 @@ export function makeScenario(seed: number, settings: Partial<Scenario> = {}): Sc
     isLyingDisk: false,
     mutation: 'none',
     frameItemsMax: pick([1, 2, 5, 1_000]),
+    liveLinksMax: pick([0, 1, 2, 8, 8]),
     actions,
     ...settings,
   }
@@ -141,6 +144,7 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   }
   const robots = Array.from({ length: scenario.robots }, (_, i) =>
     createRobot(world, network, i, {
+      liveLinksMax: scenario.liveLinksMax,
       frames: { itemsMax: scenario.frameItemsMax, bytesMax: 256 * 1024 },
       mutation: scenario.mutation,
       prepare: replica => prepare(i, replica),
