@@ -102,7 +102,7 @@ export const settings = {
     name: 'gossipMulticast',
     type: multicastGroup,
     default: '239.83.65.71:7946',
-    doc: 'Group in which agents discover one another; `off` leaves HS_GOSSIP_PEERS alone.',
+    doc: 'Group in which agents discover one another; `off` leaves HS_GOSSIP_PEERS alone. An IPv6 group takes an IPv6 HS_GOSSIP_HOST.',
   }),
   HS_GOSSIP_INTERFACE: setting({
     name: 'gossipInterfaces',
@@ -151,6 +151,14 @@ export const settings = {
     max: 16,
     secret: true,
     doc: 'Salt of the digests: the same in the whole swarm, and never changed.',
+  }),
+  HS_SYNC_LIVE_LINKS: setting({
+    name: 'syncLiveLinks',
+    type: integer,
+    default: '16',
+    min: 0,
+    max: 48,
+    doc: 'Links to peers that stay open once both sides have caught up, so that what is written flows at once. Further peers are synced when their digests differ.',
   }),
   HS_CLOCK_TRUSTED: setting({
     name: 'clockTrusted',

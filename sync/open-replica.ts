@@ -22,6 +22,7 @@ import { refuse, type Refusal } from './refusal.ts'
 import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
+import { createReceptions } from './reception.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
@@ -136,13 +137,15 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     return { logicalClock: state.lamport, sequence: state.sequence, viewByName }
   }
 
-  const commit: GroupCommit = createGroupCommit<GroupFacts>({
+  const receptions = createReceptions()
+
+  const commit: GroupCommit = createGroupCommit<GroupFacts & { readonly ended: readonly (() => void)[] }>({
     createBatch: () =>
       createWriteBatch({ store, hasher, inFlight: () => commit.inFlight()?.overlay, nextSequence: () => (state.sequence += 1) }),
     seal(batch) {
       batch.seal()
       batch.put(metaRow('clock'), encodeClock(state))
-      return factsOf(batch)
+      return { ...factsOf(batch), ended: receptions.endingWith(batch) }
     },
     async write(batch, sync) {
       try {
@@ -156,6 +159,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       isFailing = false
     },
     written(facts, sync) {
+      for (const end of facts.ended) end()
       publisher.written(facts, sync)
       // A purge that a failed write ended is taken up again as soon as writing works.
       if (state.dropped.size > 0 && !isClosing) purger.start()
@@ -199,7 +203,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
-  const stability = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
+  const stability = createStability({
+    store,
+    context,
+    random,
+    nodeId: options.nodeId ?? '',
+    submit: submitDurable,
+    onAcknowledged: name => publisher.acknowledged(name),
+  })
 
   return {
     ...stability,
@@ -294,12 +305,16 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     onChange: listener => publisher.onChange(listener),
 
+    watch: listener => publisher.watch(listener),
+    beginReception: name => receptions.begin(name),
+
     async flush() {
       await publisher.flush(() => store.flush())
     },
 
     async snapshot() {
       const snapshot = store.snapshot()
+      const receiving = new Set(receptions.names)
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
       try {
         if (!syncLocal) await store.flush()
@@ -308,7 +323,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         throw error
       }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
-      return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId)
+      return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId, receiving)
     },
 
     resumePoint(name, generation, senderStore) {
@@ -337,13 +352,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         return result
       }),
 
-    applyMark: (name, generation, mark, senderStore, theirs) =>
+    applyMark: (name, generation, mark, senderStore, theirs, endReception) =>
       submitDurable(batch => {
         const collection = remoteCollection(state, batch, name, generation)
         if (collection === undefined) return false
         batch.del(cursorRow(collection.cid, senderStore))
         if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
         if (theirs !== undefined) adoptCollected(batch, collection, theirs)
+        if (endReception !== undefined) receptions.endWith(batch, endReception)
         return true
       }),
 

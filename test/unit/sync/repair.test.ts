@@ -190,7 +190,7 @@ describe('repair with sketches', () => {
       [43, new Uint8Array(16)],
       [44, new Uint8Array(8 * 2_049)],
       [45, 1],
-      [16],
+      [39],
     ]
     for (const fields of bad) expect(decodeMessage(codec, codec.encode(fields))).toBeUndefined()
   })
