@@ -3,15 +3,17 @@ import type { OpenReplica } from '../sync/open-replica.ts'
 import type { Gossip } from './gossip.ts'
 import type { Metrics, Sample } from './metrics.ts'
 import { collectSwarmSamples } from './swarm-samples.ts'
+import type { ScrubView } from './scrubber.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 interface Sources {
   readonly replica: OpenReplica
+  readonly scrub: () => ScrubView
   readonly gossip: () => Gossip | undefined
   readonly synchroniser: () => Synchroniser | undefined
 }
 
-export function addAgentSamples(metrics: Metrics, { replica, gossip, synchroniser }: Sources): void {
+export function addAgentSamples(metrics: Metrics, { replica, scrub, gossip, synchroniser }: Sources): void {
   metrics.addCollector(function* () {
     const { conflicts, clocksAhead, newOrigins, quarantined } = replica.counters
     yield counter('conflicts_total', 'Concurrent versions that met here, of which lww dropped one.', conflicts)
@@ -19,12 +21,28 @@ export function addAgentSamples(metrics: Metrics, { replica, gossip, synchronise
     yield counter('new_origins_total', 'Times that this store took a new origin because its history had forked.', newOrigins)
     yield { name: 'quarantined_versions', help: 'Versions kept aside for a person to look at.', type: 'gauge', value: quarantined }
 
+    const scrubbed = scrub()
+    yield counter('scrub_rows_total', 'Rows of the store that scrubs have looked at.', scrubbed.rows)
+    yield counter('scrub_passes_total', 'Scrubs of the whole store that have ended.', scrubbed.passes)
+    yield counter('scrub_mended_total', 'Keys of which something beside the record was wrong and was made again.', scrubbed.mended)
+    yield counter('scrub_strays_total', 'Rows of nothing that were removed.', scrubbed.strays)
+    yield counter('scrub_sums_total', 'Sums and counts that were wrong and were computed again.', scrubbed.sums)
+    yield counter('scrub_damaged_total', 'Versions that were not what was written, now in quarantine.', scrubbed.damaged)
+    yield counter('scrub_lost_total', 'Versions that were found to be gone.', scrubbed.lost)
+    yield counter('scrub_recovered_total', 'Versions that were gone and are back.', scrubbed.recovered)
+    yield { name: 'scrub_missing', help: 'Versions that are gone and not back.', type: 'gauge', value: scrubbed.missing }
+
     const totals = synchroniser()?.totals()
     if (totals !== undefined) {
       yield counter('sync_sessions_total', 'Sync sessions that ended, with whatever result.', totals.sessions)
       yield counter('sync_failures_total', 'Sync sessions that ended early.', totals.failures)
       yield counter('sync_malformed_total', 'Received versions that were not versions.', totals.malformed)
-      yield counter('sync_repairs_total', 'Collections that were compared by their digest trees.', totals.repairs)
+      yield counter('sync_repairs_total', 'Collections that were compared item by item (L2).', totals.repairs)
+      yield counter(
+        'sync_drifted_total',
+        'Items that a repair found missing or altered on one side though both vectors cover them.',
+        totals.drifted,
+      )
       yield counter('sync_diverged_total', 'Collections that repair could not mend.', totals.diverged)
     }
     const running = gossip()

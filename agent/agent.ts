@@ -23,6 +23,7 @@ import { viewCompatPeer, viewPeer } from './peer-view.ts'
 import { createSystemClock, systemCryptography, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { createProver } from './proof/prover.ts'
+import { startScrubber } from './scrubber.ts'
 import { createStoreHealth } from './store-health.ts'
 import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
 import type { Synchroniser } from './synchroniser.ts'
@@ -123,6 +124,16 @@ async function build(
   } = {
     isStarting: config.gossipPort !== undefined,
   }
+  const scrubber = startScrubber({
+    scrubber: replica.scrubber,
+    rowsPerSecond: config.scrubRowsPerSecond,
+    verifyIntervalMs: config.verifyIntervalMs,
+    clock,
+    random: systemRandom,
+    log,
+    synchronise: () => void swarm.synchroniser?.startAll(),
+  })
+  closers.push(() => scrubber.close())
   const metrics = createMetrics()
   const events = createEventHub()
   const prover = createProver({ replica, nodeId, signingKey, digestSalt, clock })
@@ -144,6 +155,7 @@ async function build(
       secured: swarmKeys.length > 0,
       swarmKeys: countKeyUse(swarmKeys, swarm.gossip?.members() ?? []),
       duplicateIdentity: swarm.duplicate,
+      scrub: scrubber.view(),
       upstreamPeer: undefined,
       downstreamPeers: swarm.synchroniser?.downstream() ?? [],
     }),
@@ -161,6 +173,7 @@ async function build(
         if (swarm.synchroniser !== undefined) return swarm.synchroniser.startAll()
         throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
       },
+      verify: () => ({ verification: scrubber.verify(), peers: swarm.synchroniser?.reachable() ?? 0 }),
     },
     diagnose: () =>
       observeSwarm({
@@ -175,6 +188,10 @@ async function build(
         swarm: swarm.peering,
       }),
     events,
+    warnings: () => {
+      const { missing } = scrubber.view()
+      return missing === 0 ? [] : [`${missing} records of this store are gone, and no peer has sent them yet`]
+    },
     readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
     log,
     metrics,
@@ -211,7 +228,7 @@ async function build(
     gossipPort = peering.port
     replica.onChange(() => gossip.localStateChanged())
   }
-  addAgentSamples(metrics, { replica, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
+  addAgentSamples(metrics, { replica, scrub: () => scrubber.view(), gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
 
   const gossipText = gossipPort === undefined ? 'gossip off' : `gossip port ${gossipPort}`
   const banner = `hs-agent ${version}: node ${nodeId} (${nodeName}), role ${config.role}, ${http.url}, ${gossipText}, data in ${config.dataDir}`

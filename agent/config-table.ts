@@ -189,6 +189,23 @@ export const settings = {
     unit: 'ms',
     doc: 'With HS_DURABILITY=batch: the longest time until acknowledged writes are on disk.',
   }),
+  HS_SCRUB_RATE: setting({
+    name: 'scrubRowsPerSecond',
+    type: integer,
+    default: '100',
+    min: 0,
+    max: 100_000,
+    unit: 'rows/s',
+    doc: 'How fast the store is read in the background and held against itself; about four rows a record. A pass begins at most once an hour. 0: never, but when `hs-agent sync --verify` asks.',
+  }),
+  HS_VERIFY_INTERVAL: setting({
+    name: 'verifyIntervalMs',
+    type: duration,
+    default: '7d',
+    min: 0,
+    max: 365 * 86_400_000,
+    doc: 'How often, give or take a quarter, the whole store is verified as by `hs-agent sync --verify`: scrubbed at full speed, then compared with every peer. `0s`: never by itself.',
+  }),
   HS_LOG_LEVEL: setting({
     name: 'logLevel',
     type: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),

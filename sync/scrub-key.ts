@@ -19,7 +19,7 @@ import {
   nodeIndex,
   removeItem,
 } from './digest.ts'
-import { rowsOf } from './collection-state.ts'
+import { loadBuckets, rowPagesOf, rowsOf } from './collection-state.ts'
 import type { Dot } from './dot.ts'
 import { type Entry, shownVersion } from './entry.ts'
 import { compareStamps, type Stamp } from './hlc.ts'
@@ -32,8 +32,11 @@ import {
   itemsOfKey,
   itemsUnder,
   keyAtOfItemRow,
+  keyHashAtOfItemRow,
+  keyOfRecordRow,
   logRow,
   recordRow,
+  recordsOf,
   tombstoneRow,
 } from './rows.ts'
 import type { StoreReader } from './store.ts'
@@ -112,7 +115,13 @@ export function isKeyWhole(reader: StoreReader, hasher: ItemHasher, cid: number,
 }
 
 /** Looks at one key in a snapshot, and weighs what contradicts itself. */
-export async function examineKey(snapshot: StoreReader, hasher: ItemHasher, cid: number, key: Uint8Array): Promise<KeyFindings> {
+export async function examineKey(
+  snapshot: StoreReader,
+  hasher: ItemHasher,
+  cid: number,
+  key: Uint8Array,
+  prove: () => Promise<BucketProof>,
+): Promise<KeyFindings> {
   const keyHash = hasher.keyHash(key)
   const value = snapshot.get(recordRow(cid, key))
   const stored = value && decodeStoredEntry(value)
@@ -129,13 +138,12 @@ export async function examineKey(snapshot: StoreReader, hasher: ItemHasher, cid:
     else if (equalBytes(item, itemValue(hasher, key, version))) verdicts.set(version, 'good')
     else wrongHashes.set(version, hash)
   }
-  const weigh = createScale(snapshot, hasher, cid, nodeIndex(keyHash, BUCKET_LEVEL))
+  const weigh = createScale(snapshot, hasher, cid, nodeIndex(keyHash, BUCKET_LEVEL), prove)
   for (const version of stored?.entry ?? []) {
     const wrong = wrongHashes.get(version)
     if (wrong !== undefined) verdicts.set(version, (await weigh.isContentRight(hasher.itemHash(key, version), wrong)) ? 'rows' : 'damaged')
     else if (verdicts.has(version)) continue
-    // Without an item: its log row vouches for it, or that no other version of the key is missing in its place.
-    else verdicts.set(version, isLogged(snapshot, cid, version, key) || bare.length === 0 ? 'rows' : 'damaged')
+    else verdicts.set(version, (await weigh.isMissing(hasher.itemHash(key, version), bare.length)) ? 'rows' : 'damaged')
   }
   for (const [version, verdict] of verdicts) {
     const isListed = !isTombstone(version) || isRow(snapshot, tombstoneRow(cid, version), key)
@@ -147,8 +155,44 @@ export async function examineKey(snapshot: StoreReader, hasher: ItemHasher, cid:
   return { keyHash, value, stored, verdicts, wrongHashes, orphans, isFeedMissing }
 }
 
+/** What the kept sums of a collection's buckets prove, each as a whole: where several things are wrong, single ones cannot be weighed. */
+export interface BucketProof {
+  /** All items that are there are right, and so are the contents of the versions that have none. */
+  readonly rows: ReadonlySet<number>
+  /** All contents are right, whatever the items say. */
+  readonly contents: ReadonlySet<number>
+}
+
+export async function proveBuckets(snapshot: StoreReader, hasher: ItemHasher, cid: number): Promise<BucketProof> {
+  const byRows = new Map<number, DigestSum>()
+  const byContents = new Map<number, DigestSum>()
+  const add = (sums: Map<number, DigestSum>, bucket: number, hash: Uint8Array): void => {
+    let sum = sums.get(bucket)
+    if (sum === undefined) sums.set(bucket, (sum = createDigestSum()))
+    addItem(sum, hash)
+  }
+  for await (const page of rowPagesOf(snapshot, itemsUnder(cid, 0, 0)))
+    for (const [row, value] of page)
+      add(byRows, nodeIndex(row.subarray(keyHashAtOfItemRow), BUCKET_LEVEL), value.subarray(0, ITEM_HASH_BYTES))
+  for await (const page of rowPagesOf(snapshot, recordsOf(cid)))
+    for (const [row, value] of page) {
+      const key = keyOfRecordRow(row)
+      const keyHash = hasher.keyHash(key)
+      const bucket = nodeIndex(keyHash, BUCKET_LEVEL)
+      for (const version of decodeStoredEntry(value)?.entry ?? []) {
+        const hash = hasher.itemHash(key, version)
+        add(byContents, bucket, hash)
+        if (snapshot.get(itemRow(cid, keyHash, version, key)) === undefined) add(byRows, bucket, hash)
+      }
+    }
+  const kept = await loadBuckets(snapshot, cid)
+  const provenBy = (sums: ReadonlyMap<number, DigestSum>): Set<number> =>
+    new Set([...kept].filter(([bucket, sum]) => isEqualSum(sum, sums.get(bucket) ?? createDigestSum())).map(([bucket]) => bucket))
+  return { rows: provenBy(byRows), contents: provenBy(byContents) }
+}
+
 /** What a bucket's kept sum says of its items. Reads the bucket when it is first asked. */
-function createScale(snapshot: StoreReader, hasher: ItemHasher, cid: number, bucket: number) {
+function createScale(snapshot: StoreReader, hasher: ItemHasher, cid: number, bucket: number, prove: () => Promise<BucketProof>) {
   let read: Promise<{ kept: DigestSum; ofRows: DigestSum; ofContent: DigestSum }> | undefined
   const sums = async () => {
     const value = snapshot.get(bucketRow(cid, BUCKET_LEVEL, bucket))
@@ -175,7 +219,20 @@ function createScale(snapshot: StoreReader, hasher: ItemHasher, cid: number, buc
       const mended = { lanes: ofRows.lanes.slice(), count: ofRows.count }
       removeItem(mended, row)
       addItem(mended, content)
-      return isEqualSum(kept, mended) || isEqualSum(kept, ofContent)
+      return isEqualSum(kept, mended) || isEqualSum(kept, ofContent) || (await prove()).contents.has(bucket)
+    },
+    /**
+     * Of a version without an item: whether the bucket's sum counts it as it is. Where there is no sum either, nothing contradicts it, unless another
+     * version of its key is gone.
+     */
+    async isMissing(content: Uint8Array, bare: number): Promise<boolean> {
+      const { kept, ofRows } = await (read ??= sums())
+      if (kept.count === 0) return bare === 0
+      const mended = { lanes: ofRows.lanes.slice(), count: ofRows.count }
+      addItem(mended, content)
+      if (isEqualSum(kept, mended)) return true
+      const proof = await prove()
+      return proof.rows.has(bucket) || proof.contents.has(bucket)
     },
     /** Of an item without a version. When the bucket has other faults as well, it is taken for one that was written. */
     async isCounted(hash: Uint8Array): Promise<boolean> {

@@ -35,7 +35,7 @@ import {
   recordsOf,
   tombstoneRow,
 } from './rows.ts'
-import { examineKey, feedValueOf, isAccountedFor, itemValue, type KeyFindings } from './scrub-key.ts'
+import { examineKey, proveBuckets, type BucketProof, feedValueOf, isAccountedFor, itemValue, type KeyFindings } from './scrub-key.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Store } from './store.ts'
 import { encodeVersion, FLAG_TOMBSTONE, FLAG_VECTOR, isTombstone, readDot, type Version } from './version.ts'
@@ -80,6 +80,8 @@ export interface MenderParts {
 }
 
 export interface Mender {
+  /** A collection is looked at from its beginning: what was known of it is forgotten. */
+  begin(): void
   /** Whether the key has a version with this dot. */
   holds(cid: number, key: Uint8Array, dot: Dot): boolean
   /** Examines one key in one moment, and mends it in a job when it is still the same then. */
@@ -123,9 +125,17 @@ export function createMender({ store, hasher, state, submit, onQuarantined }: Me
     return (listed ??= count)
   }
 
+  /** Of the collection that is being scrubbed. */
+  let proof: { readonly cid: number; readonly found: Promise<BucketProof> } | undefined
+
+  const prove = (cid: number): Promise<BucketProof> => {
+    if (proof?.cid !== cid) proof = { cid, found: withSnapshot(snapshot => proveBuckets(snapshot, hasher, cid)) }
+    return proof.found
+  }
+
   const mendKey = async (cid: number, key: Uint8Array): Promise<void> => {
     await countListed()
-    const found = await withSnapshot(snapshot => examineKey(snapshot, hasher, cid, key))
+    const found = await withSnapshot(snapshot => examineKey(snapshot, hasher, cid, key, () => prove(cid)))
     await onCollection(cid, (batch, collection) => {
       const value = store.get(recordRow(cid, key))
       const isSame = value === undefined ? found.value === undefined : found.value !== undefined && equalBytes(value, found.value)
@@ -157,7 +167,7 @@ export function createMender({ store, hasher, state, submit, onQuarantined }: Me
       putQuarantined(state(), batch, REASON_DAMAGED, collection, key, encodeVersion(version))
       forget(version, wrongHashes.get(version))
       // A flipped byte in the dot: nobody ever had such a version, and the one that was there is an orphan.
-      if (wrongHashes.has(version)) noteLost(batch, collection, key, keyHash, version)
+      if (wrongHashes.has(version) || orphans.length === 0) noteLost(batch, collection, key, keyHash, version)
     }
     if (isUnreadable) putQuarantined(state(), batch, REASON_DAMAGED, collection, key, value)
     counters.damaged += damaged.length + (isUnreadable ? 1 : 0)
@@ -306,6 +316,7 @@ export function createMender({ store, hasher, state, submit, onQuarantined }: Me
   }
 
   return {
+    begin: () => void (proof = undefined),
     holds,
     mendKey,
     dropStray,

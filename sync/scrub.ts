@@ -124,6 +124,7 @@ export function createScrubber(parts: MenderParts): Scrubber {
 
   const scrubCollection = async (cid: number, place: Place | undefined, options: ScrubOptions): Promise<void> => {
     const from = place?.cid === cid ? place.phase : 0
+    mender.begin()
     const foundBefore = counters.mended + counters.lost + counters.strays + counters.damaged
     if (from <= 0) {
       for await (const page of steps(cid, 0, place, options))

@@ -10,6 +10,7 @@ import {
   PeersQuery,
   SwarmPeers,
   SyncRows,
+  SyncQuery,
   SyncStarted,
   type ClusterStatusJson,
   type SwarmPeersJson,
@@ -63,9 +64,15 @@ export function addClusterRoutes(app: App, context: RouteContext): void {
   app.post(
     '/api/sync',
     {
-      schema: { operationId: 'startSync', summary: 'Syncs with every reachable peer now.', tags: ['sync'], response: { 202: SyncStarted } },
+      schema: {
+        operationId: 'startSync',
+        summary: 'Syncs with every reachable peer now.',
+        tags: ['sync'],
+        querystring: SyncQuery,
+        response: { 202: SyncStarted },
+      },
     },
-    async (_request, reply) => reply.code(202).send({ peers: sync.start() }),
+    async ({ query }, reply) => reply.code(202).send(isSet(query.verify) ? sync.verify() : { peers: sync.start() }),
   )
 }
 
@@ -89,11 +96,18 @@ function toStatusJson(node: NodeView, logicalClock: number): ClusterStatusJson {
       peers_sealing: peersSealing,
       peers_holding: peersHolding,
     })),
+    scrub: toScrubJson(node.scrub),
     duplicate_identity:
       node.duplicateIdentity === undefined
         ? null
         : { addr: node.duplicateIdentity.addr, seen_secs: Math.floor(node.duplicateIdentity.seenAtMs / 1000) },
   }
+}
+
+function toScrubJson(scrub: NodeView['scrub']): ClusterStatusJson['scrub'] {
+  const { state, rows, passes, lastPassAtMs, mended, strays, sums, damaged, lost, recovered, missing, verified } = scrub
+  const found = { mended, strays, sums, damaged, lost, recovered, missing, verified }
+  return { state, rows, passes, last_pass_at: lastPassAtMs === undefined ? null : Math.floor(lastPassAtMs), ...found }
 }
 
 function toPeerJson(peer: PeerView, isInSync: (name: string, digest: Uint8Array) => boolean): SwarmPeersJson['peers'][number] {

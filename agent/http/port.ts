@@ -5,6 +5,7 @@ import type { DiagnosisJson } from '../diagnosis/shape.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Prover } from '../proof/prover.ts'
+import type { ScrubView } from '../scrubber.ts'
 import type { KeyUse } from '../swarm-keys.ts'
 import type { SyncRow } from '../sync-state.ts'
 import type { HttpLimits } from './limits.ts'
@@ -28,6 +29,8 @@ export interface NodeView {
   readonly swarmKeys: readonly KeyUse[]
   /** The last sight of another process that uses this node's id. */
   readonly duplicateIdentity: DuplicateIdentity | undefined
+  /** What scrubs of the store have found. */
+  readonly scrub: ScrubView
   /** The leader's URL. */
   readonly upstreamPeer: string | undefined
   /** Node ids that replicate from this node now. */
@@ -104,10 +107,14 @@ export interface HttpOptions {
     rows(): readonly SyncRow[]
     /** Starts a session with every reachable peer, and says with how many. May throw an `AgentError`. */
     start(): number
+    /** Asks for a verification: its number, and with how many peers. */
+    verify(): { readonly verification: number; readonly peers: number }
   }
   /** What has been observed of the swarm. */
   readonly diagnose: () => DiagnosisJson
   readonly events: Pick<EventHub, 'subscribe'>
+  /** What a person should look after although the agent is ready. */
+  readonly warnings: () => readonly string[]
   /** Why the agent is not ready; empty when it is. */
   readonly readiness: () => readonly string[]
   readonly log: Logger

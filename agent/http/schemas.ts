@@ -66,6 +66,23 @@ export const ClusterStatus = Type.Object(
       ],
       { description: 'The last sight of another process that uses the id of this node.' },
     ),
+    scrub: Type.Object(
+      {
+        state: Type.Enum(['idle', 'scrubbing', 'verifying']),
+        rows: Type.Integer({ description: 'Rows looked at since the agent started.' }),
+        passes: Type.Integer({ description: 'Scrubs of the whole store that have ended.' }),
+        last_pass_at: Type.Union([Type.Integer({ description: 'Unix milliseconds.' }), Type.Null()]),
+        mended: Type.Integer({ description: 'Keys of which something beside the record was wrong, and was made again.' }),
+        strays: Type.Integer({ description: 'Rows of nothing that were removed.' }),
+        sums: Type.Integer({ description: 'Sums and counts that were wrong, and were computed again.' }),
+        damaged: Type.Integer({ description: 'Versions that were not what was written, now in quarantine.' }),
+        lost: Type.Integer({ description: 'Versions that were found to be gone, the damaged ones among them.' }),
+        recovered: Type.Integer({ description: 'Of these, those that are back.' }),
+        missing: Type.Integer({ description: 'Those that are not, also from before the agent started.' }),
+        verified: Type.Integer({ description: 'Number of the last verification whose scrub has ended.' }),
+      },
+      { title: 'Scrub' },
+    ),
   },
   { title: 'ClusterStatus' },
 )
@@ -269,8 +286,24 @@ export const SyncRows = Type.Array(
   ),
 )
 
+export const SyncQuery = Type.Object(
+  {
+    verify: Type.Optional(
+      Type.Enum(['true', 'false', '1', '0'], {
+        description: 'First scrub the own store at full speed: then sessions show what is wrong here.',
+      }),
+    ),
+  },
+  closed,
+)
+
 export const SyncStarted = Type.Object(
-  { peers: Type.Integer({ description: 'With how many peers a session was started.' }) },
+  {
+    peers: Type.Integer({ description: 'With how many peers a session was started, or will be.' }),
+    verification: Type.Optional(
+      Type.Integer({ description: 'Number of the verification: the scrub has ended when `scrub.verified` of the status has reached it.' }),
+    ),
+  },
   { title: 'SyncStarted' },
 )
 

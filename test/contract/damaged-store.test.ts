@@ -168,6 +168,15 @@ const DAMAGES: Record<string, { readonly isDerived: boolean; readonly damage: (r
     isDerived: true,
     damage: async ({ store, range }) => changeRows(store, [], keysOf([...(await range('item')), ...(await range('bucket'))])),
   },
+  'digest items deleted, and a flipped byte in the payload of one of them': {
+    isDerived: false,
+    damage: ({ store, record, item }) =>
+      changeRows(
+        store,
+        [flip(record('k7'), -1)],
+        Array.from({ length: 60 }, (_, i) => item(`k${i}`)),
+      ),
+  },
   'a log row deleted': { isDerived: true, damage: ({ store, log }) => changeRows(store, [], [log('k7')]) },
   'the log wiped': { isDerived: true, damage: async ({ store, range }) => changeRows(store, [], keysOf(await range('log'))) },
   'log, digest items and buckets wiped': {
