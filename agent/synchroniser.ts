@@ -9,6 +9,7 @@ import { formatNodeId } from '../swarm/identity.ts'
 import { PROTOCOL_VERSION, type Hello } from '../sync/messages.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
 import { runSession, type CollectionProgress, type SessionResult } from '../sync/session.ts'
+import type { SettledCollection } from '../sync/offer.ts'
 import { SYSTEM_COLLECTION } from '../sync/settings.ts'
 import type { SyncEvent } from './event-hub.ts'
 import type { PeerLink } from './peer-link.ts'
@@ -59,6 +60,8 @@ export interface SynchroniserOptions {
   readonly isOpen: boolean
   /** A user's collection has been exchanged with a peer. */
   readonly onExchanged: (event: SyncEvent) => void
+  /** What both sides held of a collection when nothing was left to be told. */
+  readonly onSettled: (nodeId: string, collection: SettledCollection) => void
 }
 
 export interface SyncTotals {
@@ -183,6 +186,9 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       }),
       refusal: peer => refusal(peer) ?? onHello(peer),
       onProgress: progress => record(progress),
+      onSettled: (peer, collection) => options.onSettled(nodeIdOf(peer), collection),
+      onVoided: (peer, collection, ranges) =>
+        log.debug({ peer: nodeIdOf(peer), collection, ranges }, 'a peer gave up writes of its own that nobody else is known to hold'),
     })
 
   const refusal = (hello: Hello): string | undefined => {

@@ -14,6 +14,7 @@ import type { VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import { keyFault } from './key.ts'
 import type { Message, Open, WireItem } from './messages.ts'
+import { termsFlags, type Relation } from './partial.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import type { RemoteItem } from './remote-write.ts'
 import { countersOf, type CollectionSnapshot } from './replica-snapshot.ts'
@@ -44,6 +45,8 @@ export interface ExchangeContext {
   readonly peerStoreId: string
   readonly stats: ExchangeStats
   readonly frames: FrameLimits
+  /** What the two replicas are to one another (R8). */
+  readonly relation: Relation
   readonly onProgress: () => void
 }
 
@@ -53,6 +56,8 @@ export interface HeldState {
   readonly knowledge: Uint8Array
   /** The roster that this side goes by (R7), 8 bytes. */
   readonly rosterHash: Uint8Array
+  /** What this side is to others for the collection by now (R8). */
+  readonly flags: number
 }
 
 export interface OwnState extends HeldState {
@@ -126,7 +131,8 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
     context.onProgress()
   }
 
-  if (mine !== undefined) {
+  const { sends, isMinePartial } = context.relation
+  if (mine !== undefined && sends) {
     for await (const page of mine.logTail(countersOf(theirs.vector), theirs.resume)) {
       for (const item of page) {
         const size = item.key.length + item.version.length
@@ -138,7 +144,9 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
     }
   }
   await flush()
-  await channel.send({ kind: 'mark', vector: mine?.vector ?? new Map<Origin, VectorEntry>() })
+  let mark: ReadonlyMap<Origin, VectorEntry> = new Map()
+  if (mine !== undefined && sends) mark = isMinePartial ? await replica.markFor(mine, countersOf(theirs.vector)) : mine.vector
+  await channel.send({ kind: 'mark', vector: mark })
 }
 
 /** What this replica holds of a collection now; zeros when it has none. */
@@ -150,6 +158,7 @@ export async function readState(replica: SyncReplica, name: string): Promise<Own
       root: collection?.root ?? new Uint8Array(16),
       knowledge: collection?.knowledge ?? new Uint8Array(16),
       rosterHash: replica.rosterHash(),
+      flags: termsFlags(collection?.terms ?? replica.termsOf(name)),
       vector: collection?.counters ?? new Map(),
     }
   } finally {
@@ -157,8 +166,8 @@ export async function readState(replica: SyncReplica, name: string): Promise<Own
   }
 }
 
-export function stateMessage({ root, knowledge, rosterHash }: HeldState): Message {
-  return { kind: 'state', root, knowledge, rosterHash }
+export function stateMessage({ root, knowledge, rosterHash, flags }: HeldState): Message {
+  return { kind: 'state', root, knowledge, rosterHash, flags }
 }
 
 interface Credit {
@@ -219,7 +228,8 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
     take(frame: Extract<Message, { kind: 'frame' }>): void {
       if (unacknowledged >= FRAMES_IN_FLIGHT_MAX) throw new SessionFault('unexpected', 'the peer sent more frames than it has credit for')
       unacknowledged += 1
-      const items = frame.items.map(decode).filter(item => item !== undefined)
+      // A direction holds also against who does not know of it.
+      const items = context.relation.receives ? frame.items.map(decode).filter(item => item !== undefined) : []
       const isClean = !isAllUnmarked && unmarked.size === 0
       const resume =
         isClean && frame.position !== undefined ? { senderStore, point: { target, position: frame.position }, recoveries } : undefined
@@ -251,7 +261,10 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
     async finish(mark: ReadonlyMap<Origin, VectorEntry>): Promise<void> {
       await Promise.all(applying)
       if (failure !== undefined) throw failure.error
-      const accepted = isAllUnmarked ? new Map<Origin, VectorEntry>() : new Map([...mark].filter(([origin]) => !unmarked.has(origin)))
+      const accepted =
+        isAllUnmarked || !context.relation.receives
+          ? new Map<Origin, VectorEntry>()
+          : new Map([...mark].filter(([origin]) => !unmarked.has(origin)))
       // With their mark the own vector covers what they knew when they collected: what they dropped may go here too (R7).
       const knowledge = { ...theirs, vector: target }
       await replica.applyMark(theirs.name, generation, accepted, senderStore, knowledge)

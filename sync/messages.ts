@@ -2,13 +2,15 @@
  * The messages of a sync session: positional CBOR arrays, the first item names the kind (docs/protocol.md has the CDDL).
  * Decoding checks every field; what does not fit is not a message. Fields behind the known ones are ignored: room for later versions.
  */
-import { fromHex, readU64, toHex, u64Bytes } from '../base/bytes.ts'
+import { fromHex, toHex, u64Bytes } from '../base/bytes.ts'
 import type { Codec } from '../base/ports.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { RunId, VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Stamp } from './hlc.ts'
 import { nameFault } from './key.ts'
+import { counter, dot, flag, isArray, list, Malformed, octets, optional, positive, small, text } from './message-fields.ts'
+import { readTerms, termsFlags, type Terms, type VoidedRange } from './partial.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
@@ -23,6 +25,8 @@ export const ITEMS_PER_MESSAGE_MAX = 256
 /** Acknowledgements of others in one message, and entries of all their vectors together. What does not fit goes another time. */
 export const ACKNOWLEDGEMENTS_MAX = 256
 export const ACKNOWLEDGED_ENTRIES_MAX = 8_192
+/** Ranges that one message announces as void. */
+export const VOIDED_RANGES_MAX = 256
 const STAMP_BYTES = 8
 
 /** 16 child digests and counts of one node of the digest tree. */
@@ -37,6 +41,8 @@ export interface Offer {
   readonly generation: number
   readonly root: Uint8Array
   readonly knowledge: Uint8Array
+  /** What the sender is to others for it (R8); 0: a full replica. */
+  readonly flags: number
 }
 
 export interface ItemName {
@@ -78,6 +84,10 @@ export interface Open {
   readonly rosterHash: Uint8Array
   /** What others have acknowledged, as far as the sender has heard. */
   readonly acknowledgements: readonly Acknowledgement[]
+  /** What the sender is to others for this collection (R8, R9). */
+  readonly terms: Terms
+  /** What it gave up and nobody full is known to hold. */
+  readonly voided: readonly VoidedRange[]
 }
 
 /** One version on the wire: its key, and its bytes as they lie in the store. */
@@ -94,7 +104,14 @@ export type Message =
   | { readonly kind: 'frame'; readonly items: readonly WireItem[]; readonly position: Dot | undefined; readonly logicalClock: number }
   | { readonly kind: 'ack' }
   | { readonly kind: 'mark'; readonly vector: ReadonlyMap<Origin, VectorEntry> }
-  | { readonly kind: 'state'; readonly root: Uint8Array; readonly knowledge: Uint8Array; readonly rosterHash: Uint8Array }
+  /** `flags`: the sender may have become partial since it opened the collection (R8). */
+  | {
+      readonly kind: 'state'
+      readonly root: Uint8Array
+      readonly knowledge: Uint8Array
+      readonly rosterHash: Uint8Array
+      readonly flags: number
+    }
   | { readonly kind: 'repair'; readonly vector: ReadonlyMap<Origin, VectorEntry>; readonly collected: VersionVector }
   | { readonly kind: 'get-nodes'; readonly level: number; readonly indexes: readonly number[] }
   | { readonly kind: 'nodes'; readonly nodes: readonly NodeChildren[] }
@@ -131,6 +148,15 @@ const encodeEntries = (vector: ReadonlyMap<Origin, VectorEntry>): unknown[] =>
 const encodeCounters = (vector: VersionVector): unknown[] => [...vector].map(([origin, counter]) => [bytesOf(origin), u64Bytes(counter)])
 const encodeNames = (items: readonly ItemName[]): unknown[] => items.map(({ key, dot }) => [key, ...encodeDot(dot)])
 
+/** Nothing for a full replica without a horizon. */
+function encodeTerms({ terms, voided }: Open): unknown[] {
+  const { horizonMs, horizonMaxMs } = terms
+  const flags = termsFlags(terms)
+  if (flags === 0 && horizonMs === 0 && horizonMaxMs === 0 && voided.length === 0) return []
+  const ranges = voided.slice(0, VOIDED_RANGES_MAX).map(({ origin, from, to }) => [bytesOf(origin), u64Bytes(from), u64Bytes(to)])
+  return [flags, u64Bytes(horizonMs), u64Bytes(horizonMaxMs), ranges]
+}
+
 function encodeFields(message: Message): unknown[] {
   switch (message.kind) {
     case 'hello': {
@@ -138,7 +164,13 @@ function encodeFields(message: Message): unknown[] {
       return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed]
     }
     case 'offers': {
-      const offers = message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge])
+      const offers = message.offers.map(({ name, generation, root, knowledge, flags }) => [
+        name,
+        u64Bytes(generation),
+        root,
+        knowledge,
+        ...(flags === 0 ? [] : [flags]),
+      ])
       return [offers, message.isLast, message.rosterHash]
     }
     case 'open': {
@@ -147,7 +179,17 @@ function encodeFields(message: Message): unknown[] {
       const acks = acknowledgements.map(ack => [bytesOf(ack.storeId), ack.rosterHash, encodeCounters(ack.vector)])
       const stamp = new Uint8Array(STAMP_BYTES)
       writeStamp(stamp, 0, collectedStampMax)
-      return [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null, stamp, rosterHash, acks]
+      return [
+        name,
+        u64Bytes(generation),
+        encodeEntries(vector),
+        encodeCounters(collected),
+        point ?? null,
+        stamp,
+        rosterHash,
+        acks,
+        ...encodeTerms(message),
+      ]
     }
     case 'frame': {
       const { items, position, logicalClock } = message
@@ -156,7 +198,7 @@ function encodeFields(message: Message): unknown[] {
     case 'mark':
       return [encodeEntries(message.vector)]
     case 'state':
-      return [message.root, message.knowledge, message.rosterHash]
+      return [message.root, message.knowledge, message.rosterHash, ...(message.flags === 0 ? [] : [message.flags])]
     case 'repair':
       return [encodeEntries(message.vector), encodeCounters(message.collected)]
     case 'get-nodes':
@@ -182,58 +224,11 @@ export function encodeMessage(codec: Codec, message: Message): Uint8Array {
   return codec.encode([KINDS.indexOf(message.kind), ...encodeFields(message)])
 }
 
-/** Thrown and caught inside this file only. */
-class Malformed extends Error {}
-
-const isArray: (value: unknown) => value is readonly unknown[] = Array.isArray
-
-function list(value: unknown, itemsMax: number): readonly unknown[] {
-  if (!isArray(value) || value.length > itemsMax) throw new Malformed()
-  return value
-}
-
-function text(value: unknown, charactersMax: number): string {
-  if (typeof value !== 'string' || value.length > charactersMax) throw new Malformed()
-  return value
-}
-
 /** A name that a replica may hold: checked before anything is made for it. */
 function collectionName(value: unknown): string {
   const name = text(value, 64)
   if (name !== SYSTEM_COLLECTION && nameFault(name) !== undefined) throw new Malformed()
   return name
-}
-
-function octets(value: unknown, length: number): Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length !== length) throw new Malformed()
-  return value
-}
-
-function counter(value: unknown): number {
-  const number = readU64(octets(value, 8))
-  if (number === undefined) throw new Malformed()
-  return number
-}
-
-/** Counters begin at 1: an entry of 0 says nothing and is not sent. */
-function positive(value: unknown): number {
-  const number = counter(value)
-  if (number === 0) throw new Malformed()
-  return number
-}
-
-function small(value: unknown, max: number): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max) throw new Malformed()
-  return value
-}
-
-function flag(value: unknown): boolean {
-  if (typeof value !== 'boolean') throw new Malformed()
-  return value
-}
-
-function dot(origin: unknown, count: unknown): Dot {
-  return { origin: toHex(octets(origin, 16)), counter: counter(count) }
 }
 
 function entries(value: unknown): Map<Origin, VectorEntry> {
@@ -266,6 +261,13 @@ function acknowledgements(value: unknown): Acknowledgement[] {
   })
 }
 
+function voidedRanges(value: unknown): VoidedRange[] {
+  return list(value, VOIDED_RANGES_MAX).map(item => {
+    const [origin, from, to] = list(item, 8)
+    return { origin: toHex(octets(origin, 16)), from: counter(from), to: positive(to) }
+  })
+}
+
 function itemNames(value: unknown): ItemName[] {
   return list(value, ITEMS_PER_MESSAGE_MAX).map(item => {
     const [key, origin, count] = list(item, 8)
@@ -274,7 +276,7 @@ function itemNames(value: unknown): ItemName[] {
 }
 
 function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Message {
-  const [a, b, c, d, e, f, g, h] = fields
+  const [a, b, c, d, e, f, g, h, i, j, k, l] = fields
   switch (kind) {
     case 'hello':
       return {
@@ -290,8 +292,14 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
       }
     case 'offers': {
       const offers = list(a, OFFERS_PER_MESSAGE_MAX).map(offer => {
-        const [name, generation, root, knowledge] = list(offer, 16)
-        return { name: collectionName(name), generation: counter(generation), root: octets(root, 16), knowledge: octets(knowledge, 16) }
+        const [name, generation, root, knowledge, flags] = list(offer, 16)
+        return {
+          name: collectionName(name),
+          generation: counter(generation),
+          root: octets(root, 16),
+          knowledge: octets(knowledge, 16),
+          flags: optional(flags, 0, value => small(value, 0xff)),
+        }
       })
       return { kind, offers, isLast: flag(b), rosterHash: octets(c, ROSTER_HASH_BYTES) }
     }
@@ -311,6 +319,12 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         collectedStampMax: readStamp(octets(f, STAMP_BYTES), 0),
         rosterHash: octets(g, ROSTER_HASH_BYTES),
         acknowledgements: acknowledgements(h),
+        terms: readTerms(
+          optional(i, 0, value => small(value, 0xff)),
+          optional(j, 0, counter),
+          optional(k, 0, counter),
+        ),
+        voided: optional(l, [], voidedRanges),
       }
     }
     case 'frame': {
@@ -325,7 +339,13 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
     case 'mark':
       return { kind, vector: entries(a) }
     case 'state':
-      return { kind, root: octets(a, 16), knowledge: octets(b, 16), rosterHash: octets(c, ROSTER_HASH_BYTES) }
+      return {
+        kind,
+        root: octets(a, 16),
+        knowledge: octets(b, 16),
+        rosterHash: octets(c, ROSTER_HASH_BYTES),
+        flags: optional(d, 0, value => small(value, 0xff)),
+      }
     case 'repair':
       return { kind, vector: entries(a), collected: counters(b) }
     case 'get-nodes':

@@ -36,6 +36,8 @@ import {
   type Offer,
   type Open,
 } from './messages.ts'
+import { areFull, isExchanged, isSettled, keptVector, noteSettled, offerOf, type SettledCollection, type SettledOffer } from './offer.ts'
+import type { Relation, VoidedRange } from './partial.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { driveRepair, serveRepair } from './repair.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
@@ -56,6 +58,10 @@ export interface SessionOptions {
   readonly frames?: FrameLimits
   /** Called as a collection begins, moves and ends. */
   readonly onProgress?: (progress: CollectionProgress) => void
+  /** Called when a collection has been exchanged, or was found to be settled, with what both sides held then. */
+  readonly onSettled?: (peer: Hello, settled: SettledCollection) => void
+  /** Called with what the peer has given up and nobody full is known to hold (R8). */
+  readonly onVoided?: (peer: Hello, name: string, ranges: readonly VoidedRange[]) => void
 }
 
 export interface CollectionProgress extends Readonly<ExchangeStats> {
@@ -140,6 +146,8 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     // What is evicted learns of it by the system collection, and has no part in anything else until it has enrolled as somebody new (R7).
     if (replica.isEvicted(replica.storeId)) throw new SessionFault('refused', 'this replica was evicted: it enrols anew')
     if (replica.isEvicted(peer.storeId)) throw new SessionFault('refused', 'the peer was evicted: it enrols anew')
+    await noteSettled(replica, peer.storeId, compared.settled)
+    for (const settled of compared.settled) options.onSettled?.(peer, settled)
     for (const { name, generation, vector } of compared.waiting) {
       await replica.acknowledge(name, generation, [{ storeId: peer.storeId, rosterHash: compared.rosterHash, vector }])
       await replica.collectStable(name, generation)
@@ -161,6 +169,8 @@ interface Comparison {
   readonly differing: readonly Difference[]
   /** Collections that are the same on both sides, with tombstones that wait for acknowledgements: the peer has this vector too (R7). */
   readonly waiting: readonly (Difference & { readonly vector: VersionVector })[]
+  /** Collections of which nothing is left to be told. */
+  readonly settled: readonly SettledOffer[]
   /** The peer's roster. */
   readonly rosterHash: Uint8Array
 }
@@ -170,8 +180,7 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRos
   const mine = new Map<string, Offer>()
   for (const name of snapshot.names()) {
     const collection = await snapshot.collection(name)
-    if (collection !== undefined)
-      mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
+    if (collection !== undefined) mine.set(name, offerOf(collection))
   }
   const offers = [...mine.values()]
   // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
@@ -195,6 +204,7 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRos
   const [{ theirs, rosterHash: theirRosterHash }] = await Promise.all([receiveOffers(), sendOffers()])
 
   const differing: Difference[] = []
+  const settled: SettledOffer[] = []
   const waiting: (Difference & { vector: VersionVector })[] = []
   for (const name of [...new Set([...mine.keys(), ...theirs.keys()])].sort()) {
     const own = mine.get(name)
@@ -202,8 +212,10 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRos
     if (own !== undefined && other !== undefined) {
       // Another generation: the system collection, which goes first, settles which one stays.
       if (own.generation !== other.generation) continue
-      if (isSame(own, other)) {
+      if (!isExchanged(own, other)) continue
+      if (isSettled(own, other)) {
         const collection = await snapshot.collection(name)
+        settled.push({ name, generation: own.generation, mine: own, theirs: other, keptVector: keptVector(own, other, collection) })
         if (collection !== undefined && (await collection.hasTombstones()))
           waiting.push({ name, generation: own.generation, vector: collection.counters })
         continue
@@ -211,7 +223,7 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRos
     }
     differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
   }
-  return { differing, waiting, rosterHash: theirRosterHash }
+  return { differing, waiting, settled, rosterHash: theirRosterHash }
 }
 
 type Held = Pick<HeldState, 'root' | 'knowledge'>
@@ -248,9 +260,9 @@ async function reconcileCollection(
     })
   report('syncing', false)
 
-  const repair = async (): Promise<void> => {
+  const repair = async (relation: Relation): Promise<void> => {
     isRepaired = true
-    await repairCollection(options, channel, difference, stats)
+    await repairCollection(options, channel, difference, stats, relation)
   }
   const { snapshot, mine, theirs } = await openCollection(options, channel, difference, peer)
   try {
@@ -260,28 +272,48 @@ async function reconcileCollection(
       report('done', false)
       throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
     }
+    if (theirs.voided.length > 0) options.onVoided?.(peer, name, theirs.voided)
+    const terms = mine?.terms ?? replica.termsOf(name)
+    const relation = await replica.relateTo(name, generation, terms, {
+      storeId: peer.storeId,
+      terms: theirs.terms,
+      vector: countersOf(theirs.vector),
+    })
+    await replica.expireTo(name, generation, relation.horizonMs)
     // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
     const theirKnowledge = { vector: countersOf(theirs.vector), collected: theirs.collected }
     const ownKnowledge = mine && { vector: mine.counters, collected: mine.collected }
     const isFloorBetween =
       ownKnowledge !== undefined &&
       theirs.generation === generation &&
-      (isBehindFloor(ownKnowledge, theirKnowledge) || isBehindFloor(theirKnowledge, ownKnowledge))
-    if (isFloorBetween) await repair()
+      // What a partial replica lacks says nothing (R8).
+      ((isBehindFloor(ownKnowledge, theirKnowledge) && !relation.isTheirsPartial) ||
+        (isBehindFloor(theirKnowledge, ownKnowledge) && !relation.isMinePartial))
+    if (isFloorBetween) await repair(relation)
     const context = {
       channel,
       replica,
       peerStoreId: peer.storeId,
       stats,
       frames: options.frames ?? FRAME_LIMITS,
+      relation,
       onProgress: () => report('syncing', false),
     }
     let held = await exchangeTails(context, mine, theirs, generation)
-    if (isDiverged(held.mine, held.theirs)) {
-      await repair()
-      held = await exchangeStates(channel, replica, name)
+    const again = async (): Promise<void> => void (held = await exchangeStates(channel, replica, name))
+    if (relation.isTheirsKept && equalBytes(held.mine.knowledge, held.theirs.knowledge)) {
+      await replica.noteSameKnowledge(name, generation, { storeId: peer.storeId, vector: held.mine.vector })
     }
-    if (isDiverged(held.mine, held.theirs)) diverged.push(name)
+    const isComparable = areFull(relation, held.mine, held.theirs)
+    // R9: what was exempt until the other had it is gone by now.
+    if (isComparable && relation.horizonMs > 0 && isDiverged(held.mine, held.theirs)) await again()
+    if ((isComparable || relation.isRefilling) && isDiverged(held.mine, held.theirs)) {
+      await repair(relation)
+      await again()
+    }
+    if (isComparable && isDiverged(held.mine, held.theirs)) diverged.push(name)
+    if (relation.isRefilling && isSame(held.mine, held.theirs)) await replica.becomeFull(name, generation)
+    options.onSettled?.(peer, { name, mine: held.mine, theirs: held.theirs })
     await settleTombstones(replica, peer, theirs, held)
     report('done', isSame(held.mine, held.theirs))
   } finally {
@@ -323,6 +355,8 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
       collectedStampMax: mine?.collectedStampMax ?? STAMP_ZERO,
       rosterHash: replica.rosterHash(),
       acknowledgements: boundAcknowledgements((await mine?.acknowledgements()) ?? []),
+      terms: mine?.terms ?? replica.termsOf(name),
+      voided: mine === undefined ? [] : await replica.voided(mine),
     }
     const [theirs] = await Promise.all([channel.expect('open'), channel.send(open)])
     if (theirs.name !== name || (theirs.generation !== generation && theirs.generation !== 0)) {
@@ -346,13 +380,17 @@ async function repairCollection(
   channel: Channel,
   { name, generation }: Difference,
   stats: ExchangeStats,
+  relation: Relation,
 ): Promise<void> {
   const { replica, hash, isInitiator } = options
   const snapshot = await replica.snapshot()
   try {
     const mine = await snapshot.collection(name)
     if (mine?.generation !== generation) throw new SessionFault('closed', `"${name}" was deleted in the middle of a repair`)
-    const context = { channel, replica, hash, stats }
+    // It has become partial since it was opened: what it lacks now must not be taken for damage or for collected (R6).
+    if (mine.terms.isPartial && !relation.isMinePartial)
+      throw new SessionFault('closed', `"${name}" gave up versions in the middle of a repair`)
+    const context = { channel, replica, hash, stats, relation }
     await (isInitiator ? driveRepair(context, mine) : serveRepair(context, mine))
   } finally {
     await snapshot.close()

@@ -1,6 +1,7 @@
 /** One simulated robot: the real swarm core, the real replica and the real sessions, on a virtual clock, disk and network. */
 import { systemCryptography, systemHash } from '../../agent/ports.ts'
 import type { Clock, Random } from '../../base/ports.ts'
+import { createSettledPairs } from '../../agent/settled-pairs.ts'
 import { createDigestList, differingNames, type CollectionDigest } from '../../swarm/digest-list.ts'
 import { LIMITS, PROFILES } from '../../swarm/options.ts'
 import { createSwarm, type Swarm } from '../../swarm/swarm.ts'
@@ -70,6 +71,8 @@ export function createRobot(world: World, network: Network, index: number, { fra
   /** Peers with a session under way, in this boot. */
   let busy = new Set<string>()
   let isTelling = false
+  /** As in the agent: what sessions ended with, in this boot. */
+  let settled = createSettledPairs()
 
   const clock: Clock = {
     monotonicMs: () => world.nowMs(),
@@ -89,7 +92,7 @@ export function createRobot(world: World, network: Network, index: number, { fra
     for (const effect of swarm.step(event, world.nowMs())) {
       if (effect.type === 'send') network.send(host, effect.to === 'multicast' ? 'multicast' : effect.to.host, effect.bytes)
       else if (effect.type === 'observe-clock') replica?.observeLogicalClock(effect.logicalClock)
-      else if (effect.type === 'digests' && effect.differing.length > 0) {
+      else if (effect.type === 'digests' && differs(effect.nodeId)) {
         const delayMs = 50 + world.random.fraction() * 50 + (nodeId < effect.nodeId ? 0 : 200)
         world.after(delayMs, () => void (boot === boots && dial(effect.nodeId)))
       }
@@ -114,7 +117,8 @@ export function createRobot(world: World, network: Network, index: number, { fra
   const differs = (peer: string): boolean => {
     const theirs = swarm?.member(peer, world.nowMs())?.collections
     if (theirs === undefined) return false
-    return differingNames(createDigestList(collections(), systemHash), createDigestList(theirs, systemHash)).length > 0
+    const names = differingNames(createDigestList(collections(), systemHash), createDigestList(theirs, systemHash))
+    return settled.unsettled(peer, names, collections(), theirs).length > 0
   }
 
   const dial = async (peer: string): Promise<void> => {
@@ -145,6 +149,7 @@ export function createRobot(world: World, network: Network, index: number, { fra
       isNamed: false,
     })
     const sessions = busy
+    const pairs = settled
     await runSession({
       link,
       replica: mutation === 'vector-by-frames' ? advanceByFrames(own) : own,
@@ -153,9 +158,10 @@ export function createRobot(world: World, network: Network, index: number, { fra
       hash: systemHash,
       isInitiator,
       hello,
+      onSettled: ({ nodeId: id }, collection) => pairs.note(dashed(id), collection),
       refusal(peer) {
         if (isInitiator) return undefined
-        const id = peer.nodeId.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+        const id = dashed(peer.nodeId)
         // Of two sessions at once the one that the lower node id started stays; the other side gives way by itself.
         if (sessions.has(id)) return 'a session with this peer is under way'
         taken = id
@@ -215,6 +221,7 @@ export function createRobot(world: World, network: Network, index: number, { fra
     swarm = undefined
     isTelling = false
     busy = new Set()
+    settled = createSettledPairs()
   }
 
   return {
@@ -251,6 +258,8 @@ export function createRobot(world: World, network: Network, index: number, { fra
     },
   }
 }
+
+const dashed = (id: string): string => id.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 
 /** R5 switched off: the sender's vector is taken over with the first frame instead of with the mark. */
 function advanceByFrames(replica: OpenReplica): OpenReplica {
