@@ -36,6 +36,8 @@ export interface Robot {
   /** How often it was started. */
   readonly starts: number
   readonly disksLost: number
+  /** It is in the middle of a session, or dials for one. */
+  readonly isBusy: boolean
   start(): void
   /** Cuts its power. */
   crash(): void
@@ -241,6 +243,9 @@ export function createRobot(world: World, network: Network, index: number, { fra
     },
     get disksLost() {
       return disksLost
+    },
+    get isBusy() {
+      return busy.size > 0
     },
     start() {
       stop()
