@@ -181,6 +181,15 @@ export const settings = {
     unit: 'ms',
     doc: 'With HS_DURABILITY=batch: the longest time until acknowledged writes are on disk.',
   }),
+  HS_OUTAGE_LOG_MIB: setting({
+    name: 'outageLogMib',
+    type: integer,
+    default: '64',
+    min: 0,
+    max: 65_536,
+    unit: 'MiB',
+    doc: 'What the second copy of writes that no other node has acknowledged may take; beyond it the oldest go. 0 switches it off: then a damaged database loses them.',
+  }),
   HS_LOG_LEVEL: setting({
     name: 'logLevel',
     type: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),

@@ -20,6 +20,28 @@ export interface DuplicateIdentity {
   readonly seen_secs: number
 }
 
+export interface Recovery {
+  readonly kind: 'replayed' | 'repaired' | 'rebuilt' | 'missing'
+  readonly reason: string
+  /** Writes that came back from the outage log as they were. */
+  readonly redone: number
+  /** Writes from the outage log that are issued anew once a peer has been met. */
+  readonly rescued: number
+  /** Versions taken over from what is left of the former database. */
+  readonly salvaged: number
+  /** Versions there that are not as they were written. */
+  readonly damaged: number
+  /** Folders in the data directory that hold former databases. */
+  readonly quarantines: readonly string[]
+}
+
+export interface OutageLog {
+  readonly bytes: number
+  readonly bytes_max: number
+  /** Writes that left it at its bound, since the start. */
+  readonly dropped_writes: number
+}
+
 export interface ClusterStatus {
   readonly node_id: string
   readonly node_name: string
@@ -37,6 +59,12 @@ export interface ClusterStatus {
   readonly swarm_keys: readonly SwarmKey[]
   /** The last sight of another process that uses the id of this node. */
   readonly duplicate_identity: DuplicateIdentity | null
+  /** What a person should know although the agent serves, in sentences. */
+  readonly warnings: readonly string[]
+  /** What was wrong with the database at this start, and what came back. */
+  readonly recovery: Recovery | null
+  /** The second copy of writes that no other node has acknowledged; null when it is off. */
+  readonly outage_log: OutageLog | null
 }
 
 export interface PeerCollection {
@@ -656,6 +684,8 @@ export interface HsAgentClient {
   /** The agent serves; 503 with reasons when it does not. `GET /readyz` */
   getReadiness(options?: CallOptions): Promise<{
     readonly status: 'ready'
+    /** What a person should know, in sentences; absent when there is nothing. */
+    readonly warnings?: readonly string[]
   }>
 
   /** Metrics for Prometheus. `GET /metrics` */
@@ -846,6 +876,8 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
     getReadiness: options =>
       transport.call({ method: 'GET', path: `/readyz`, accept: 'application/json' }, options) as Promise<{
         readonly status: 'ready'
+        /** What a person should know, in sentences; absent when there is nothing. */
+        readonly warnings?: readonly string[]
       }>,
     getMetrics: options => transport.call({ method: 'GET', path: `/metrics`, accept: 'text/plain' }, options) as Promise<string>,
     getDescription: options =>

@@ -11,6 +11,7 @@ import { coversVector } from './dot.ts'
 import { readChanges } from './feed.ts'
 import { createForkSettlement } from './fork.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
+import type { Journal } from './journal.ts'
 import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
 import { applyLocalWrite, type WriteContext } from './local-write.ts'
@@ -25,6 +26,7 @@ import { openReplicaSnapshot } from './replica-snapshot.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
+import { createRescue, type Rescue } from './rescue.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
 import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
@@ -43,6 +45,8 @@ export interface ReplicaOptions {
   /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
   readonly clockDriftMaxMs: number
   readonly durability: 'fsync' | 'deferred'
+  /** A second copy of what is written here (P2); none if not given. */
+  readonly journal?: Journal
   /** The node that this replica belongs to, as the roster shows it. */
   readonly nodeId?: string
   /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
@@ -66,7 +70,7 @@ export interface ReplicaCounters {
   quarantined: number
 }
 
-export interface OpenReplica extends Replica, SyncReplica {
+export interface OpenReplica extends Replica, SyncReplica, Rescue {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
@@ -135,7 +139,13 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
   const commit: GroupCommit = createGroupCommit<GroupFacts>({
     createBatch: () =>
-      createWriteBatch({ store, hasher, inFlight: () => commit.inFlight()?.overlay, nextSequence: () => (state.sequence += 1) }),
+      createWriteBatch({
+        store,
+        hasher,
+        inFlight: () => commit.inFlight()?.overlay,
+        nextSequence: () => (state.sequence += 1),
+        hasJournal: options.journal !== undefined,
+      }),
     seal(batch) {
       batch.seal()
       batch.put(metaRow('clock'), encodeClock(state))
@@ -143,7 +153,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
     async write(batch, sync) {
       try {
-        await batch.write({ sync })
+        // Both begin at once, and both end before anybody is told or anything else is written (J1).
+        const [written, kept] = await Promise.allSettled([batch.write({ sync }), options.journal?.append(batch.journaled, { sync })])
+        if (written.status === 'rejected') throw written.reason
+        if (kept.status === 'rejected') throw kept.reason
       } catch (error) {
         isFailing = true
         options.onNotice?.({ kind: 'write-failed', error })
@@ -179,6 +192,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   })
   if (state.dropped.size > 0) purger.start()
 
+  const flushAll = async (): Promise<void> => {
+    await Promise.all([store.flush(), options.journal?.flush()])
+  }
+
   const reconcile = (batch: WriteBatch): void => {
     if (reconcileCollections(state, batch).length > 0) purger.start()
   }
@@ -196,10 +213,12 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
+  const rescue = createRescue({ store, context, submit: submitDurable, reconcile })
   const stability = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
 
   return {
     ...stability,
+    ...rescue,
     get storeId() {
       return state.storeId
     },
@@ -284,7 +303,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     onChange: listener => publisher.onChange(listener),
 
     async flush() {
-      await publisher.flush(() => store.flush())
+      await publisher.flush(flushAll)
     },
 
     async snapshot() {
@@ -334,6 +353,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
         if (theirs !== undefined) adoptCollected(batch, collection, theirs)
         return true
+      }).then(async isApplied => {
+        // The peer has been pulled completely: what no vector covers now, nobody has (R2).
+        await rescue.settle(name, generation)
+        return isApplied
       }),
 
     dropItems: (name, generation, items) =>
@@ -354,7 +377,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       await purger.idle()
       await commit.idle()
       try {
-        await store.flush()
+        await flushAll()
       } finally {
         await store.close()
       }

@@ -1,9 +1,11 @@
 /** What the HTTP API needs of the rest of the agent. */
 import type { Logger } from 'pino'
 import type { Replica } from '../../sync/replica.ts'
+import type { Comeback } from '../comeback.ts'
 import type { DiagnosisJson } from '../diagnosis/shape.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
+import type { OutageLogState } from '../outage-log.ts'
 import type { Prover } from '../proof/prover.ts'
 import type { KeyUse } from '../swarm-keys.ts'
 import type { SyncRow } from '../sync-state.ts'
@@ -28,6 +30,10 @@ export interface NodeView {
   readonly swarmKeys: readonly KeyUse[]
   /** The last sight of another process that uses this node's id. */
   readonly duplicateIdentity: DuplicateIdentity | undefined
+  /** What was wrong with the database at this start. */
+  readonly comeback: Comeback | undefined
+  /** Undefined: it is switched off. */
+  readonly outageLog: OutageLogState | undefined
   /** The leader's URL. */
   readonly upstreamPeer: string | undefined
   /** Node ids that replicate from this node now. */
@@ -108,6 +114,8 @@ export interface HttpOptions {
   /** What has been observed of the swarm. */
   readonly diagnose: () => DiagnosisJson
   readonly events: Pick<EventHub, 'subscribe'>
+  /** What a person should know although the agent is ready. */
+  readonly warnings: () => readonly string[]
   /** Why the agent is not ready; empty when it is. */
   readonly readiness: () => readonly string[]
   readonly log: Logger

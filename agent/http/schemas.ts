@@ -66,6 +66,39 @@ export const ClusterStatus = Type.Object(
       ],
       { description: 'The last sight of another process that uses the id of this node.' },
     ),
+    warnings: Type.Array(Type.String(), { description: 'What a person should know although the agent serves, in sentences.' }),
+    recovery: Type.Union(
+      [
+        Type.Object(
+          {
+            kind: Type.Enum(['replayed', 'repaired', 'rebuilt', 'missing']),
+            reason: Type.String(),
+            redone: Type.Integer({ description: 'Writes that came back from the outage log as they were.' }),
+            rescued: Type.Integer({ description: 'Writes from the outage log that are issued anew once a peer has been met.' }),
+            salvaged: Type.Integer({ description: 'Versions taken over from what is left of the former database.' }),
+            damaged: Type.Integer({ description: 'Versions there that are not as they were written.' }),
+            quarantines: Type.Array(Type.String(), { description: 'Folders in the data directory that hold former databases.' }),
+          },
+          { title: 'Recovery' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'What was wrong with the database at this start, and what came back.' },
+    ),
+    outage_log: Type.Union(
+      [
+        Type.Object(
+          {
+            bytes: Type.Integer(),
+            bytes_max: Type.Integer(),
+            dropped_writes: Type.Integer({ description: 'Writes that left it at its bound, since the start.' }),
+          },
+          { title: 'OutageLog' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'The second copy of writes that no other node has acknowledged; null when it is off.' },
+    ),
   },
   { title: 'ClusterStatus' },
 )
