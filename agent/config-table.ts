@@ -102,7 +102,7 @@ export const settings = {
     name: 'gossipMulticast',
     type: multicastGroup,
     default: '239.83.65.71:7946',
-    doc: 'Group in which agents discover one another; `off` leaves HS_GOSSIP_PEERS alone.',
+    doc: 'Group in which agents discover one another; `off` leaves HS_GOSSIP_PEERS alone. An IPv6 group takes an IPv6 HS_GOSSIP_HOST.',
   }),
   HS_GOSSIP_INTERFACE: setting({
     name: 'gossipInterfaces',

@@ -111,6 +111,12 @@ describe('values', () => {
     expect(configOf({ [variable]: text })[name]).toEqual(value)
   })
 
+  it('an IPv6 group takes an IPv6 socket', () => {
+    const group = { HS_GOSSIP_MULTICAST: '[ff05::5341:5347]:7946' }
+    expect(configOf({ ...group, HS_GOSSIP_HOST: '::' }).gossipMulticast).toEqual({ host: 'ff05::5341:5347', port: 7946 })
+    expect(faultsOf(group)).toEqual([expect.objectContaining({ variable: 'HS_GOSSIP_HOST', value: '0.0.0.0' })])
+  })
+
   it('peers are host:port with names, IPv4 and bracketed IPv6; the same one twice counts once', () => {
     expect(configOf({ HS_GOSSIP_PEERS: 'rover-2.local:7946, 10.0.0.2:1,[fe80::1]:65535,10.0.0.2:1' }).gossipPeers).toEqual([
       { host: 'rover-2.local', port: 7946 },
@@ -132,6 +138,10 @@ describe('values', () => {
     ['HS_NODE_NAME', 'é'.repeat(33)],
     ['HS_ROLE', 'Leader'],
     ['HS_GOSSIP_PORT', '70000'],
+    ['HS_GOSSIP_MULTICAST', '240.0.0.1:7946'],
+    ['HS_GOSSIP_MULTICAST', 'ff05::1:7946'],
+    ['HS_GOSSIP_MULTICAST', '[ff02::5341]:7946'],
+    ['HS_GOSSIP_MULTICAST', '[fe05::5341]:7946'],
     ['HS_GOSSIP_PEERS', 'rover-2'],
     ['HS_GOSSIP_PEERS', 'rover-2:0'],
     ['HS_GOSSIP_PEERS', 'fe80::1:7946'],

@@ -599,8 +599,8 @@ describe('fuzz', () => {
           const length = Math.max(0, bytes.length + (extra > 0 ? extra : 0))
           const head = `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: ${length}\r\n${lines}\r\n`
           const answer = await sendRaw(port, Buffer.concat([Buffer.from(head, 'latin1'), bytes]))
-          // A CONNECT is hung up on.
-          expect(answer).toMatch(method === 'CONNECT' ? /^$|^HTTP\/1\.1 400 / : /^HTTP\/1\.1 [1-4]\d\d /)
+          // A CONNECT is hung up on, or was too slow for the short time that is set here.
+          expect(answer).toMatch(method === 'CONNECT' ? /^$|^HTTP\/1\.1 40[08] / : /^HTTP\/1\.1 [1-4]\d\d /)
         },
       ),
       { numRuns: 300 },

@@ -2,7 +2,7 @@
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { assert, integer, nat, property, string, uint8Array } from 'fast-check'
+import * as fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { encodeFrame, scanFrames } from '../../../agent/outage-frame.ts'
 import { openOutageLog, SEGMENT_BYTES, type OutageLog } from '../../../agent/outage-log.ts'
@@ -53,11 +53,11 @@ describe('frames', () => {
   const bytes = Buffer.concat(frames)
 
   it('give back any write as it was', () => {
-    assert(
-      property(
-        string({ minLength: 1, maxLength: 64, unit: 'grapheme' }),
-        uint8Array({ maxLength: 200 }),
-        integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    fc.assert(
+      fc.property(
+        fc.string({ minLength: 1, maxLength: 64, unit: 'grapheme' }),
+        fc.uint8Array({ maxLength: 200 }),
+        fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
         (key, body, counter) => {
           const write = makeWrite(counter)
           const changed = { ...write, key, version: { ...write.version, body, context: [{ origin: ORIGIN, counter }] } }
@@ -92,8 +92,8 @@ describe('frames', () => {
 
   it('never throw, and give nothing that was not written, whatever the bytes are', () => {
     const known = new Set(plain(groups.flat()).map(write => JSON.stringify(write)))
-    assert(
-      property(uint8Array({ maxLength: 400 }), nat(bytes.length), nat(bytes.length), (noise, from, to) => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 400 }), fc.nat(bytes.length), fc.nat(bytes.length), (noise, from, to) => {
         const scan = scanFrames(Buffer.concat([bytes.subarray(0, from), noise, bytes.subarray(to)]))
         for (const write of plain(scan.writes)) expect(known.has(JSON.stringify(write))).toBe(true)
       }),
