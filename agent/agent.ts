@@ -10,9 +10,9 @@ import { isLoopback } from './config-address.ts'
 import type { Config } from './config.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { observeSwarm } from './diagnosis/observe.ts'
+import { createWriter } from './durability.ts'
 import { AgentError } from './errors.ts'
 import { createEventHub } from './event-hub.ts'
-import { startFlushing } from './flusher.ts'
 import type { Gossip } from './gossip.ts'
 import type { DuplicateIdentity } from './http/port.ts'
 import { createHttpServer } from './http/server.ts'
@@ -113,13 +113,14 @@ async function build(
     digestSalt,
     nodeId,
     clockDriftMaxMs: config.clockDriftMaxMs,
-    durability: config.durability === 'fsync' ? 'fsync' : 'deferred',
+    durability: config.durability.usual === 'fsync' ? 'fsync' : 'deferred',
     onNotice: notice => storeHealth.notice(notice),
   })
   closers.push(() => replica.close())
   if (comeback !== undefined) storeHealth.cameBack(comeback)
   if (outageLog !== undefined) closers.push(startPruning(outageLog, replica, log))
-  if (config.durability !== 'fsync') closers.push(startFlushing(replica, config.durability, config.batchMs, log))
+  const writer = createWriter(replica, config.durability, config.batchMs, log)
+  closers.push(() => writer.close())
 
   let swarmKeys = readSwarmKeys(config.swarmKeys)
   const swarm: {
@@ -140,6 +141,7 @@ async function build(
     port: config.httpPort,
     tokens: config.apiTokens,
     replica,
+    writer,
     prover,
     node: () => ({
       nodeId,

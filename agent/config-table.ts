@@ -4,6 +4,7 @@
  */
 import { choice, directory, duration, flag, hexBytes, integer, keyList, label, tokenList } from './config-type.ts'
 import { host, hostPortList, httpUrl, interfaceList, ipAddress, multicastGroup } from './config-address.ts'
+import { durabilityPlan } from './durability.ts'
 import type { Limits, SettingType } from './config-type.ts'
 
 export interface Setting<
@@ -168,9 +169,9 @@ export const settings = {
   }),
   HS_DURABILITY: setting({
     name: 'durability',
-    type: choice(['fsync', 'batch', 'async']),
+    type: durabilityPlan,
     default: 'fsync',
-    doc: 'What an acknowledged write means: on disk, on disk within HS_BATCH_MS, or handed to the system.',
+    doc: 'What an acknowledged write means: on disk, on disk within HS_BATCH_MS, or handed to the system. A request may ask for another (`?durability=`).',
   }),
   HS_BATCH_MS: setting({
     name: 'batchMs',
@@ -179,7 +180,7 @@ export const settings = {
     min: 1,
     max: 60_000,
     unit: 'ms',
-    doc: 'With HS_DURABILITY=batch: the longest time until acknowledged writes are on disk.',
+    doc: 'With durability `batch`: the longest time until acknowledged writes are on disk.',
   }),
   HS_OUTAGE_LOG_MIB: setting({
     name: 'outageLogMib',

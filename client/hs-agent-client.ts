@@ -593,12 +593,15 @@ export interface HsAgentClient {
     options?: CallOptions,
   ): AsyncGenerator<StoredRecord>
 
-  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is durable, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
-  putRecords(args: { readonly name: string; readonly body: readonly BulkRecord[] }, options?: CallOptions): Promise<BulkResult>
+  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is what the durability says, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
+  putRecords(
+    args: { readonly durability?: 'fsync' | 'batch' | 'async' | undefined; readonly name: string; readonly body: readonly BulkRecord[] },
+    options?: CallOptions,
+  ): Promise<BulkResult>
 
-  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is durable, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
+  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is what the durability says, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
   putRecordsStream(
-    args: { readonly name: string; readonly body: Iterable<BulkRecord> },
+    args: { readonly durability?: 'fsync' | 'batch' | 'async' | undefined; readonly name: string; readonly body: Iterable<BulkRecord> },
     options?: CallOptions,
   ): AsyncGenerator<BulkAcknowledgement>
 
@@ -611,6 +614,7 @@ export interface HsAgentClient {
   /** Writes a record. 201 when the key was free, 200 when a record was replaced. If-Match and If-None-Match: * make it conditional. `PUT /api/collections/{name}/records/{key}` */
   putRecord(
     args: {
+      readonly durability?: 'fsync' | 'batch' | 'async' | undefined
       readonly name: string
       readonly key: string
       readonly ifMatch?: string | undefined
@@ -628,7 +632,13 @@ export interface HsAgentClient {
 
   /** Deletes a record; 204 also when there is none. If-Match makes it conditional. `DELETE /api/collections/{name}/records/{key}` */
   deleteRecord(
-    args: { readonly name: string; readonly key: string; readonly ifMatch?: string | undefined; readonly ifNoneMatch?: string | undefined },
+    args: {
+      readonly durability?: 'fsync' | 'batch' | 'async' | undefined
+      readonly name: string
+      readonly key: string
+      readonly ifMatch?: string | undefined
+      readonly ifNoneMatch?: string | undefined
+    },
     options?: CallOptions,
   ): Promise<void>
 
@@ -771,6 +781,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         {
           method: 'POST',
           path: `/api/collections/${segment(args.name)}/records`,
+          query: { durability: args.durability },
           body: { type: 'application/json', text: JSON.stringify(args.body) },
           accept: 'application/json',
         },
@@ -781,6 +792,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         {
           method: 'POST',
           path: `/api/collections/${segment(args.name)}/records`,
+          query: { durability: args.durability },
           body: { type: 'application/x-ndjson', text: toNdjson(args.body) },
           accept: 'application/x-ndjson',
         },
@@ -801,6 +813,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         {
           method: 'PUT',
           path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}`,
+          query: { durability: args.durability },
           headers: { 'if-match': args.ifMatch, 'if-none-match': args.ifNoneMatch },
           body: { type: 'application/json', text: JSON.stringify(args.body) },
           accept: 'application/json',
@@ -822,6 +835,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         {
           method: 'DELETE',
           path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}`,
+          query: { durability: args.durability },
           headers: { 'if-match': args.ifMatch, 'if-none-match': args.ifNoneMatch },
           accept: 'application/json',
         },

@@ -255,8 +255,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       )
     },
 
-    async write(writes) {
-      const answer = await attempt(() => submitLocal(batch => writes.map(write => applyLocalWrite(context, batch, write))))
+    async write(writes, { isSynced } = { isSynced: syncLocal }) {
+      const answer = await attempt(() => commit.submit(batch => writes.map(write => applyLocalWrite(context, batch, write)), isSynced))
       return Array.isArray(answer) ? answer : writes.map(() => answer)
     },
 
@@ -296,7 +296,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       byCid.delete(SYSTEM_CID)
       const page = await readChanges({ reader: store, hash, collection: cid => byCid.get(cid) }, after, publisher.sequence(), limit)
       // A newer write may have taken a row's place and not be durable yet: what was not told here must not come back behind the cursor.
-      if (!syncLocal) await store.flush()
+      await store.flush()
       return page
     },
 
@@ -310,7 +310,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       const snapshot = store.snapshot()
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
       try {
-        if (!syncLocal) await store.flush()
+        await store.flush()
       } catch (error) {
         await snapshot.close()
         throw error

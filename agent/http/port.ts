@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Replica } from '../../sync/replica.ts'
 import type { Comeback } from '../comeback.ts'
 import type { DiagnosisJson } from '../diagnosis/shape.ts'
+import type { Writer } from '../durability.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OutageLogState } from '../outage-log.ts'
@@ -101,6 +102,7 @@ export interface HttpOptions {
   /** Any of them opens the API. None: the API is for this machine, and Host and Origin are checked. */
   readonly tokens: readonly string[]
   readonly replica: Replica
+  readonly writer: Pick<Writer, 'write'>
   readonly prover: Prover
   readonly node: () => NodeView
   readonly peers: () => { readonly gossipEnabled: boolean; readonly peers: readonly PeerView[] }

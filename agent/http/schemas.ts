@@ -1,5 +1,6 @@
 /** The shapes of the API, as `/api/openapi.json` describes them. */
 import { Type, type Static, type TSchema } from 'typebox'
+import { DURABILITIES } from '../durability.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -332,6 +333,14 @@ export const NodeParams = Type.Object({ node_id: Type.String({ description: 'The
 export const NoQuery = Type.Object({}, closed)
 
 /** Conditional requests (RFC 9110, section 13): described here, read by conditions.ts. */
+const DurabilityField = Type.Optional(
+  Type.Enum([...DURABILITIES], {
+    description:
+      'What the answer means: `fsync` on disk, `batch` on disk within HS_BATCH_MS, `async` handed to the system. As HS_DURABILITY says, if not given.',
+  }),
+)
+export const WriteQuery = Type.Object({ durability: DurabilityField }, closed)
+
 export const WriteConditions = Type.Object({
   'if-match': Type.Optional(Type.String({ description: 'Writes only over a version of these entity tags; `*` means any. Otherwise 412.' })),
   'if-none-match': Type.Optional(Type.String({ description: '`*`: writes only where nothing is. Otherwise 412.' })),

@@ -42,7 +42,7 @@ describe('defaults', () => {
       swarmKeys: [],
       clockTrusted: 'auto',
       clockDriftMaxMs: 60_000,
-      durability: 'fsync',
+      durability: { usual: 'fsync', byCollection: {} },
       batchMs: 50,
       outageLogMib: 64,
       logLevel: 'info',

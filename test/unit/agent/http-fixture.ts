@@ -68,6 +68,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
     port: options.port ?? 0,
     tokens: options.tokens ?? [],
     replica: options.replica?.(replica) ?? replica,
+    writer: { write: writes => (options.replica?.(replica) ?? replica).write(writes) },
     prover,
     node: () => ({
       nodeId: NODE_ID,
