@@ -642,7 +642,7 @@ export interface HsAgentClient {
     options?: CallOptions,
   ): Promise<void>
 
-  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync, role and identity have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
+  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync, role, identity and store have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
   streamEvents(
     args?: { readonly collection?: string | undefined; readonly since?: string | undefined; readonly lastEventId?: string | undefined },
     options?: CallOptions,

@@ -10,11 +10,11 @@
  *   J2 the journal may be ahead of the store, by groups that were not told to anybody, and never names one dot for two acknowledged writes: of
  *      two that it holds for one dot, the later one counts.
  */
-import { createByteReader, createByteWriter, EMPTY, fromHex, toHex } from '../base/bytes.ts'
+import { createByteReader, EMPTY, fromHex, toHex } from '../base/bytes.ts'
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
 import type { RunId } from './collection-state.ts'
 import type { Dot } from './dot.ts'
-import { decodeVersion, encodeVersion, type Version } from './version.ts'
+import { decodeVersion, versionLength, writeCounter, writeVersion, type Version } from './version.ts'
 
 /** A write made here. */
 export interface JournalWrite {
@@ -49,16 +49,18 @@ const RUN_BYTES = 8
 export function encodeJournalWrite({ collection, generation, run, key, version }: JournalWrite): Uint8Array {
   const name = encodeUtf8(collection) ?? EMPTY
   const keyBytes = encodeUtf8(key) ?? EMPTY
-  const bytes = encodeVersion(version)
-  return createByteWriter(32 + name.length + keyBytes.length + bytes.length)
-    .u64(generation)
-    .raw(fromHex(run) ?? new Uint8Array(RUN_BYTES))
-    .u8(name.length)
-    .raw(name)
-    .u16(keyBytes.length)
-    .raw(keyBytes)
-    .raw(bytes)
-    .finish()
+  const bytes = new Uint8Array(8 + RUN_BYTES + 1 + name.length + 2 + keyBytes.length + versionLength(version))
+  writeCounter(bytes, 0, generation)
+  bytes.set(fromHex(run) ?? EMPTY, 8)
+  let at = 8 + RUN_BYTES
+  bytes[at++] = name.length
+  bytes.set(name, at)
+  at += name.length
+  bytes[at++] = keyBytes.length >>> 8
+  bytes[at++] = keyBytes.length
+  bytes.set(keyBytes, at)
+  writeVersion(bytes, at + keyBytes.length, version)
+  return bytes
 }
 
 /** Reads a write; undefined when the bytes are not one. */

@@ -50,6 +50,7 @@ export async function findStartFault(reader: StoreReader): Promise<string | unde
 
 /** The first thing that is wrong with the rows as a whole; reads all of them. Undefined: they belong together. */
 export async function findAuditFault(reader: StoreReader, hash: Hash, salt: Uint8Array): Promise<string | undefined> {
+  if (reader.get(metaRow('format')) === undefined) return 'nothing is left of it'
   const start = await findStartFault(reader)
   if (start !== undefined) return start
   const hasher = createItemHasher(hash, salt)
