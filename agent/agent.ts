@@ -28,6 +28,7 @@ import { createProver } from './proof/prover.ts'
 import { createStoreHealth } from './store-health.ts'
 import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
 import type { Synchroniser } from './synchroniser.ts'
+import { watchTables } from './table-watch.ts'
 
 export interface StartedAgent {
   /** One line for a person: node id, role, URL, gossip port, data directory. */
@@ -118,6 +119,8 @@ async function build(
   })
   closers.push(() => replica.close())
   if (comeback !== undefined) storeHealth.cameBack(comeback)
+  const tables = watchTables(config.dataDir, log)
+  closers.push(() => tables.close())
   if (outageLog !== undefined) closers.push(startPruning(outageLog, replica, log))
   const writer = createWriter(replica, config.durability, config.batchMs, log)
   closers.push(() => writer.close())
@@ -187,7 +190,7 @@ async function build(
         swarm: swarm.peering,
       }),
     events,
-    warnings: () => storeHealth.warnings(outageLog?.state()),
+    warnings: () => storeHealth.warnings(outageLog?.state(), tables.fault()),
     readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
     log,
     metrics,

@@ -153,6 +153,14 @@ export const settings = {
     secret: true,
     doc: 'Salt of the digests: the same in the whole swarm, and never changed.',
   }),
+  HS_SYNC_LIVE_LINKS: setting({
+    name: 'syncLiveLinks',
+    type: integer,
+    default: '16',
+    min: 0,
+    max: 48,
+    doc: 'Links to peers that stay open once both sides have caught up, so that what is written flows at once. Further peers are synced when their digests differ.',
+  }),
   HS_CLOCK_TRUSTED: setting({
     name: 'clockTrusted',
     type: choice(['auto', 'yes', 'no']),

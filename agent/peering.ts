@@ -112,7 +112,10 @@ export async function startPeering(
         compat: config.gossipCompat,
         on: {
           digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
-          joined: view => tellPeer('joined', view),
+          joined(view) {
+            tellPeer('joined', view)
+            swarm.synchroniser?.peerJoined(view.nodeId)
+          },
           updated(view, reason) {
             tellPeer('changed', view, reason)
             if (reason === 'trust') swarm.synchroniser?.digestsChanged(view.nodeId, digests.differing(view))
@@ -171,6 +174,7 @@ export async function startPeering(
     },
     peers: () => gossip.members().map(peerOf),
     differing: peerId => digests.differing(gossip.member(peerId)),
+    liveLinksMax: config.syncLiveLinks,
     isOpen: keys.length > 0 || config.swarmOpen || config.swarmName !== 'default',
     onExchanged: event => events.publish(event),
   })

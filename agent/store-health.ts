@@ -11,7 +11,7 @@ export interface StoreHealth {
   /** Why writes do not work now; empty when they do. */
   faults(): readonly string[]
   /** What a person should know although the agent serves. */
-  warnings(outageLog: OutageLogState | undefined): readonly string[]
+  warnings(outageLog: OutageLogState | undefined, damage: string | undefined): readonly string[]
 }
 
 const WHAT_HAPPENED: Readonly<Record<Comeback['kind'], string>> = {
@@ -61,7 +61,8 @@ export function createStoreHealth(log: Logger): StoreHealth {
       const { kind, reason, quarantines, redone, rescued, salvaged, damaged } = what
       log.warn({ kind, reason, quarantines, redone, rescued, salvaged, damaged }, describeComeback(what))
     },
-    warnings: outageLog => [
+    warnings: (outageLog, damage) => [
+      ...(damage === undefined ? [] : [`the database is damaged, and the next start mends it: ${damage}`]),
       ...(comeback === undefined ? [] : [describeComeback(comeback)]),
       ...(outageLog === undefined || outageLog.droppedWrites === 0
         ? []

@@ -19,7 +19,7 @@ import { AgentError } from './errors.ts'
 import { openLevelStore, repairDatabase } from './level-store.ts'
 import { findNewTableFault } from './table-check.ts'
 
-/** Tables that are checked at a start, the newest ones; what is older is checked while the agent runs. */
+/** Tables that are checked at a start, the newest ones; what is older is checked while the agent runs (table-watch.ts). */
 const CHECKED_BYTES_MAX = 32 * 1024 * 1024
 /** Of a repaired database everything is checked. */
 const ALL_BYTES = Infinity
@@ -28,6 +28,7 @@ export const QUARANTINES_MAX = 3
 /** With less than this free, in parts of the disk, none is kept that is not needed. */
 const FREE_PARTS_MIN = 20
 const QUARANTINE = /^quarantine-\d{8}T\d{6}Z(-\d+)?$/
+const MARKER = 'recovery.json'
 const MARKER_BYTES_MAX = 64 * 1024
 const DATA_FILE = /^\d+\.(ldb|sst|log)$/
 
@@ -69,7 +70,7 @@ export interface StoreOpening {
 /** Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED; the latter only for what the environment does not let us do. */
 export async function openStore(opening: StoreOpening): Promise<OpenedStore> {
   const folder = join(opening.dataDir, 'store')
-  const marker = join(opening.dataDir, 'recovery.json')
+  const marker = join(opening.dataDir, MARKER)
   const interrupted = await readMarker(marker)
   const finish = (): Promise<void> => rm(marker, { force: true })
   const opened = (store: Store, recovery: StoreRecovery | undefined): OpenedStore => ({ store, recovery, finish })
@@ -225,6 +226,11 @@ async function writeMarker(path: string, recovery: StoreRecovery): Promise<void>
   } catch (error) {
     throw cannot(path, 'be written', error)
   }
+}
+
+/** The next opening takes the database for damaged. */
+export async function requestRecovery(dataDir: string, reason: string): Promise<void> {
+  await writeMarker(join(dataDir, MARKER), { kind: 'repaired', reason, sources: [] })
 }
 
 async function chooseName(dataDir: string, wallMs: number): Promise<string> {

@@ -120,7 +120,7 @@ export interface SwarmPeers {
 export interface SyncRow {
   readonly peer: string
   readonly collection: string
-  readonly state: 'idle' | 'syncing' | 'failed'
+  readonly state: 'idle' | 'syncing' | 'live' | 'failed'
   readonly in_sync: boolean
   readonly entries_sent: number
   readonly entries_received: number

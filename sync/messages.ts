@@ -2,17 +2,16 @@
  * The messages of a sync session: positional CBOR arrays, the first item names the kind (docs/protocol.md has the CDDL).
  * Decoding checks every field; what does not fit is not a message. Fields behind the known ones are ignored: room for later versions.
  */
-import { fromHex, readU64, toHex, u64Bytes } from '../base/bytes.ts'
+import { fromHex, toHex, u64Bytes } from '../base/bytes.ts'
 import type { Codec } from '../base/ports.ts'
-import type { Acknowledgement } from './acknowledgement.ts'
+import { ACKNOWLEDGED_ENTRIES_MAX, ACKNOWLEDGEMENTS_MAX, type Acknowledgement } from './acknowledgement.ts'
 import type { RunId, VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Stamp } from './hlc.ts'
-import { nameFault } from './key.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
-import { SYSTEM_COLLECTION } from './settings.ts'
 import { readStamp, writeStamp } from './version.ts'
+import { collectionName, counter, flag, isArray, list, Malformed, octets, positive, small, text } from './wire-fields.ts'
 
 export const PROTOCOL_VERSION = 1
 /** Origins in one vector. */
@@ -20,9 +19,6 @@ export const VECTOR_ENTRIES_MAX = 65_536
 export const OFFERS_PER_MESSAGE_MAX = 500
 export const NODES_PER_MESSAGE_MAX = 64
 export const ITEMS_PER_MESSAGE_MAX = 256
-/** Acknowledgements of others in one message, and entries of all their vectors together. What does not fit goes another time. */
-export const ACKNOWLEDGEMENTS_MAX = 256
-export const ACKNOWLEDGED_ENTRIES_MAX = 8_192
 const STAMP_BYTES = 8
 
 /** 16 child digests and counts of one node of the digest tree. */
@@ -61,6 +57,8 @@ export interface Hello {
   readonly wallMs: number
   /** The sender names the receiver in HS_GOSSIP_PEERS. */
   readonly isNamed: boolean
+  /** The sender would keep the link open once both have caught up. */
+  readonly isLive: boolean
 }
 
 export interface Open {
@@ -78,6 +76,24 @@ export interface Open {
   readonly rosterHash: Uint8Array
   /** What others have acknowledged, as far as the sender has heard. */
   readonly acknowledgements: readonly Acknowledgement[]
+}
+
+/** What the sender holds durably of a collection, in the live phase: additions to what it has said before on this link. */
+export interface Held {
+  readonly kind: 'held'
+  readonly name: string
+  readonly generation: number
+  /** Entries above those said before. */
+  readonly vector: ReadonlyMap<Origin, VectorEntry>
+  readonly collected: VersionVector
+  readonly collectedStampMax: Stamp
+  /** 8 bytes: the roster under which all of the vector is acknowledged. */
+  readonly rosterHash: Uint8Array
+  readonly acknowledgements: readonly Acknowledgement[]
+  readonly root: Uint8Array
+  readonly knowledge: Uint8Array
+  /** Frames follow, and a mark: the versions that the receiver lacks. */
+  readonly hasTail: boolean
 }
 
 /** One version on the wire: its key, and its bytes as they lie in the store. */
@@ -104,6 +120,9 @@ export type Message =
   | { readonly kind: 'drop'; readonly items: readonly ItemName[] }
   | { readonly kind: 'repaired' }
   | { readonly kind: 'bye'; readonly reason: string }
+  | Held
+  /** Ends the live phase: the sender ships nothing more before both have offered anew. */
+  | { readonly kind: 'round' }
 
 const KINDS = [
   'hello',
@@ -122,6 +141,8 @@ const KINDS = [
   'drop',
   'repaired',
   'bye',
+  'held',
+  'round',
 ] as const satisfies readonly Message['kind'][]
 
 const bytesOf = (hex: string): Uint8Array => fromHex(hex) ?? new Uint8Array(0)
@@ -129,13 +150,20 @@ const encodeDot = (dot: Dot): unknown[] => [bytesOf(dot.origin), u64Bytes(dot.co
 const encodeEntries = (vector: ReadonlyMap<Origin, VectorEntry>): unknown[] =>
   [...vector].map(([origin, { counter, run }]) => [bytesOf(origin), u64Bytes(counter), bytesOf(run)])
 const encodeCounters = (vector: VersionVector): unknown[] => [...vector].map(([origin, counter]) => [bytesOf(origin), u64Bytes(counter)])
+const encodeAcknowledgements = (known: readonly Acknowledgement[]): unknown[] =>
+  known.map(({ storeId, rosterHash, vector }) => [bytesOf(storeId), rosterHash, encodeCounters(vector)])
+const encodeStamp = (stamp: Stamp): Uint8Array => {
+  const bytes = new Uint8Array(STAMP_BYTES)
+  writeStamp(bytes, 0, stamp)
+  return bytes
+}
 const encodeNames = (items: readonly ItemName[]): unknown[] => items.map(({ key, dot }) => [key, ...encodeDot(dot)])
 
 function encodeFields(message: Message): unknown[] {
   switch (message.kind) {
     case 'hello': {
-      const { protocol, swarmName, nodeId, storeId, saltId, logicalClock, wallMs, isNamed } = message
-      return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed]
+      const { protocol, swarmName, nodeId, storeId, saltId, logicalClock, wallMs, isNamed, isLive } = message
+      return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed, isLive]
     }
     case 'offers': {
       const offers = message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge])
@@ -144,10 +172,8 @@ function encodeFields(message: Message): unknown[] {
     case 'open': {
       const { name, generation, vector, collected, resume, collectedStampMax, rosterHash, acknowledgements } = message
       const point = resume && [...encodeDot(resume.position), encodeCounters(resume.target)]
-      const acks = acknowledgements.map(ack => [bytesOf(ack.storeId), ack.rosterHash, encodeCounters(ack.vector)])
-      const stamp = new Uint8Array(STAMP_BYTES)
-      writeStamp(stamp, 0, collectedStampMax)
-      return [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null, stamp, rosterHash, acks]
+      const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null]
+      return [...fixed, encodeStamp(collectedStampMax), rosterHash, encodeAcknowledgements(acknowledgements)]
     }
     case 'frame': {
       const { items, position, logicalClock } = message
@@ -172,64 +198,20 @@ function encodeFields(message: Message): unknown[] {
       return [encodeNames(message.items)]
     case 'bye':
       return [message.reason]
+    case 'held': {
+      const { name, generation, vector, collected, collectedStampMax, rosterHash, acknowledgements, root, knowledge, hasTail } = message
+      const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), encodeStamp(collectedStampMax)]
+      return [...fixed, rosterHash, encodeAcknowledgements(acknowledgements), root, knowledge, hasTail]
+    }
     case 'ack':
     case 'repaired':
+    case 'round':
       return []
   }
 }
 
 export function encodeMessage(codec: Codec, message: Message): Uint8Array {
   return codec.encode([KINDS.indexOf(message.kind), ...encodeFields(message)])
-}
-
-/** Thrown and caught inside this file only. */
-class Malformed extends Error {}
-
-const isArray: (value: unknown) => value is readonly unknown[] = Array.isArray
-
-function list(value: unknown, itemsMax: number): readonly unknown[] {
-  if (!isArray(value) || value.length > itemsMax) throw new Malformed()
-  return value
-}
-
-function text(value: unknown, charactersMax: number): string {
-  if (typeof value !== 'string' || value.length > charactersMax) throw new Malformed()
-  return value
-}
-
-/** A name that a replica may hold: checked before anything is made for it. */
-function collectionName(value: unknown): string {
-  const name = text(value, 64)
-  if (name !== SYSTEM_COLLECTION && nameFault(name) !== undefined) throw new Malformed()
-  return name
-}
-
-function octets(value: unknown, length: number): Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length !== length) throw new Malformed()
-  return value
-}
-
-function counter(value: unknown): number {
-  const number = readU64(octets(value, 8))
-  if (number === undefined) throw new Malformed()
-  return number
-}
-
-/** Counters begin at 1: an entry of 0 says nothing and is not sent. */
-function positive(value: unknown): number {
-  const number = counter(value)
-  if (number === 0) throw new Malformed()
-  return number
-}
-
-function small(value: unknown, max: number): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max) throw new Malformed()
-  return value
-}
-
-function flag(value: unknown): boolean {
-  if (typeof value !== 'boolean') throw new Malformed()
-  return value
 }
 
 function dot(origin: unknown, count: unknown): Dot {
@@ -274,7 +256,7 @@ function itemNames(value: unknown): ItemName[] {
 }
 
 function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Message {
-  const [a, b, c, d, e, f, g, h] = fields
+  const [a, b, c, d, e, f, g, h, i, j] = fields
   switch (kind) {
     case 'hello':
       return {
@@ -287,6 +269,8 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         logicalClock: counter(f),
         wallMs: counter(g),
         isNamed: flag(h),
+        // Versions before the live phase do not say.
+        isLive: i === undefined ? false : flag(i),
       }
     case 'offers': {
       const offers = list(a, OFFERS_PER_MESSAGE_MAX).map(offer => {
@@ -355,8 +339,23 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
       return { kind, items: itemNames(a) }
     case 'bye':
       return { kind, reason: text(a, 200) }
+    case 'held':
+      return {
+        kind,
+        name: collectionName(a),
+        generation: counter(b),
+        vector: entries(c),
+        collected: counters(d),
+        collectedStampMax: readStamp(octets(e, STAMP_BYTES), 0),
+        rosterHash: octets(f, ROSTER_HASH_BYTES),
+        acknowledgements: acknowledgements(g),
+        root: octets(h, 16),
+        knowledge: octets(i, 16),
+        hasTail: flag(j),
+      }
     case 'ack':
     case 'repaired':
+    case 'round':
       return { kind }
   }
 }

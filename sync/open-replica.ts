@@ -19,10 +19,11 @@ import { createPurger } from './purge.ts'
 import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
-import { refuse, type Refusal } from './refusal.ts'
+import { attempt, refuse, type Refusal } from './refusal.ts'
 import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
+import { createReceptions } from './reception.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
@@ -137,7 +138,9 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     return { logicalClock: state.lamport, sequence: state.sequence, viewByName }
   }
 
-  const commit: GroupCommit = createGroupCommit<GroupFacts>({
+  const receptions = createReceptions()
+
+  const commit: GroupCommit = createGroupCommit<GroupFacts & { readonly ended: readonly (() => void)[] }>({
     createBatch: () =>
       createWriteBatch({
         store,
@@ -149,7 +152,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     seal(batch) {
       batch.seal()
       batch.put(metaRow('clock'), encodeClock(state))
-      return factsOf(batch)
+      return { ...factsOf(batch), ended: receptions.endingWith(batch) }
     },
     async write(batch, sync) {
       try {
@@ -166,6 +169,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       isFailing = false
     },
     written(facts, sync) {
+      for (const end of facts.ended) end()
       publisher.written(facts, sync)
       // A purge that a failed write ended is taken up again as soon as writing works.
       if (state.dropped.size > 0 && !isClosing) purger.start()
@@ -214,7 +218,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   })
 
   const rescue = createRescue({ store, context, submit: submitDurable, reconcile })
-  const stability = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
+  const stability = createStability({
+    store,
+    context,
+    random,
+    nodeId: options.nodeId ?? '',
+    submit: submitDurable,
+    onAcknowledged: name => publisher.acknowledged(name),
+  })
 
   return {
     ...stability,
@@ -302,12 +313,16 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     onChange: listener => publisher.onChange(listener),
 
+    watch: listener => publisher.watch(listener),
+    beginReception: name => receptions.begin(name),
+
     async flush() {
       await publisher.flush(flushAll)
     },
 
     async snapshot() {
       const snapshot = store.snapshot()
+      const receiving = new Set(receptions.names)
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
       try {
         await store.flush()
@@ -316,7 +331,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         throw error
       }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
-      return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId)
+      return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId, receiving)
     },
 
     resumePoint(name, generation, senderStore) {
@@ -345,13 +360,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         return result
       }),
 
-    applyMark: (name, generation, mark, senderStore, theirs) =>
+    applyMark: (name, generation, mark, senderStore, theirs, endReception) =>
       submitDurable(batch => {
         const collection = remoteCollection(state, batch, name, generation)
         if (collection === undefined) return false
         batch.del(cursorRow(collection.cid, senderStore))
         if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
         if (theirs !== undefined) adoptCollected(batch, collection, theirs)
+        if (endReception !== undefined) receptions.endWith(batch, endReception)
         return true
       }).then(async isApplied => {
         // The peer has been pulled completely: what no vector covers now, nobody has (R2).
@@ -382,14 +398,5 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         await store.close()
       }
     },
-  }
-}
-
-/** A write that could not be made durable is the environment's fault, and an answer, not an exception. */
-async function attempt<T>(action: () => Promise<T>): Promise<T | Refusal> {
-  try {
-    return await action()
-  } catch (error) {
-    return refuse('HS_STORE_WRITE_FAILED', error instanceof Error ? error.message : String(error))
   }
 }

@@ -48,6 +48,11 @@ export interface CollectionSnapshot {
   readonly root: Uint8Array
   /** Hash of everything that must be equal before roots are compared (R4), 16 bytes. */
   readonly knowledge: Uint8Array
+  /**
+   * False while a tail comes in: frames are held above the vector, so the root is another one than that of whoever knows the same, and that
+   * means nothing (R4).
+   */
+  readonly isSettled: boolean
   /** Versions held, tombstones included. */
   readonly itemCount: number
   /** Keys whose entry is live. */
@@ -115,6 +120,7 @@ export function openReplicaSnapshot(
   cidByName: ReadonlyMap<string, number>,
   hash: Hash,
   saltId: Uint8Array,
+  receiving: ReadonlySet<string>,
 ): ReplicaSnapshot {
   const names = [...cidByName.keys()].sort()
   return {
@@ -124,13 +130,19 @@ export function openReplicaSnapshot(
     async collection(name) {
       const cid = cidByName.get(name)
       const state = cid === undefined ? undefined : await loadCollection(snapshot, cid)
-      return state && createCollectionSnapshot(snapshot, state, hash, saltId)
+      return state && createCollectionSnapshot(snapshot, state, hash, saltId, !receiving.has(name))
     },
     close: () => snapshot.close(),
   }
 }
 
-function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionState, hash: Hash, saltId: Uint8Array): CollectionSnapshot {
+function createCollectionSnapshot(
+  snapshot: StoreSnapshot,
+  state: CollectionState,
+  hash: Hash,
+  saltId: Uint8Array,
+  isSettled: boolean,
+): CollectionSnapshot {
   const { cid, name, generation, vector, collected, total, recordCount } = state
   const counters = countersOf(vector)
   const dotBytes = new Uint8Array(DOT_BYTES)
@@ -167,6 +179,7 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
     collectedStampMax: state.collectedStampMax,
     root: rootDigest(hash, total),
     knowledge: knowledgeHash(hash, saltId, generation, counters, collected),
+    isSettled,
     itemCount: total.count,
     recordCount,
     async *logTail(after, resume) {

@@ -5,16 +5,15 @@
  *   offers     both list their collections with roots and knowledge hashes
  *   exchange   for each collection that differs, the system collection first (then offers are made again): `open` both ways,
  *              repair when one side is behind the other's floor, L1 both ways, and repair when equal knowledge has unequal roots
+ *   live       if both want it (live.ts), until one of the two wants another round: then offers, exchange and live again
  *
  * It does no I/O of its own and keeps no time: the link, the replica and the peer's trust are arguments. It never throws; whatever was made
  * durable before a failure stays, and the next session resumes there.
  */
 import { equalBytes, fromHex } from '../base/bytes.ts'
-import type { VersionVector } from './dot.ts'
-import type { Acknowledgement } from './acknowledgement.ts'
 import type { Codec, Hash } from '../base/ports.ts'
+import { boundAcknowledgements } from './acknowledgement.ts'
 import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
-import { countersOf, type ReplicaSnapshot } from './replica-snapshot.ts'
 import {
   exchangeTails,
   FRAME_LIMITS,
@@ -24,24 +23,18 @@ import {
   type FrameLimits,
   type HeldState,
   type OwnState,
+  type Unmarked,
 } from './exchange.ts'
 import { isBehindFloor } from './floor.ts'
 import { STAMP_ZERO } from './hlc.ts'
-import {
-  ACKNOWLEDGED_ENTRIES_MAX,
-  ACKNOWLEDGEMENTS_MAX,
-  OFFERS_PER_MESSAGE_MAX,
-  PROTOCOL_VERSION,
-  type Hello,
-  type Offer,
-  type Open,
-} from './messages.ts'
-import type { SyncReplica } from './sync-replica.ts'
+import { createLivePhase, type LiveContext, type LiveOptions, type LivePhase, type RoundResult } from './live.ts'
+import { PROTOCOL_VERSION, type Hello, type Open } from './messages.ts'
+import { compareOffers, isDiverged, isSame, type Comparison, type Difference } from './offers.ts'
+import { countersOf } from './replica-snapshot.ts'
 import { driveRepair, serveRepair } from './repair.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
-
-/** Collections that a peer may offer: twice what an agent holds. */
-const OFFERS_MAX = 8_192
+import { sharedAsExchanged } from './shared-collection.ts'
+import type { SyncReplica } from './sync-replica.ts'
 
 export interface SessionOptions {
   readonly link: Link
@@ -54,6 +47,8 @@ export interface SessionOptions {
   /** Why this replica does not exchange with that peer; undefined when it does. */
   readonly refusal: (peer: Hello) => string | undefined
   readonly frames?: FrameLimits
+  /** What it takes to keep the link open behind the first round, where both hellos say `isLive`. */
+  readonly live?: LiveOptions
   /** Called as a collection begins, moves and ends. */
   readonly onProgress?: (progress: CollectionProgress) => void
 }
@@ -61,13 +56,16 @@ export interface SessionOptions {
 export interface CollectionProgress extends Readonly<ExchangeStats> {
   readonly peer: Hello
   readonly name: string
-  readonly state: 'syncing' | 'done'
+  /** `live`: what was moved since the last time, behind the round. */
+  readonly state: 'syncing' | 'done' | 'live'
   readonly bytesSent: number
   readonly bytesReceived: number
-  /** With `done`: both sides hold the same. */
+  /** With `done` and `live`: both sides hold the same. */
   readonly isInSync: boolean
   readonly isRepaired: boolean
   readonly isForked: boolean
+  /** Repair did not mend it: equal knowledge and unequal roots. */
+  readonly isDiverged: boolean
 }
 
 export interface SessionResult {
@@ -75,6 +73,8 @@ export interface SessionResult {
   readonly peer: Hello | undefined
   /** The session ran to its end and every collection that differed is the same now (or is still being written to). */
   readonly isComplete: boolean
+  /** Both sides had caught up and went on: then the session can only end with the link. */
+  readonly wasLive: boolean
   /** Names of collections that end with equal knowledge and unequal roots: a defect or damage that repair could not mend. */
   readonly diverged: readonly string[]
   readonly fault: { readonly kind: SessionFaultKind | 'store'; readonly detail: string } | undefined
@@ -84,27 +84,45 @@ export interface SessionResult {
 
 export async function runSession(options: SessionOptions): Promise<SessionResult> {
   const channel = createChannel(options.link, options.codec)
-  const diverged: string[] = []
+  const diverged = new Set<string>()
   let peer: Hello | undefined
+  let live: LivePhase | undefined
+  let wasLive = false
   const result = (fault: SessionResult['fault']): SessionResult => {
     const { bytesSent, bytesReceived } = channel
-    return { peer, isComplete: fault === undefined && diverged.length === 0, diverged, fault, bytesSent, bytesReceived }
+    return {
+      peer,
+      isComplete: fault === undefined && diverged.size === 0,
+      wasLive,
+      diverged: [...diverged],
+      fault,
+      bytesSent,
+      bytesReceived,
+    }
   }
   try {
     await options.replica.enrol()
-    peer = await greet(options, channel)
-    await reconcile(options, channel, peer, diverged)
-    return result(undefined)
+    const { theirs, isLive } = await greet(options, channel)
+    peer = theirs
+    live = isLive ? startLive(options, channel, theirs) : undefined
+    for (;;) {
+      const round = await reconcile(options, channel, peer, diverged)
+      if (live === undefined) return result(undefined)
+      wasLive = true
+      await live.run(round)
+    }
   } catch (error) {
     if (error instanceof SessionFault) return result({ kind: error.kind, detail: error.message })
     return result({ kind: 'store', detail: error instanceof Error ? error.message : String(error) })
   } finally {
+    live?.stop()
     channel.close()
   }
 }
 
-async function greet(options: SessionOptions, channel: Channel): Promise<Hello> {
-  if (options.isInitiator) await channel.send(options.hello(undefined))
+async function greet(options: SessionOptions, channel: Channel): Promise<{ readonly theirs: Hello; readonly isLive: boolean }> {
+  let own: Hello | undefined
+  if (options.isInitiator) await channel.send((own = options.hello(undefined)))
   const peer = await channel.expect('hello')
   const refuse = async (kind: SessionFaultKind, reason: string): Promise<never> => {
     await channel.send({ kind: 'bye', reason })
@@ -115,12 +133,22 @@ async function greet(options: SessionOptions, channel: Channel): Promise<Hello> 
   }
   const reason = options.refusal(peer)
   if (reason !== undefined) return refuse('refused', reason)
-  if (!options.isInitiator) await channel.send(options.hello(peer))
-  return peer
+  if (!options.isInitiator) await channel.send((own = options.hello(peer)))
+  return { theirs: peer, isLive: own?.isLive === true && peer.isLive && options.live !== undefined }
 }
 
-async function reconcile(options: SessionOptions, channel: Channel, peer: Hello, diverged: string[]): Promise<void> {
+function startLive(options: SessionOptions, channel: Channel, peer: Hello): LivePhase | undefined {
+  const { live, replica, frames = FRAME_LIMITS, onProgress } = options
+  if (live === undefined) return undefined
+  const tell: LiveContext['onProgress'] = (name, progress, isInSync) =>
+    onProgress?.({ ...progress, peer, name, state: 'live', isInSync, isRepaired: false, isForked: false, isDiverged: false })
+  return createLivePhase({ ...live, channel, replica, peer, frames, onProgress: tell })
+}
+
+async function reconcile(options: SessionOptions, channel: Channel, peer: Hello, diverged: Set<string>): Promise<RoundResult> {
   const { replica } = options
+  const result: RoundResult = { sharedByName: new Map(), unmarkedByName: new Map(), generationApart: new Map(), system: undefined }
+  const { sharedByName, generationApart } = result
   let isSystemDone = false
   for (;;) {
     const snapshot = await replica.snapshot()
@@ -133,7 +161,7 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     const { differing } = compared
     const system = differing.find(({ name }) => name === SYSTEM_COLLECTION)
     if (!isSystemDone && system !== undefined) {
-      await reconcileCollection(options, channel, peer, system, diverged)
+      await reconcileCollection(options, channel, peer, system, diverged, result)
       isSystemDone = true
       continue
     }
@@ -144,88 +172,25 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
       await replica.acknowledge(name, generation, [{ storeId: peer.storeId, rosterHash: compared.rosterHash, vector }])
       await replica.collectStable(name, generation)
     }
+    for (const [name, shared] of compared.sameByName) sharedByName.set(name, shared)
+    for (const { name, generation } of compared.apart) generationApart.set(name, generation)
     for (const difference of differing) {
-      if (difference.name !== SYSTEM_COLLECTION) await reconcileCollection(options, channel, peer, difference, diverged)
+      if (difference.name !== SYSTEM_COLLECTION) await reconcileCollection(options, channel, peer, difference, diverged, result)
     }
-    return
+    // Whatever changes there is a reason for another round.
+    sharedByName.delete(SYSTEM_COLLECTION)
+    result.system = compared.system
+    return result
   }
 }
-
-interface Difference {
-  readonly name: string
-  readonly generation: number
-}
-
-interface Comparison {
-  /** In the same order on both sides. */
-  readonly differing: readonly Difference[]
-  /** Collections that are the same on both sides, with tombstones that wait for acknowledgements: the peer has this vector too (R7). */
-  readonly waiting: readonly (Difference & { readonly vector: VersionVector })[]
-  /** The peer's roster. */
-  readonly rosterHash: Uint8Array
-}
-
-/** Both sides list what they hold. */
-async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRosterHash: () => Uint8Array): Promise<Comparison> {
-  const mine = new Map<string, Offer>()
-  for (const name of snapshot.names()) {
-    const collection = await snapshot.collection(name)
-    if (collection !== undefined)
-      mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
-  }
-  const offers = [...mine.values()]
-  // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
-  const rosterHash = ownRosterHash()
-  const sendOffers = async (): Promise<void> => {
-    let at = 0
-    do {
-      const page = offers.slice(at, (at += OFFERS_PER_MESSAGE_MAX))
-      await channel.send({ kind: 'offers', offers: page, isLast: at >= offers.length, rosterHash })
-    } while (at < offers.length)
-  }
-  const receiveOffers = async (): Promise<{ theirs: Map<string, Offer>; rosterHash: Uint8Array }> => {
-    const theirs = new Map<string, Offer>()
-    for (;;) {
-      const page = await channel.expect('offers')
-      for (const offer of page.offers) theirs.set(offer.name, offer)
-      if (theirs.size > OFFERS_MAX) throw new SessionFault('unexpected', `the peer offers more than ${OFFERS_MAX} collections`)
-      if (page.isLast) return { theirs, rosterHash: page.rosterHash }
-    }
-  }
-  const [{ theirs, rosterHash: theirRosterHash }] = await Promise.all([receiveOffers(), sendOffers()])
-
-  const differing: Difference[] = []
-  const waiting: (Difference & { vector: VersionVector })[] = []
-  for (const name of [...new Set([...mine.keys(), ...theirs.keys()])].sort()) {
-    const own = mine.get(name)
-    const other = theirs.get(name)
-    if (own !== undefined && other !== undefined) {
-      // Another generation: the system collection, which goes first, settles which one stays.
-      if (own.generation !== other.generation) continue
-      if (isSame(own, other)) {
-        const collection = await snapshot.collection(name)
-        if (collection !== undefined && (await collection.hasTombstones()))
-          waiting.push({ name, generation: own.generation, vector: collection.counters })
-        continue
-      }
-    }
-    differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
-  }
-  return { differing, waiting, rosterHash: theirRosterHash }
-}
-
-type Held = Pick<HeldState, 'root' | 'knowledge'>
-const isSame = (a: Held, b: Held): boolean => equalBytes(a.root, b.root) && equalBytes(a.knowledge, b.knowledge)
-
-/** R4: unequal roots say something only where both sides know the same. */
-const isDiverged = (a: Held, b: Held): boolean => equalBytes(a.knowledge, b.knowledge) && !equalBytes(a.root, b.root)
 
 async function reconcileCollection(
   options: SessionOptions,
   channel: Channel,
   peer: Hello,
   difference: Difference,
-  diverged: string[],
+  diverged: Set<string>,
+  result: RoundResult,
 ): Promise<void> {
   const { replica } = options
   const { name, generation } = difference
@@ -234,6 +199,7 @@ async function reconcileCollection(
   const receivedBefore = channel.bytesReceived
   let isRepaired = false
   let isForked = false
+  let isStillDiverged = false
   const report = (state: CollectionProgress['state'], isInSync: boolean): void =>
     options.onProgress?.({
       ...stats,
@@ -245,6 +211,7 @@ async function reconcileCollection(
       isInSync,
       isRepaired,
       isForked,
+      isDiverged: isStillDiverged,
     })
   report('syncing', false)
 
@@ -276,13 +243,18 @@ async function reconcileCollection(
       frames: options.frames ?? FRAME_LIMITS,
       onProgress: () => report('syncing', false),
     }
-    let held = await exchangeTails(context, mine, theirs, generation)
+    const unmarked: Unmarked = { origins: new Set(), isAll: false }
+    result.unmarkedByName.set(name, unmarked)
+    let held = await exchangeTails(context, mine, theirs, generation, unmarked)
     if (isDiverged(held.mine, held.theirs)) {
       await repair()
       held = await exchangeStates(channel, replica, name)
     }
-    if (isDiverged(held.mine, held.theirs)) diverged.push(name)
+    isStillDiverged = isDiverged(held.mine, held.theirs)
+    if (isStillDiverged) diverged.add(name)
+    else diverged.delete(name)
     await settleTombstones(replica, peer, theirs, held)
+    result.sharedByName.set(name, sharedAsExchanged(generation, mine?.counters ?? new Map(), theirs, held.theirs))
     report('done', isSame(held.mine, held.theirs))
   } finally {
     await snapshot.close()
@@ -333,12 +305,6 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
     await snapshot.close()
     throw error
   }
-}
-
-/** As many as one message may carry. */
-function boundAcknowledgements(known: readonly Acknowledgement[]): Acknowledgement[] {
-  let entries = 0
-  return known.slice(0, ACKNOWLEDGEMENTS_MAX).filter(({ vector }) => (entries += vector.size) <= ACKNOWLEDGED_ENTRIES_MAX)
 }
 
 async function repairCollection(

@@ -14,6 +14,13 @@ export interface SyncReplica {
   recoveries(): number
   /** A durable moment; must be closed. */
   snapshot(): Promise<ReplicaSnapshot>
+  /**
+   * Calls back with the name of a collection when what a peer may be told of it has changed: what it holds durably, what it knows, or what
+   * others have acknowledged. Until the answer is called.
+   */
+  watch(listener: (collection: string) => void): () => void
+  /** A tail of this collection begins to come in: until its mark is applied, or until the answer is called, its snapshots are not settled. */
+  beginReception(collection: string): () => void
   /** Where an interrupted tail from this store stands. */
   resumePoint(collection: string, generation: number, senderStore: Uint8Array): ResumePoint | undefined
   /**
@@ -31,6 +38,8 @@ export interface SyncReplica {
     mark: ReadonlyMap<Origin, VectorEntry>,
     senderStore: Uint8Array,
     theirs?: CollectedKnowledge,
+    /** Ends with the mark. */
+    endReception?: () => void,
   ): Promise<boolean>
   /** Enrols this replica, under a new store id when it was evicted, unless it is enrolled; durable when it resolves (R7). */
   enrol(): Promise<void>

@@ -148,7 +148,7 @@ export function* collectSamples({ replica, peers, sync, node, readiness }: Route
     total(row => row.bytesReceived),
     { direction: 'received' },
   )
-  for (const state of ['idle', 'syncing', 'failed']) {
+  for (const state of ['idle', 'syncing', 'live', 'failed']) {
     yield gauge('sync_rows', 'Pairs of peer and collection by state.', rows.filter(row => row.state === state).length, { state })
   }
 }

@@ -290,7 +290,7 @@ export const SyncRows = Type.Array(
     {
       peer: Type.String(),
       collection: Type.String(),
-      state: Type.Enum(['idle', 'syncing', 'failed']),
+      state: Type.Enum(['idle', 'syncing', 'live', 'failed']),
       in_sync: Type.Boolean(),
       entries_sent: Type.Integer(),
       entries_received: Type.Integer(),

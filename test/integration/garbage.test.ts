@@ -268,6 +268,7 @@ const strangeHello = (changed: Partial<Hello> = {}): Hello => ({
   logicalClock: 1,
   wallMs: 0,
   isNamed: false,
+  isLive: false,
   ...changed,
 })
 const say = (message: Message): Buffer => frame(encodeMessage(codec, message))

@@ -1,12 +1,15 @@
 /** LevelDB's tables are checked by their own checksums, which LevelDB does not look at. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { crc32c } from '../../../agent/crc32c.ts'
 import { openLevelStore } from '../../../agent/level-store.ts'
 import { decompressSnappy } from '../../../agent/snappy.ts'
 import { findNewTableFault, listTables } from '../../../agent/table-check.ts'
+import { watchTables } from '../../../agent/table-watch.ts'
+import { until } from '../../agent-process.ts'
 import { createSeededRandom } from '../../seeded-random.ts'
 
 let folder = ''
@@ -79,5 +82,23 @@ describe('a table', () => {
       await writeFile(path, bytes.subarray(0, length))
       expect(await findNewTableFault(folder, Infinity)).toContain(table!.name)
     }
+  })
+})
+
+describe('while the agent runs', () => {
+  it('P14 a damaged table is reported when it is found so twice, and the next opening takes the database for damaged', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'hs-watch-'))
+    await cp(folder, join(dataDir, 'store'), { recursive: true })
+    const [table] = await listTables(join(dataDir, 'store'))
+    const path = join(dataDir, 'store', table!.name)
+    const bytes = await readFile(path)
+    bytes[10]! ^= 1
+    await writeFile(path, bytes)
+    const watch = watchTables(dataDir, pino({ level: 'silent' }), 1, 1)
+    await until('the damage is reported', 60_000, () => Promise.resolve(watch.fault() === undefined ? 'not yet' : undefined))
+    await watch.close()
+    expect(watch.fault()).toContain(table!.name)
+    expect(JSON.parse(await readFile(join(dataDir, 'recovery.json'), 'utf8'))).toMatchObject({ kind: 'repaired', reason: watch.fault() })
+    await rm(dataDir, { recursive: true })
   })
 })
