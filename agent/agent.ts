@@ -1,7 +1,8 @@
 /** The composition root: builds an agent from its configuration, in the order in which its parts need one another. */
 import { fromHex } from '../base/bytes.ts'
 import { createItemHasher, SALT_BYTES } from '../sync/digest.ts'
-import { openReplica, type OpenReplica, type ReplicaOptions } from '../sync/open-replica.ts'
+import { openReplica, type OpenReplica } from '../sync/open-replica.ts'
+import type { ReplicaOptions } from '../sync/replica-options.ts'
 import { StoreFormatError } from '../sync/replica-state.ts'
 import { addAgentSamples } from './agent-samples.ts'
 import { createCodec } from './codec.ts'
@@ -18,6 +19,7 @@ import type { DuplicateIdentity } from './http/port.ts'
 import { createHttpServer } from './http/server.ts'
 import { defaultNodeName } from './identity.ts'
 import { watchClockTrust } from './kernel-clock.ts'
+import { startKeeping } from './keeping.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { viewCompatPeer, viewPeer } from './peer-view.ts'
@@ -103,7 +105,7 @@ async function build(
   const uptimeSecs = (): number => Math.floor((clock.monotonicMs() - startedMs) / 1000)
   const codec = createCodec()
 
-  const storeHealth = createStoreHealth(log)
+  const storeHealth = createStoreHealth(log, clock)
   if (outageLog !== undefined) closers.push(() => outageLog.close())
   const { replica, comeback } = await openReplicaOrExplain(config.dataDir, directory, {
     store: directory.opened.store,
@@ -115,6 +117,7 @@ async function build(
     nodeId,
     clockDriftMaxMs: config.clockDriftMaxMs,
     durability: config.durability.usual === 'fsync' ? 'fsync' : 'deferred',
+    syncDefault: config.syncDefault,
     onNotice: notice => storeHealth.notice(notice),
   })
   closers.push(() => replica.close())
@@ -122,6 +125,7 @@ async function build(
   const tables = watchTables(config.dataDir, log)
   closers.push(() => tables.close())
   if (outageLog !== undefined) closers.push(startPruning(outageLog, replica, log))
+  closers.push(startKeeping(replica, log))
   const writer = createWriter(replica, config.durability, config.batchMs, log)
   closers.push(() => writer.close())
 

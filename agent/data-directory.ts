@@ -9,7 +9,7 @@ import { readMachine } from './machine.ts'
 import { openOutageLog, removeOutageLog, type OutageLog } from './outage-log.ts'
 import { systemHash, systemRandom } from './ports.ts'
 import { loadSigningKey, makeSigningKey, type SigningKey } from './signing-key.ts'
-import { openStore, type OpenedStore } from './store-opening.ts'
+import { copyOwnRows, openStore, type OpenedStore } from './store-opening.ts'
 
 export interface DataDirectory {
   /** The database, and what had to be done to open it; to be finished when everything is back (comeback.ts). */
@@ -43,6 +43,7 @@ export async function openDataDirectory(folder: string, options: DataDirectoryOp
   const opened = await openStore({ dataDir: folder, hash: systemHash, random: systemRandom, digestSalt, wallMs, isKnown })
   const outageFolder = join(folder, 'outage')
   try {
+    await copyOwnRows(folder, opened)
     const renew = async (): Promise<void> => {
       await renewIdentity(opened.store, systemRandom)
       await makeSigningKey(folder)

@@ -1,6 +1,7 @@
 /** What the store tells of itself: in the log when it changes, in `/readyz` while it lasts. */
 import type { Logger } from 'pino'
-import type { ReplicaNotice } from '../sync/open-replica.ts'
+import type { Clock } from '../base/ports.ts'
+import type { ReplicaNotice } from '../sync/replica-options.ts'
 import type { Comeback } from './comeback.ts'
 import type { OutageLogState } from './outage-log.ts'
 
@@ -33,9 +34,10 @@ export function describeComeback({ kind, reason, quarantines, redone, rescued, s
   return `${WHAT_HAPPENED[kind]} (${reason}): ${counts.join('; ')}`
 }
 
-export function createStoreHealth(log: Logger): StoreHealth {
+export function createStoreHealth(log: Logger, clock: Pick<Clock, 'monotonicMs'>): StoreHealth {
   let fault: string | undefined
   let comeback: Comeback | undefined
+  const voided = createVoidedLog(log, clock)
   return {
     notice(notice) {
       switch (notice.kind) {
@@ -54,6 +56,9 @@ export function createStoreHealth(log: Logger): StoreHealth {
             { collection: notice.collection, versions: notice.versions },
             'records of a deleted collection that the deletion had not seen were put into quarantine',
           )
+          return
+        case 'voided':
+          voided.count(notice.collection, notice.dots.length)
       }
     },
     cameBack(what) {
@@ -69,5 +74,25 @@ export function createStoreHealth(log: Logger): StoreHealth {
         : [`the outage log is full: ${outageLog.droppedWrites} writes that perhaps nobody else has are in the database alone`]),
     ],
     faults: () => (fault === undefined ? [] : [`the store cannot write: ${fault}`]),
+  }
+}
+
+const VOIDED_PAUSE_MS = 60_000
+
+/** Says of each collection at most once a minute how many writes its bound has cost since. */
+function createVoidedLog(log: Logger, clock: Pick<Clock, 'monotonicMs'>) {
+  const silenceByName = new Map<string, { readonly untilMs: number; versions: number }>()
+  return {
+    count(collection: string, versions: number): void {
+      const nowMs = clock.monotonicMs()
+      const silence = silenceByName.get(collection)
+      if (silence !== undefined && nowMs < silence.untilMs) {
+        silence.versions += versions
+        return
+      }
+      const all = versions + (silence?.versions ?? 0)
+      silenceByName.set(collection, { untilMs: nowMs + VOIDED_PAUSE_MS, versions: 0 })
+      log.warn({ collection, versions: all }, 'a full collection gave up writes that nobody else is known to have')
+    },
   }
 }

@@ -11,7 +11,9 @@
 import { readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Hash, Random } from '../base/ports.ts'
+import { rowsOf } from '../sync/collection-state.ts'
 import { renewIdentity } from '../sync/replica-state.ts'
+import { allLocalSettings, allQuarantined } from '../sync/rows.ts'
 import { findAuditFault, findStartFault } from '../sync/store-audit.ts'
 import type { Store } from '../sync/store.ts'
 import { readSmallFile, writeDurably } from './durable-file.ts'
@@ -111,6 +113,27 @@ export async function openStore(opening: StoreOpening): Promise<OpenedStore> {
   })
   await limitQuarantines(opening.dataDir, recovery.sources)
   return opened(await openLevelStore(folder), recovery)
+}
+
+/**
+ * What is this node's own and nobody's history: its settings of collections, and versions in quarantine. Copied before the database is opened as
+ * a replica; the newest source counts.
+ */
+export async function copyOwnRows(dataDir: string, { store, recovery }: OpenedStore): Promise<void> {
+  for (const source of recovery?.sources ?? []) {
+    let former: Store | undefined
+    try {
+      former = await openLevelStore(join(dataDir, source), { createIfMissing: false })
+      const batch = store.batch()
+      for (const range of [allLocalSettings, allQuarantined]) for await (const [row, value] of rowsOf(former, range)) batch.put(row, value)
+      await batch.write({ sync: true })
+    } catch (error) {
+      // What cannot be read is not there.
+      rethrowUnlessDamaged(error)
+    } finally {
+      await former?.close()
+    }
+  }
 }
 
 /** Opens a database that LevelDB takes for sound, and finds out whether it is. */

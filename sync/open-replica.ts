@@ -4,14 +4,12 @@
  * Durability (R3): `fsync` acknowledges a write when it is durable; `deferred` when it is written, and the driver flushes. In both,
  * what others are told - digests, counts, snapshots - is durable first.
  */
-import type { Clock, Hash, Random } from '../base/ports.ts'
 import type { CollectionState, RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
 import { coversVector } from './dot.ts'
 import { readChanges } from './feed.ts'
 import { createForkSettlement } from './fork.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
-import type { Journal } from './journal.ts'
 import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
 import { applyLocalWrite, type WriteContext } from './local-write.ts'
@@ -22,59 +20,27 @@ import { viewRecord } from './record-view.ts'
 import { attempt, refuse } from './refusal.ts'
 import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
+import type { ReplicaCounters, ReplicaOptions } from './replica-options.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
 import { createReceptions } from './reception.ts'
+import { createReplicaRetention } from './retention-replica.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { createRescue, type Rescue } from './rescue.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
-import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import { collectionOfSystemKey, settingsFault, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
 import { adoptCollected } from './tombstones.ts'
-import type { Store } from './store.ts'
 import { createVectorSearch } from './vector-search.ts'
 import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
-
-export interface ReplicaOptions {
-  readonly store: Store
-  readonly hash: Hash
-  readonly random: Random
-  readonly clock: Clock
-  /** 16 bytes, the same in the whole swarm. */
-  readonly digestSalt: Uint8Array
-  /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
-  readonly clockDriftMaxMs: number
-  readonly durability: 'fsync' | 'deferred'
-  /** A second copy of what is written here (P2); none if not given. */
-  readonly journal?: Journal
-  /** The node that this replica belongs to, as the roster shows it. */
-  readonly nodeId?: string
-  /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
-  readonly searchBytesMax?: number
-  /** Called with what a person should know of. */
-  readonly onNotice?: (notice: ReplicaNotice) => void
-}
-
-export type ReplicaNotice =
-  /** Versions of a deleted collection that the deletion had not seen were kept aside. */
-  | { readonly kind: 'quarantined'; readonly collection: string; readonly versions: number }
-  /** A write group could not be made durable; nothing of it was acknowledged. */
-  | { readonly kind: 'write-failed'; readonly error: unknown }
-  /** Writes work again. */
-  | { readonly kind: 'write-recovered' }
-
-export interface ReplicaCounters {
-  conflicts: number
-  clocksAhead: number
-  newOrigins: number
-  quarantined: number
-}
 
 export interface OpenReplica extends Replica, SyncReplica, Rescue {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
+  /** Retention: everything that time asks for. To be called every few seconds. */
+  keep(): Promise<void>
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }
@@ -113,6 +79,17 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     vectorCount: collection.vectorCount,
     createdAtMs: state.model.createdAtMs(collection.name, collection.generation),
     digest: rootDigest(hash, collection.total),
+    ...retention.view(collection),
+  })
+  const retention = createReplicaRetention({
+    store,
+    context,
+    hash,
+    saltId: hasher.saltId,
+    syncDefault: options.syncDefault ?? 'both',
+    submit: job => commit.submit(job, true),
+    isStopping: () => isClosing,
+    onVoided: voided => options.onNotice?.({ kind: 'voided', ...voided }),
   })
 
   const publisher = createPublisher({
@@ -226,10 +203,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     submit: submitDurable,
     onAcknowledged: name => publisher.acknowledged(name),
   })
+  const { keeper } = retention
 
   return {
     ...stability,
     ...rescue,
+    ...retention.exchange,
+    setLocalSettings: (name, change) => attempt(() => retention.setLocalSettings(name, change)),
+    keep: () => keeper.keep(),
     get storeId() {
       return state.storeId
     },
@@ -249,8 +230,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     async createCollection(name, settings) {
       const fault = nameFault(name)
       if (fault !== undefined) return refuse('HS_INVALID_NAME', fault)
-      const unfit = SETTING_FIELDS.find(field => settings[field] !== undefined && !isSettingValue(field, settings[field]))
-      if (unfit !== undefined) return refuse('HS_INVALID_SETTINGS', `${unfit} cannot be ${JSON.stringify(settings[unfit])}`)
+      const unfit = settingsFault(settings)
+      if (unfit !== undefined) return refuse('HS_INVALID_SETTINGS', unfit)
       return attempt(() => submitLocal(batch => createOrCompare(context, batch, name, settings)))
     },
 
@@ -268,6 +249,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     async write(writes, { isSynced } = { isSynced: syncLocal }) {
       const answer = await attempt(() => commit.submit(batch => writes.map(write => applyLocalWrite(context, batch, write)), isSynced))
+      for (const name of new Set(writes.map(({ collection }) => collection))) await keeper.enforce(name)
       return Array.isArray(answer) ? answer : writes.map(() => answer)
     },
 
@@ -331,7 +313,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         throw error
       }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
-      return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId, receiving)
+      return openReplicaSnapshot(snapshot, { cidByName, receiving, nodeTerms: retention.nodeTerms() }, hash, hasher.saltId)
     },
 
     resumePoint(name, generation, senderStore) {
@@ -341,8 +323,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       return value && decodeResumePoint(value)
     },
 
-    applyItems: frame =>
-      submitDurable(batch => {
+    async applyItems(frame) {
+      const answer = await submitDurable(batch => {
         const collection = remoteCollection(state, batch, frame.collection, frame.generation)
         if (collection === undefined) return undefined
         if (frame.collected !== undefined && !coversVector(frame.collected, collection.collected)) return undefined
@@ -358,7 +340,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
           batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
         if (collection.name === SYSTEM_COLLECTION) reconcile(batch)
         return result
-      }),
+      })
+      await keeper.enforce(frame.collection)
+      return answer
+    },
 
     applyMark: (name, generation, mark, senderStore, theirs, endReception) =>
       submitDurable(batch => {
@@ -391,6 +376,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     async close() {
       isClosing = true
       await purger.idle()
+      await keeper.idle()
       await commit.idle()
       try {
         await flushAll()

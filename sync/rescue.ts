@@ -10,7 +10,7 @@
  * pulled completely (R2): what is above the vector then is covered by no vector that was met, and is issued anew under the present origin, with
  * the old dot in its context. What the peer had collected R6 has dropped before.
  *
- * Row `o` cid origin -> greatest rescued counter (8), 1 when it is settled: then what that origin wrote up to there counts as known.
+ * Row `y` cid origin -> greatest rescued counter (8), 1 when it is settled: then what that origin wrote up to there counts as known.
  */
 import { concatBytes, fromHex, u64Bytes } from '../base/bytes.ts'
 import { loadAcknowledgements } from './acknowledgement.ts'

@@ -4,17 +4,8 @@ import type { SyncRow } from '../sync-state.ts'
 import { stateHash } from './collection-routes.ts'
 import type { CompatCollectionView, NodeRole, NodeView, PeerView } from './port.ts'
 import type { App, RouteContext } from './route.ts'
-import {
-  ClusterStatus,
-  isSet,
-  PeersQuery,
-  SwarmPeers,
-  SyncRows,
-  SyncStarted,
-  type ClusterStatusJson,
-  type SwarmPeersJson,
-  type SyncRowsJson,
-} from './schemas.ts'
+import { isSet, PeersQuery, SwarmPeers, SyncRows, SyncStarted, type SwarmPeersJson, type SyncRowsJson } from './schemas.ts'
+import { ClusterStatus, type ClusterStatusJson } from './status-schema.ts'
 
 export const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as const satisfies Record<NodeRole, string>
 
