@@ -40,6 +40,7 @@ describe('defaults', () => {
       swarmOpen: false,
       digestSalt: undefined,
       swarmKeys: [],
+      syncLiveLinks: 16,
       syncDefault: 'both',
       clockTrusted: 'auto',
       clockDriftMaxMs: 60_000,
