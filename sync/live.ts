@@ -11,7 +11,7 @@
  *   live       ships whatever has changed, one collection after another; takes what comes
  *   stopping   it wants a round or has heard that the other one does: it has said so, and takes what still comes and acknowledgements
  *
- * Live are records of collections that both sides hold in the same generation. Everything else - the system collection, a collection that is
+ * Live are records of collections that both sides hold in the same generation, whole and without a horizon (R8, R9). Everything else - the system collection, a collection that is
  * new or was deleted, a floor between the two (R6), unequal roots (R4), an operator's wish - is a reason for a round.
  *
  * Invariants (test/unit/sync/live.test.ts):
@@ -30,6 +30,7 @@ import { isBehindFloor } from './floor.ts'
 import type { Held, Hello, Message } from './messages.ts'
 import { createSettling } from './live-settling.ts'
 import { isSame } from './offers.ts'
+import { isPlain, PLAIN_RELATION } from './partial.ts'
 import type { CollectionSnapshot } from './replica-snapshot.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import {
@@ -163,7 +164,15 @@ export function createLivePhase(context: LiveContext): LivePhase {
         return sent
       },
     }
-    return { channel: counting, replica, peerStoreId: peer.storeId, stats, frames: context.frames, onProgress: () => {} }
+    return {
+      channel: counting,
+      replica,
+      peerStoreId: peer.storeId,
+      stats,
+      frames: context.frames,
+      relation: PLAIN_RELATION,
+      onProgress: () => {},
+    }
   }
 
   // Shipping.
@@ -200,9 +209,11 @@ export function createLivePhase(context: LiveContext): LivePhase {
       } else if (mine === undefined) {
         // The peer hears of it by the system collection.
         round.sharedByName.delete(name)
-      } else if (shared?.generation === mine.generation) {
+      } else if (shared?.generation === mine.generation && isPlain(mine.terms)) {
         await tellHeld(mine, shared)
-      } else if (round.generationApart.get(name) !== mine.generation) {
+      } else if (shared !== undefined || round.generationApart.get(name) !== mine.generation) {
+        // Also when it is a plain replica no more (R8): its marks mean something else now.
+        round.sharedByName.delete(name)
         requestSpacedRound()
       }
     } finally {
@@ -290,6 +301,10 @@ export function createLivePhase(context: LiveContext): LivePhase {
     }
     const own = await readCollection(name)
     if (own?.generation !== generation) return
+    if (!isPlain(own.terms)) {
+      round.sharedByName.delete(name)
+      return requestSpacedRound()
+    }
     const ownKnowledge = { vector: own.counters, collected: own.collected }
     if (isBehindFloor(ownKnowledge, shared.theirs) || isBehindFloor(shared.theirs, ownKnowledge)) {
       // R6: repair goes first, and until then nothing of this collection is taken: a later mark would cover what was left out.

@@ -10,54 +10,28 @@
  * Where both hold the key, versions are merged, never dropped. (Repair applies what vectors cover; L1 does not.) What one side's vector covers and
  * the other's does not is no drift and is left to the log tails (R4).
  */
-import { concatBytes, equalBytes, toHex } from '../base/bytes.ts'
-import type { Hash } from '../base/ports.ts'
-import { SessionFault, type Channel, type MessageOf } from './channel.ts'
-import { FANOUT, LEVEL_MAX, nodeDigest, type DigestSum } from './digest.ts'
+import { concatBytes, toHex } from '../base/bytes.ts'
+import { type Channel, type MessageOf, SessionFault } from './channel.ts'
 import { coversDot } from './dot.ts'
-import { FRAME_LIMITS, type ExchangeStats } from './exchange.ts'
-import { isBehindFloor, isEqualVector, judgeAbsent, type Knowledge } from './floor.ts'
+import { FRAME_LIMITS } from './exchange.ts'
+import { isBehindFloor, isEqualVector, type Knowledge } from './floor.ts'
 import { keyFault } from './key.ts'
-import {
-  ITEMS_PER_MESSAGE_MAX,
-  NODES_PER_MESSAGE_MAX,
-  type ItemClaim,
-  type ItemName,
-  type Message,
-  type NodeChildren,
-  type WireItem,
-} from './messages.ts'
-import type { SyncReplica } from './sync-replica.ts'
-import { countersOf, type CollectionSnapshot } from './replica-snapshot.ts'
+import { type ItemClaim, type ItemName, ITEMS_PER_MESSAGE_MAX, type Message, type WireItem } from './messages.ts'
+import { judgeLacking, lackOf } from './partial.ts'
+import type { Differing, RepairContext, Repairing } from './repairing.ts'
+import { type CollectionSnapshot, countersOf } from './replica-snapshot.ts'
 import { KEY_HASH_BYTES } from './rows.ts'
-import { encodeCells, type Difference } from './sketch.ts'
 import { KEYS_PER_MESSAGE_MAX } from './sketch-messages.ts'
 import { BUCKET_CELLS, isForTails, sketchBuckets } from './sketch-region.ts'
 import { decodeBucketCells, findDifferences } from './sketch-search.ts'
 import { createSketchServer } from './sketch-serve.ts'
+import { encodeCells, type Difference } from './sketch.ts'
+import { descendTree, readItems, readNodes } from './tree-descent.ts'
 import { decodeVersion } from './version.ts'
 import { keyBytes } from './write-batch.ts'
 
-/** A node with at most this many items on either side is compared item by item. */
-const ITEMS_COMPARED_MAX = 64
 /** Items that the keys of one message may have: all of them with as many concurrent versions as robots ever write. */
 const ITEMS_OF_KEYS_MAX = 256 * KEYS_PER_MESSAGE_MAX
-
-export interface RepairContext {
-  readonly channel: Channel
-  readonly replica: SyncReplica
-  readonly hash: Hash
-  readonly stats: ExchangeStats
-  /** False: down the digest tree, as with a peer that knows of no sketches. */
-  readonly isSketched?: boolean
-}
-
-/** One side of a repair under way. */
-interface Repairing extends RepairContext {
-  readonly mine: CollectionSnapshot
-  readonly own: Knowledge
-  readonly theirs: Knowledge
-}
 
 /** Drives a repair of one collection from this side. */
 export async function driveRepair(context: RepairContext, mine: CollectionSnapshot): Promise<void> {
@@ -68,9 +42,11 @@ export async function driveRepair(context: RepairContext, mine: CollectionSnapsh
   ])
   const own: Knowledge = { vector: mine.counters, collected: mine.collected }
   const theirs: Knowledge = { vector: countersOf(answer.vector), collected: answer.collected }
-  const repairing: Repairing = { ...context, mine, own, theirs }
-  if (answer.bucketCells === undefined || context.isSketched === false) {
-    await descendTree(repairing)
+  const { isMinePartial, isTheirsPartial, sends, receives } = context.relation
+  const areFull = !isMinePartial && !isTheirsPartial && sends && receives
+  const repairing: Repairing = { ...context, mine, own, theirs, areFull }
+  if (answer.bucketCells === undefined || context.isSketched === false || !areFull) {
+    for await (const differing of descendTree(repairing)) await settle(repairing, differing)
   } else {
     const isComparable = isEqualVector(own.vector, theirs.vector)
     const buckets = [await sketchBuckets(hash, mine), decodeBucketCells(answer.bucketCells)] as const
@@ -131,87 +107,22 @@ async function fetchKeys(
   }
 }
 
-/** Goes down the digest tree where it differs. */
-async function descendTree(repairing: Repairing): Promise<void> {
-  const { channel, mine } = repairing
-  let nodes: { readonly level: number; readonly index: number }[] = [{ level: 0, index: 0 }]
-  while (nodes.length > 0) {
-    const batch = nodes.splice(0, NODES_PER_MESSAGE_MAX)
-    const level = batch[0]?.level ?? 0
-    const sameLevel = batch.filter(node => node.level === level)
-    nodes.unshift(...batch.filter(node => node.level !== level))
-    const indexes = sameLevel.map(({ index }) => index)
-    await channel.send({ kind: 'get-nodes', level, indexes })
-    const answer = await channel.expect('nodes')
-    for (const index of indexes) {
-      const node = answer.nodes.find(candidate => candidate.index === index)
-      if (node?.digests.length !== FANOUT || node.counts.length !== FANOUT) throw new SessionFault('unexpected', 'the peer left out a node')
-      for (const child of await differingChildren(repairing.hash, mine, level, node)) {
-        const isFine = child.itemsMax <= ITEMS_COMPARED_MAX || level + 1 >= LEVEL_MAX
-        if (isFine) await compareItems(repairing, level + 1, child.index)
-        else nodes.push({ level: level + 1, index: child.index })
-      }
-    }
-    // Deeper nodes of one level are asked for together.
-    nodes = nodes.toSorted((a, b) => a.level - b.level)
-  }
-}
-
-async function differingChildren(hash: Hash, mine: CollectionSnapshot, level: number, node: NodeChildren) {
-  const sums = await mine.children(level, node.index)
-  return sums.flatMap((sum: DigestSum, i) => {
-    const index = node.index * FANOUT + i
-    const digest = node.digests[i]
-    if (digest !== undefined && equalBytes(nodeDigest(hash, sum, level + 1, index), digest)) return []
-    return [{ index, itemsMax: Math.max(sum.count, node.counts[i] ?? 0) }]
-  })
-}
-
-/** Compares the items under one node, and settles what differs. */
-async function compareItems(repairing: Repairing, level: number, index: number): Promise<void> {
-  const { channel, mine } = repairing
-  const theirItems = await fetchItems(channel, level, index)
-  const myItems: ItemClaim[] = []
-  for await (const item of mine.items(level, index)) myItems.push(item)
-  const nameOf = ({ key, dot }: ItemName): string => `${dot.origin}:${dot.counter}:${key}`
-  const hashOf = (items: readonly ItemClaim[]) => new Map(items.map(item => [nameOf(item), item.hash]))
-  const mineByName = hashOf(myItems)
-  const theirsByName = hashOf(theirItems)
-  const isSame = (item: ItemClaim, others: ReadonlyMap<string, Uint8Array>): boolean => {
-    const other = others.get(nameOf(item))
-    return other !== undefined && equalBytes(other, item.hash)
-  }
-  await settle(repairing, {
-    mine: myItems.filter(item => !isSame(item, theirsByName)),
-    theirs: theirItems.filter(item => !isSame(item, mineByName)),
-    myKeys: new Set(myItems.map(({ key }) => key)),
-    theirKeys: new Set(theirItems.map(({ key }) => key)),
-  })
-}
-
-interface Differing {
-  /** Items that only one side has. */
-  readonly mine: ItemClaim[]
-  readonly theirs: ItemClaim[]
-  /** Keys of which a side holds anything; of their keys, those that were asked about. */
-  readonly myKeys: Set<string>
-  readonly theirKeys: Set<string>
-}
-
 /** Moves, fetches or drops what differs. */
 async function settle(repairing: Repairing, differing: Differing): Promise<void> {
-  const { channel, replica, mine, own, theirs, stats } = repairing
+  const { channel, replica, mine, own, theirs, stats, relation, areFull } = repairing
   const toSend: ItemClaim[] = []
   const toDropHere: ItemClaim[] = []
   const toFetch: ItemClaim[] = []
   const toDropThere: ItemClaim[] = []
   for (const item of differing.mine) {
-    if (!differing.theirKeys.has(item.key) && judgeAbsent(own, theirs, item.dot) === 'drop') toDropHere.push(item)
-    else if (!isForTails(own, theirs, item.dot)) toSend.push(item)
+    const action = differing.theirKeys.has(item.key) ? 'send' : judgeLacking(own, theirs, item.dot, lackOf(relation, 'theirs'))
+    if (action === 'drop') toDropHere.push(item)
+    else if (action === 'send' && !(areFull && isForTails(own, theirs, item.dot))) toSend.push(item)
   }
   for (const item of differing.theirs) {
-    if (!differing.myKeys.has(item.key) && judgeAbsent(theirs, own, item.dot) === 'drop') toDropThere.push(item)
-    else if (!isForTails(theirs, own, item.dot)) toFetch.push(item)
+    const action = differing.myKeys.has(item.key) ? 'send' : judgeLacking(theirs, own, item.dot, lackOf(relation, 'mine'))
+    if (action === 'drop') toDropThere.push(item)
+    else if (action === 'send' && !(areFull && isForTails(theirs, own, item.dot))) toFetch.push(item)
   }
   const isDrift = ({ dot }: ItemName): boolean => coversDot(own.vector, dot) && coversDot(theirs.vector, dot)
   stats.drifted += toSend.filter(isDrift).length + toFetch.filter(isDrift).length
@@ -240,17 +151,6 @@ function chunks<Item>(items: readonly Item[]): Item[][] {
   const parts: Item[][] = []
   for (let at = 0; at < items.length; at += ITEMS_PER_MESSAGE_MAX) parts.push(items.slice(at, at + ITEMS_PER_MESSAGE_MAX))
   return parts
-}
-
-async function fetchItems(channel: Channel, level: number, index: number): Promise<ItemClaim[]> {
-  const items: ItemClaim[] = []
-  for (;;) {
-    await channel.send({ kind: 'get-items', level, index, skip: items.length })
-    const page = await channel.expect('items')
-    items.push(...page.items)
-    if (!page.hasMore) return items
-    if (page.items.length === 0) throw new SessionFault('unexpected', 'the peer promised more items and sent none')
-  }
 }
 
 /** Frames with the named versions, as far as this side still holds them. */
@@ -330,7 +230,8 @@ export async function serveRepair(context: RepairContext, mine: CollectionSnapsh
         break
       case 'drop': {
         // The driver's claim is not taken on trust: only what the rule allows is dropped.
-        const allowed = message.items.filter(({ dot }) => judgeAbsent(own, theirs, dot) === 'drop')
+        const lack = lackOf(context.relation, 'theirs')
+        const allowed = message.items.filter(({ dot }) => judgeLacking(own, theirs, dot, lack) === 'drop')
         await context.replica.dropItems(mine.name, mine.generation, allowed)
         await channel.send({ kind: 'ack' })
         break
@@ -342,34 +243,4 @@ export async function serveRepair(context: RepairContext, mine: CollectionSnapsh
         throw new SessionFault('unexpected', `the peer sent "${message.kind}" in the middle of a repair`)
     }
   }
-}
-
-async function readNodes(hash: Hash, mine: CollectionSnapshot, request: MessageOf<'get-nodes'>): Promise<NodeChildren[]> {
-  const { level, indexes } = request
-  if (level >= LEVEL_MAX || indexes.some(index => index >= FANOUT ** level))
-    throw new SessionFault('unexpected', 'the peer asked for a node that no tree has')
-  const nodes: NodeChildren[] = []
-  for (const index of indexes) {
-    const sums = await mine.children(level, index)
-    nodes.push({
-      index,
-      digests: sums.map((sum, i) => nodeDigest(hash, sum, level + 1, index * FANOUT + i)),
-      counts: sums.map(({ count }) => count),
-    })
-  }
-  return nodes
-}
-
-async function readItems(mine: CollectionSnapshot, request: MessageOf<'get-items'>): Promise<MessageOf<'items'>> {
-  const { level, index, skip } = request
-  if (level > LEVEL_MAX || index >= FANOUT ** level)
-    throw new SessionFault('unexpected', 'the peer asked for items of a node that no tree has')
-  const items: ItemClaim[] = []
-  let at = 0
-  for await (const item of mine.items(level, index)) {
-    if (at++ < skip) continue
-    if (items.length === ITEMS_PER_MESSAGE_MAX) return { kind: 'items', items, hasMore: true }
-    items.push(item)
-  }
-  return { kind: 'items', items, hasMore: false }
 }

@@ -35,6 +35,7 @@ import {
   recordsOf,
   tombstoneRow,
 } from './rows.ts'
+import { unindexVersion } from './retention-index.ts'
 import { examineKey, proveBuckets, type BucketProof, feedValueOf, isAccountedFor, itemValue, type KeyFindings } from './scrub-key.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Store } from './store.ts'
@@ -164,6 +165,7 @@ export function createMender({ store, hasher, state, submit, onQuarantined }: Me
       if (hash !== undefined) addItem(surplus, hash)
     }
     for (const version of damaged) {
+      unindexVersion(collection, key, version, row => batch.del(row))
       putQuarantined(state(), batch, REASON_DAMAGED, collection, key, encodeVersion(version))
       forget(version, wrongHashes.get(version))
       // A flipped byte in the dot: nobody ever had such a version, and the one that was there is an orphan.

@@ -1,7 +1,7 @@
 /**
  * The scrub: everything that a store keeps beside its records is held against them, at the caller's pace, in steps that hold no snapshot for
  * longer than they take. What follows from records is made again. What does not - a record that is gone, or is not what was written - is
- * taken out of the digest, so that roots differ and repair (L2) fetches it from a peer; until it is back it is listed as lost (row `w`).
+ * taken out of the digest, so that roots differ and repair (L2) fetches it from a peer; until it is back it is listed as lost (row `h`).
  *
  * A step looks at rows as they are and suspects; a job in a write group then looks again and mends, unless the key is being written. So nothing
  * waits for a scrub, and nothing is mended that a write has changed meanwhile.

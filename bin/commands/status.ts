@@ -1,7 +1,7 @@
 import { defineCommand } from '../command.ts'
 import { paint, print, printable, printJson } from '../terminal.ts'
 import { isObject } from '../api-client.ts'
-import { formatCount, formatDuration, formatText, formatTime, formatYesNo } from '../words.ts'
+import { formatBytes, formatCount, formatDuration, formatText, formatTime, formatYesNo } from '../words.ts'
 
 type Status = Readonly<Record<string, unknown>>
 
@@ -18,6 +18,7 @@ const lines: readonly (readonly [string, (status: Status) => string])[] = [
   ['upstream', status => (status['upstream_peer'] === null ? 'none' : formatText(status['upstream_peer']))],
   ['swarm key', status => (Array.isArray(status['swarm_keys']) ? status['swarm_keys'].map(formatKey).join('; ') || 'none' : '-')],
   ['store', status => formatScrub(status['scrub'])],
+  ['outage log', status => formatOutageLog(status['outage_log'])],
   [
     'downstream',
     status => (Array.isArray(status['downstream_peers']) ? status['downstream_peers'].map(formatText).join(', ') || 'none' : '-'),
@@ -36,6 +37,14 @@ function formatKey(key: Status): string {
   return `${formatText(key['id'])}${key['seals'] === true ? ' (seals)' : ''}: ${shared}`
 }
 
+/** Writes that no other node has acknowledged, kept twice. */
+function formatOutageLog(log: unknown): string {
+  if (typeof log !== 'object' || log === null) return 'off'
+  const { bytes, bytes_max: bytesMax, dropped_writes: dropped } = log as Status
+  const lost = dropped === 0 ? '' : `; full: ${formatCount(dropped)} writes are in the database alone`
+  return `${formatBytes(bytes)} of ${formatBytes(bytesMax)}${lost}`
+}
+
 export const status = defineCommand({
   summary: 'Shows the agent: name, role, clock, uptime',
   examples: ['hs-agent status', 'hs-agent status --url http://rover-2:50050 --json'],
@@ -47,6 +56,8 @@ export const status = defineCommand({
     if (typeof double === 'object' && double !== null && 'addr' in double) {
       print(paint('red', `another process uses the id of this node: ${printable(formatText(double.addr))}`))
     }
+    const warnings: unknown = status['warnings']
+    for (const warning of Array.isArray(warnings) ? warnings : []) print(paint('yellow', printable(formatText(warning))))
     for (const [label, show] of lines) print(`${paint('dim', label.padEnd(width))}  ${printable(show(status))}`)
   },
 })

@@ -86,6 +86,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
     port: options.port ?? 0,
     tokens: options.tokens ?? [],
     replica: options.replica?.(replica) ?? replica,
+    writer: { write: writes => (options.replica?.(replica) ?? replica).write(writes) },
     prover,
     node: () => ({
       nodeId: NODE_ID,
@@ -99,6 +100,8 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
       swarmKeys: [],
       duplicateIdentity: undefined,
       scrub: NOT_SCRUBBED,
+      comeback: undefined,
+      outageLog: undefined,
       upstreamPeer: undefined,
       downstreamPeers: [],
     }),

@@ -6,6 +6,7 @@ import { createChannel, type Channel } from '../../../sync/channel.ts'
 import type { ExchangeStats } from '../../../sync/exchange.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../../sync/messages.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
+import { PLAIN_RELATION } from '../../../sync/partial.ts'
 import { driveRepair, serveRepair } from '../../../sync/repair.ts'
 import { guessFromBuckets } from '../../../sync/sketch-search.ts'
 import { sketchBuckets } from '../../../sync/sketch-region.ts'
@@ -50,7 +51,7 @@ async function repair(driver: OpenReplica, server: OpenReplica, isSketched = tru
   const run = async (replica: OpenReplica, channel: Channel, side: typeof serveRepair): Promise<void> => {
     const snapshot = await replica.snapshot()
     const mine = (await snapshot.collection('c'))!
-    await side({ channel, replica, hash: systemHash, stats, isSketched }, mine)
+    await side({ channel, replica, hash: systemHash, stats, relation: PLAIN_RELATION, isSketched }, mine)
     await snapshot.close()
   }
   const channels = link.ends.map(end => createChannel(end, codec))
