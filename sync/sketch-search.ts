@@ -28,6 +28,8 @@ import { BUCKET_CELLS, bucketOfSymbol, forEachItemRow, sketchItems, writeSymbol,
 const BUCKETS = FANOUT ** BUCKET_LEVEL
 /** Cells that are asked for at least: they tell about 12 differences, or how many more there are. */
 const CELLS_MIN = 24
+/** Cells that tell within an eighth how many differ, where the buckets say only "many". */
+const CELLS_OF_MANY = 128
 /** What lies above this many differing buckets says only "many". */
 const BUCKETS_TELLING_MAX = 200
 /** Nodes with more items than this on both sides together are not listed but divided. */
@@ -44,6 +46,8 @@ interface Guess {
   readonly region: Region
   /** About how many items differ there. */
   readonly differences: number
+  /** Cells to begin with, at least. */
+  readonly cellsMin: number
 }
 
 /** What only one side has, in the order in which it is found: parts that are bounded by LISTED_MAX. */
@@ -70,12 +74,12 @@ export function guessFromBuckets(mine: Sketch, theirs: Sketch, isComparable: boo
   const { isComplete, mine: here, theirs: there } = decodeDifference(difference)
   if (isComplete) {
     const indexes = [...new Set([...here, ...there].map(bucketOfSymbol))].filter(index => index < BUCKETS).sort((a, b) => a - b)
-    return indexes.length === 0 ? undefined : { region: { level: BUCKET_LEVEL, indexes }, differences: indexes.length }
+    return indexes.length === 0 ? undefined : { region: { level: BUCKET_LEVEL, indexes }, differences: indexes.length, cellsMin: CELLS_MIN }
   }
   // So many differences fall into so many buckets, when they fall anywhere.
   const isTelling = isComparable && differing < BUCKETS_TELLING_MAX
   const differences = isTelling ? -BUCKETS * Math.log(1 - differing / BUCKETS) : 0
-  return { region: { level: 0, indexes: [0] }, differences }
+  return { region: { level: 0, indexes: [0] }, differences, cellsMin: isTelling ? CELLS_MIN : CELLS_OF_MANY }
 }
 
 type Found =
@@ -84,10 +88,10 @@ type Found =
   | { readonly kind: 'divide'; readonly parts: readonly Guess[] }
 
 /** Asks for cells until they tell the difference, or shows that they would be too many. */
-async function sketchRegion(search: Search, { region, differences }: Guess): Promise<Found> {
+async function sketchRegion(search: Search, { region, differences, cellsMin }: Guess): Promise<Found> {
   const { channel, mine, own, theirs } = search
   let received: Uint8Array = EMPTY
-  let wanted = Math.min(CELLS_MAX, Math.max(CELLS_MIN, cellsFor(differences)))
+  let wanted = Math.min(CELLS_MAX, Math.max(cellsMin, cellsFor(differences)))
   let sketch: Sketch | undefined
   for (;;) {
     const from = received.length / CELL_BYTES
@@ -108,11 +112,12 @@ async function sketchRegion(search: Search, { region, differences }: Guess): Pro
     const next = Math.max(Math.ceil(wanted * 1.5), cellsFor(estimate))
     const isListed = next * CELL_BYTES > Math.max(0, lacked) * SYMBOL_BYTES
     if (isListed && held + lacked <= LISTED_MAX) return { kind: 'list' }
-    if (isListed || next > CELLS_MAX) {
+    // The estimate may be too high by an eighth: then the most cells there are will do.
+    if (isListed || wanted === CELLS_MAX || next > CELLS_MAX * 1.15) {
       const parts = divide(region, isListed ? (held + lacked) / LISTED_MAX : next / CELLS_MAX, estimate)
       return parts === undefined ? { kind: 'list' } : { kind: 'divide', parts }
     }
-    wanted = next
+    wanted = Math.min(next, CELLS_MAX)
   }
 }
 
@@ -127,7 +132,11 @@ function divide({ level, indexes }: Region, parts: number, differences: number):
   if (depth > LEVEL_MAX) return undefined
   const width = FANOUT ** (depth - level)
   return indexes.flatMap(index =>
-    Array.from({ length: width }, (_, i) => ({ region: { level: depth, indexes: [index * width + i] }, differences: differences / count })),
+    Array.from({ length: width }, (_, i) => ({
+      region: { level: depth, indexes: [index * width + i] },
+      differences: differences / count,
+      cellsMin: CELLS_MIN,
+    })),
   )
 }
 
