@@ -2,6 +2,7 @@
 import type { OpenReplica } from '../sync/open-replica.ts'
 import type { Gossip } from './gossip.ts'
 import type { Metrics, Sample } from './metrics.ts'
+import type { LinkTraffic } from './peer-link.ts'
 import { collectSwarmSamples } from './swarm-samples.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
@@ -9,9 +10,10 @@ interface Sources {
   readonly replica: OpenReplica
   readonly gossip: () => Gossip | undefined
   readonly synchroniser: () => Synchroniser | undefined
+  readonly traffic: () => Readonly<LinkTraffic> | undefined
 }
 
-export function addAgentSamples(metrics: Metrics, { replica, gossip, synchroniser }: Sources): void {
+export function addAgentSamples(metrics: Metrics, { replica, gossip, synchroniser, traffic }: Sources): void {
   metrics.addCollector(function* () {
     const { conflicts, clocksAhead, newOrigins, quarantined } = replica.counters
     yield counter('conflicts_total', 'Concurrent versions that met here, of which lww dropped one.', conflicts)
@@ -27,6 +29,8 @@ export function addAgentSamples(metrics: Metrics, { replica, gossip, synchronise
       yield counter('sync_repairs_total', 'Collections that were compared by their digest trees.', totals.repairs)
       yield counter('sync_diverged_total', 'Collections that repair could not mend.', totals.diverged)
     }
+    const carried = traffic()
+    if (carried !== undefined) yield* linkSamples(carried)
     const running = gossip()
     if (running !== undefined) yield* collectSwarmSamples(running)
   })
@@ -34,4 +38,13 @@ export function addAgentSamples(metrics: Metrics, { replica, gossip, synchronise
 
 function counter(name: string, help: string, value: number): Sample {
   return { name, help, type: 'counter', value }
+}
+
+function* linkSamples(traffic: Readonly<LinkTraffic>): Generator<Sample> {
+  const messages = 'Bytes of sync messages, before they are packed into frames and after they are unpacked, by direction.'
+  const frames = 'Bytes of frames on the sync links, by direction; TLS, TCP and IP come on top.'
+  yield { ...counter('link_message_bytes_total', messages, traffic.sentMessageBytes), labels: { direction: 'sent' } }
+  yield { ...counter('link_message_bytes_total', messages, traffic.receivedMessageBytes), labels: { direction: 'received' } }
+  yield { ...counter('link_frame_bytes_total', frames, traffic.sentFrameBytes), labels: { direction: 'sent' } }
+  yield { ...counter('link_frame_bytes_total', frames, traffic.receivedFrameBytes), labels: { direction: 'received' } }
 }

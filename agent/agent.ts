@@ -211,7 +211,12 @@ async function build(
     gossipPort = peering.port
     replica.onChange(() => gossip.localStateChanged())
   }
-  addAgentSamples(metrics, { replica, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
+  addAgentSamples(metrics, {
+    replica,
+    gossip: () => swarm.gossip,
+    synchroniser: () => swarm.synchroniser,
+    traffic: () => swarm.peering?.traffic,
+  })
 
   const gossipText = gossipPort === undefined ? 'gossip off' : `gossip port ${gossipPort}`
   const banner = `hs-agent ${version}: node ${nodeId} (${nodeName}), role ${config.role}, ${http.url}, ${gossipText}, data in ${config.dataDir}`
