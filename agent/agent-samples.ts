@@ -4,6 +4,7 @@ import type { Gossip } from './gossip.ts'
 import type { Metrics, Sample } from './metrics.ts'
 import type { LinkTraffic } from './peer-link.ts'
 import { collectSwarmSamples } from './swarm-samples.ts'
+import type { SyncRow } from './sync-state.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 interface Sources {
@@ -27,6 +28,7 @@ export function addAgentSamples(metrics: Metrics, { replica, gossip, synchronise
       yield counter('sync_failures_total', 'Sync sessions that ended early.', totals.failures)
       yield counter('sync_malformed_total', 'Received versions that were not versions.', totals.malformed)
       yield counter('sync_repairs_total', 'Collections that were compared by their digest trees.', totals.repairs)
+      yield* progressSamples(synchroniser()?.rows() ?? [])
       yield counter('sync_diverged_total', 'Collections that repair could not mend.', totals.diverged)
     }
     const carried = traffic()
@@ -47,4 +49,22 @@ function* linkSamples(traffic: Readonly<LinkTraffic>): Generator<Sample> {
   yield { ...counter('link_message_bytes_total', messages, traffic.receivedMessageBytes), labels: { direction: 'received' } }
   yield { ...counter('link_frame_bytes_total', frames, traffic.sentFrameBytes), labels: { direction: 'sent' } }
   yield { ...counter('link_frame_bytes_total', frames, traffic.receivedFrameBytes), labels: { direction: 'received' } }
+}
+
+function* progressSamples(rows: readonly SyncRow[]): Generator<Sample> {
+  const gauge = (name: string, help: string, value: (row: SyncRow) => number): Sample => ({
+    name,
+    help,
+    type: 'gauge',
+    value: rows.reduce((sum, row) => sum + value(row), 0),
+  })
+  const left = 'of the sync sessions under way, with all peers and in both directions; an upper bound.'
+  yield gauge('sync_remaining_records', `Versions that are left ${left}`, row => row.remainingRecords ?? 0)
+  yield gauge('sync_remaining_bytes', `Bytes that are left ${left}`, row => row.remainingBytes ?? 0)
+  yield gauge('sync_records_per_second', 'Versions moved by sync sessions, over the last ten seconds.', row => row.rate.recordsPerSecond)
+  yield gauge(
+    'sync_bytes_per_second',
+    'Bytes of messages moved by sync sessions, over the last ten seconds.',
+    row => row.rate.bytesPerSecond,
+  )
 }

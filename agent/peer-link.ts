@@ -20,11 +20,14 @@ import { createMessageReader, type MessageFault, type NextMessage } from './mess
 
 /** What a message costs in memory besides its bytes: many small ones must not count as nothing. */
 const MESSAGE_OVERHEAD_BYTES = 256
+const BATCH_BYTES_MIN = 4_096
+/** Two seconds. */
+const BATCH_BYTES_PER_KBPS = 250
 
 export const LINK_LIMITS = {
   /** Before the peer's first message has been taken. */
   firstMessageBytesMax: 4 * 1024,
-  /** An `open` with the vectors of 65,536 origins has 6.2 MiB; a version of 1 MiB with its vector and context, which travels alone, 1.3. */
+  /** An `open` with the vectors of 65,536 origins has 6 MB; a version of 1 MiB with its vector and context, which travels alone, 1.3. */
   messageBytesMax: 8 * 1024 * 1024,
   /** Bytes of messages that wait to be taken, 256 more for each; the socket is paused beyond them. */
   waitingBytesMax: 4 * 1024 * 1024,
@@ -35,6 +38,8 @@ export const LINK_LIMITS = {
   firstMessageMs: 10_000,
   pingMs: 5_000,
   silenceMs: 20_000,
+  /** A link is closed when nothing at all has come of a second message by then: who says hello and no more takes up a session's place. */
+  secondMessageMs: 15_000,
   /** Without progress in either direction: a message, a piece of one that the system took, or so many bytes of one that came. */
   stallMs: 120_000,
   /** In `stallMs` they are 4.4 kbit/s: slower links do not sync. */
@@ -69,6 +74,8 @@ export interface PeerLink extends Link {
   readonly remote: { readonly host: string; readonly port: number }
   /** Why the link was closed from this side, if it was for the peer's fault. */
   readonly fault: LinkFault | undefined
+  /** What should travel in one message at most, so that it does not hold up others for more than two seconds; infinite without a cap. */
+  readonly batchBytesMax: number
   /** Whether messages are awaited: a link on which none are, and that only pings, is fine. They are from the start. */
   expectMessages(areExpected: boolean): void
 }
@@ -148,12 +155,16 @@ export function createPeerLink(
     if (nowMs - writer.saidMs >= limits.pingMs && !writer.isBusy) writer.ping()
   }, limits.pingMs / 2)
   watch.unref()
-  const firstTimer = setTimeout(() => close('slow-start'), limits.firstMessageMs)
+  let firstTimer = setTimeout(() => close('slow-start'), limits.firstMessageMs)
   firstTimer.unref()
 
   const first = (): void => {
+    if (hasFirst || isClosed) return
     hasFirst = true
     clearTimeout(firstTimer)
+    const bodyBytes = reader.bodyBytes
+    firstTimer = setTimeout(() => reader.bodyBytes === bodyBytes && waiting.length === 0 && close('slow-start'), limits.secondMessageMs)
+    firstTimer.unref()
   }
   // Until somebody has looked at the first message, nothing more is read.
   const isFull = (): boolean => waitingBytes > limits.waitingBytesMax || (!hasFirst && waiting.length > 0)
@@ -247,6 +258,7 @@ export function createPeerLink(
       }
       return isClosed ? undefined : new Promise(resolve => void (taker = resolve))
     },
+    batchBytesMax: Math.max(BATCH_BYTES_MIN, limits.sendKbpsMax * BATCH_BYTES_PER_KBPS),
     expectMessages(expected) {
       areExpected = expected
       moved()

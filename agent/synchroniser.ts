@@ -8,6 +8,7 @@ import type { Clock, Codec, Hash, Random } from '../base/ports.ts'
 import { formatNodeId } from '../swarm/identity.ts'
 import { PROTOCOL_VERSION, type Hello } from '../sync/messages.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
+import { FRAME_LIMITS } from '../sync/exchange.ts'
 import { runSession, type CollectionProgress, type SessionResult } from '../sync/session.ts'
 import { SYSTEM_COLLECTION } from '../sync/settings.ts'
 import type { SyncEvent } from './event-hub.ts'
@@ -183,6 +184,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       }),
       refusal: peer => refusal(peer) ?? onHello(peer),
       onProgress: progress => record(progress),
+      frames: { ...FRAME_LIMITS, bytesMax: Math.min(FRAME_LIMITS.bytesMax, link.batchBytesMax) },
     })
 
   const refusal = (hello: Hello): string | undefined => {
@@ -247,19 +249,32 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const answer = async (link: PeerLink): Promise<void> => {
     let state: PeerState | undefined
     let own: PeerState['running']
+    let greeted: PeerState | undefined
     const { promise: done, resolve } = Promise.withResolvers<void>()
-    const result = await run(link, undefined, hello => {
+    // Of two sessions at once the one that the lower node id started stays.
+    const mustYield = ({ running, nodeId }: PeerState): boolean => running !== undefined && (!running.isOutbound || options.nodeId < nodeId)
+    /** Whoever says hello and no more takes nobody's place: the pair is busy with this session when the peer has answered our hello. */
+    const claim = (): void => {
+      if (greeted === undefined || own !== undefined) return
+      if (mustYield(greeted)) return link.close()
+      greeted.running?.abort()
+      state = greeted
+      own = { isOutbound: false, abort: () => link.close(), done }
+      state.running = own
+    }
+    const answering: PeerLink = {
+      ...link,
+      async receive() {
+        const message = await link.receive()
+        if (message !== undefined) claim()
+        return message
+      },
+    }
+    const result = await run(answering, undefined, hello => {
       if (isClosing) return 'this agent is stopping'
       const peerState = stateOf(nodeIdOf(hello))
-      const { running } = peerState
-      if (running !== undefined) {
-        // Of two sessions at once the one that the lower node id started stays.
-        if (!running.isOutbound || options.nodeId < peerState.nodeId) return BUSY
-        running.abort()
-      }
-      state = peerState
-      own = { isOutbound: false, abort: () => link.close(), done }
-      peerState.running = own
+      if (mustYield(peerState)) return BUSY
+      greeted = peerState
       return undefined
     })
     if (link.fault !== undefined) log.debug({ host: link.remote.host, fault: link.fault }, 'a peer link was closed')

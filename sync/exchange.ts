@@ -17,6 +17,7 @@ import type { Message, Open, WireItem } from './messages.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import type { RemoteItem } from './remote-write.ts'
 import { countersOf, type CollectionSnapshot } from './replica-snapshot.ts'
+import { createTailGauge } from './progress.ts'
 import { decodeVersion, ORIGIN_BYTES } from './version.ts'
 import { keyText } from './write-batch.ts'
 
@@ -35,6 +36,9 @@ export interface ExchangeStats {
   itemsReceived: number
   /** Versions received that are not versions. */
   malformed: number
+  /** At most so many versions are still to be sent and received (progress.ts); not known before the exchange. */
+  toSend?: number
+  toReceive?: number
 }
 
 export interface ExchangeContext {
@@ -71,7 +75,7 @@ export async function exchangeTails(
 ): Promise<{ readonly mine: OwnState; readonly theirs: HeldState }> {
   const { channel, replica } = context
   const credit = createCredit(FRAMES_IN_FLIGHT_MAX)
-  const receiver = createReceiver(context, theirs, generation)
+  const receiver = createReceiver(context, theirs, generation, mine?.counters ?? new Map())
   const sending = sendTail(context, credit, mine, theirs)
   // A failure of the sender shows in the receiver, which the closed link wakes.
   sending.catch(() => channel.close())
@@ -114,6 +118,8 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
   let frame: WireItem[] = []
   let bytes = 0
   let position: Dot | undefined
+  const gauge = createTailGauge(countersOf(theirs.vector), mine?.counters ?? new Map(), theirs.resume)
+  stats.toSend = gauge.total
 
   const flush = async (): Promise<void> => {
     if (frame.length === 0) return
@@ -123,6 +129,7 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
     bytes = 0
     await channel.send({ kind: 'frame', items, position, logicalClock: replica.logicalClock() })
     stats.itemsSent += items.length
+    if (position !== undefined) stats.toSend = gauge.behind(position)
     context.onProgress()
   }
 
@@ -138,6 +145,7 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
     }
   }
   await flush()
+  stats.toSend = 0
   await channel.send({ kind: 'mark', vector: mine?.vector ?? new Map<Origin, VectorEntry>() })
 }
 
@@ -194,10 +202,12 @@ function createCredit(max: number): Credit {
 }
 
 /** Applies what comes in. Frames are handed to the store at once and acknowledged as they become durable. */
-function createReceiver(context: ExchangeContext, theirs: Open, generation: number) {
+function createReceiver(context: ExchangeContext, theirs: Open, generation: number, known: VersionVector) {
   const { replica, channel, stats } = context
   const senderStore = fromHex(context.peerStoreId) ?? new Uint8Array(16)
   const target = countersOf(theirs.vector)
+  const gauge = createTailGauge(known, target)
+  stats.toReceive = gauge.total
   const recoveries = replica.recoveries()
   const unmarked = new Set<Origin>()
   let isAllUnmarked = false
@@ -234,6 +244,7 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
         })
         .then(async () => {
           stats.itemsReceived += items.length
+          if (frame.position !== undefined) stats.toReceive = gauge.behind(frame.position)
           context.onProgress()
           unacknowledged -= 1
           await channel.send({ kind: 'ack' })
@@ -251,6 +262,7 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
     async finish(mark: ReadonlyMap<Origin, VectorEntry>): Promise<void> {
       await Promise.all(applying)
       if (failure !== undefined) throw failure.error
+      stats.toReceive = 0
       const accepted = isAllUnmarked ? new Map<Origin, VectorEntry>() : new Map([...mark].filter(([origin]) => !unmarked.has(origin)))
       // With their mark the own vector covers what they knew when they collected: what they dropped may go here too (R7).
       const knowledge = { ...theirs, vector: target }

@@ -405,6 +405,25 @@ describe('time', () => {
     expect(taken.fault).toBe('slow-start')
     await eventually(() => expect(raw.isClosed()).toBe(true))
   })
+
+  test('P16 a peer that says hello and no more is let go, one that goes on slowly is not', async () => {
+    const { port, link } = await takeLinks({ ...fast, silenceMs: 60_000, secondMessageMs: 400 })
+    const [silent, slow] = [await connectRaw(port), await connectRaw(port)]
+    const hello = Buffer.concat([PREAMBLE, frame(Buffer.from('hello'))])
+    silent.socket.write(hello)
+    silent.socket.on('data', () => silent.socket.write(PING))
+    const first = await link(0)
+    expect(await first.receive()).toHaveLength(5)
+    slow.socket.write(Buffer.concat([hello, claim(10), Buffer.alloc(1)]))
+    const second = await link(1)
+    expect(await second.receive()).toHaveLength(5)
+    expect(await first.receive()).toBeUndefined()
+    expect(first.fault).toBe('slow-start')
+    const goingOn = second.receive()
+    await eventually(() => expect(slow.received().length).toBeGreaterThan(PREAMBLE.length + 10 * PING.length))
+    slow.socket.write(Buffer.alloc(9))
+    expect(await goingOn).toHaveLength(10)
+  })
 })
 
 describe('bounds', () => {
