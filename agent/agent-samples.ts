@@ -4,7 +4,9 @@ import type { Comeback } from './comeback.ts'
 import type { Gossip } from './gossip.ts'
 import type { Metrics, Sample } from './metrics.ts'
 import type { OutageLog } from './outage-log.ts'
+import type { LinkTraffic } from './peer-link.ts'
 import { collectSwarmSamples } from './swarm-samples.ts'
+import type { SyncRow } from './sync-state.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 interface Sources {
@@ -13,9 +15,10 @@ interface Sources {
   readonly comeback: Comeback | undefined
   readonly gossip: () => Gossip | undefined
   readonly synchroniser: () => Synchroniser | undefined
+  readonly traffic: () => Readonly<LinkTraffic> | undefined
 }
 
-export function addAgentSamples(metrics: Metrics, { replica, outageLog, comeback, gossip, synchroniser }: Sources): void {
+export function addAgentSamples(metrics: Metrics, { replica, outageLog, comeback, gossip, synchroniser, traffic }: Sources): void {
   metrics.addCollector(function* () {
     const { conflicts, clocksAhead, newOrigins, quarantined } = replica.counters
     yield counter('conflicts_total', 'Concurrent versions that met here, of which lww dropped one.', conflicts)
@@ -40,8 +43,11 @@ export function addAgentSamples(metrics: Metrics, { replica, outageLog, comeback
       yield counter('sync_failures_total', 'Sync sessions that ended early.', totals.failures)
       yield counter('sync_malformed_total', 'Received versions that were not versions.', totals.malformed)
       yield counter('sync_repairs_total', 'Collections that were compared by their digest trees.', totals.repairs)
+      yield* progressSamples(synchroniser()?.rows() ?? [])
       yield counter('sync_diverged_total', 'Collections that repair could not mend.', totals.diverged)
     }
+    const carried = traffic()
+    if (carried !== undefined) yield* linkSamples(carried)
     const running = gossip()
     if (running !== undefined) yield* collectSwarmSamples(running)
   })
@@ -49,4 +55,31 @@ export function addAgentSamples(metrics: Metrics, { replica, outageLog, comeback
 
 function counter(name: string, help: string, value: number): Sample {
   return { name, help, type: 'counter', value }
+}
+
+function* linkSamples(traffic: Readonly<LinkTraffic>): Generator<Sample> {
+  const messages = 'Bytes of sync messages, before they are packed into frames and after they are unpacked, by direction.'
+  const frames = 'Bytes of frames on the sync links, by direction; TLS, TCP and IP come on top.'
+  yield { ...counter('link_message_bytes_total', messages, traffic.sentMessageBytes), labels: { direction: 'sent' } }
+  yield { ...counter('link_message_bytes_total', messages, traffic.receivedMessageBytes), labels: { direction: 'received' } }
+  yield { ...counter('link_frame_bytes_total', frames, traffic.sentFrameBytes), labels: { direction: 'sent' } }
+  yield { ...counter('link_frame_bytes_total', frames, traffic.receivedFrameBytes), labels: { direction: 'received' } }
+}
+
+function* progressSamples(rows: readonly SyncRow[]): Generator<Sample> {
+  const gauge = (name: string, help: string, value: (row: SyncRow) => number): Sample => ({
+    name,
+    help,
+    type: 'gauge',
+    value: rows.reduce((sum, row) => sum + value(row), 0),
+  })
+  const left = 'of the sync sessions under way, with all peers and in both directions; an upper bound.'
+  yield gauge('sync_remaining_records', `Versions that are left ${left}`, row => row.remainingRecords ?? 0)
+  yield gauge('sync_remaining_bytes', `Bytes that are left ${left}`, row => row.remainingBytes ?? 0)
+  yield gauge('sync_records_per_second', 'Versions moved by sync sessions, over the last ten seconds.', row => row.rate.recordsPerSecond)
+  yield gauge(
+    'sync_bytes_per_second',
+    'Bytes of messages moved by sync sessions, over the last ten seconds.',
+    row => row.rate.bytesPerSecond,
+  )
 }

@@ -231,7 +231,14 @@ async function build(
     gossipPort = peering.port
     replica.onChange(() => gossip.localStateChanged())
   }
-  addAgentSamples(metrics, { replica, outageLog, comeback, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
+  addAgentSamples(metrics, {
+    replica,
+    outageLog,
+    comeback,
+    gossip: () => swarm.gossip,
+    synchroniser: () => swarm.synchroniser,
+    traffic: () => swarm.peering?.traffic,
+  })
 
   const gossipText = gossipPort === undefined ? 'gossip off' : `gossip port ${gossipPort}`
   const banner = `hs-agent ${version}: node ${nodeId} (${nodeName}), role ${config.role}, ${http.url}, ${gossipText}, data in ${config.dataDir}`

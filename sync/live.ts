@@ -314,7 +314,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
     if (hasTail) {
       let unmarked = round.unmarkedByName.get(name)
       if (unmarked === undefined) round.unmarkedByName.set(name, (unmarked = { origins: new Set(), isAll: false }))
-      const receiver = createReceiver(exchangeContext(name), { ...shared.theirs, name, generation }, unmarked)
+      const receiver = createReceiver(exchangeContext(name), { ...shared.theirs, name, generation }, unmarked, own.counters)
       incoming = { name, vector: held.vector, receiver }
     } else if (!coversVector(own.collected, shared.theirs.collected)) {
       await replica.adoptCollected(name, generation, shared.theirs)
