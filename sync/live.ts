@@ -4,7 +4,11 @@
  *   held       what this side holds of one collection now: additions to its vector and G, its root; an acknowledgement by itself (R7)
  *   frame ...  with `hasTail`: the versions that the other side lacks, as in L1, each applied, synced and acknowledged
  *   mark       with `hasTail`: everything up to that vector has been sent (R5)
+ *   pull       asks for a tail of a collection
  *   round      this side ships nothing more; when both have said so, both offer anew, as at the beginning of the session
+ *
+ * What a replica has written itself it ships at once. What it has from others it only tells of; who lacks it pulls it, from one peer at a
+ * time: where many are linked with many, each version comes to each of them about once.
  *
  * A side is in one of two states, and in each of them it does two things at once, shipping and receiving:
  *
@@ -25,9 +29,11 @@ import { equalBytes } from '../base/bytes.ts'
 import { SessionFault, type Channel } from './channel.ts'
 import { coversVector, joinVectors } from './dot.ts'
 import { comparableKnowledge, createCredit, createReceiver, FRAMES_IN_FLIGHT_MAX, sendFrames } from './exchange.ts'
-import type { Credit, ExchangeStats, FrameLimits, Unmarked } from './exchange.ts'
+import type { Credit, ExchangeContext, FrameLimits, Unmarked } from './exchange.ts'
 import { isBehindFloor } from './floor.ts'
 import type { Held, Hello, Message } from './messages.ts'
+import { createLiveCounter, type LiveProgress } from './live-progress.ts'
+import { createPulls } from './live-pull.ts'
 import { createSettling } from './live-settling.ts'
 import { isSame } from './offers.ts'
 import type { CollectionSnapshot } from './replica-snapshot.ts'
@@ -61,12 +67,6 @@ export interface LiveControl {
   messagesReceived(): number
 }
 
-/** What was moved of a collection since this was last told. */
-export interface LiveProgress extends ExchangeStats {
-  bytesSent: number
-  bytesReceived: number
-}
-
 export interface LiveContext extends LiveOptions {
   readonly channel: Channel
   readonly replica: SyncReplica
@@ -93,9 +93,12 @@ export interface LivePhase {
   stop(): void
 }
 
-type Incoming =
-  | { readonly vector: Held['vector']; readonly receiver: ReturnType<typeof createReceiver>; readonly name: string }
-  | 'not taken'
+/** A tail that is coming in; without a receiver it is let go by. */
+interface Incoming {
+  readonly name: string
+  readonly vector: Held['vector']
+  readonly receiver: ReturnType<typeof createReceiver> | undefined
+}
 
 export function createLivePhase(context: LiveContext): LivePhase {
   const { channel, replica, peer } = context
@@ -141,29 +144,12 @@ export function createLivePhase(context: LiveContext): LivePhase {
   let isRoundSent = false
   let isTheirRoundHere = false
   let interruptReceiver = (): void => {}
-  let bytesReceived = 0
-  const progressByName = new Map<string, LiveProgress>()
+  const progress = createLiveCounter(channel)
+  const pulls = createPulls({ channel, replica, after: context.after })
 
-  const progressOf = (name: string): LiveProgress => {
-    let progress = progressByName.get(name)
-    if (progress === undefined) {
-      progress = { itemsSent: 0, itemsReceived: 0, malformed: 0, bytesSent: 0, bytesReceived: 0 }
-      progressByName.set(name, progress)
-    }
-    return progress
-  }
-  const exchangeContext = (name: string) => {
-    const stats = progressOf(name)
-    const counting: Channel = {
-      ...channel,
-      send(message) {
-        const before = channel.bytesSent
-        const sent = channel.send(message)
-        stats.bytesSent += channel.bytesSent - before
-        return sent
-      },
-    }
-    return { channel: counting, replica, peerStoreId: peer.storeId, stats, frames: context.frames, onProgress: () => {} }
+  const exchangeContext = (name: string): ExchangeContext => {
+    const { frames } = context
+    return { ...progress.of(name), replica, peerStoreId: peer.storeId, frames, onProgress: () => {} }
   }
 
   // Shipping.
@@ -191,6 +177,8 @@ export function createLivePhase(context: LiveContext): LivePhase {
   /** Tells the peer what is new of a collection, and ships what it lacks. */
   const tell = async (name: string): Promise<void> => {
     if (replica.storeId !== ownStoreId) throw new SessionFault('closed', 'this replica has enrolled anew')
+    // With the snapshot: what comes in meanwhile is not lacking, and looked at again when it is here.
+    const isComing = incoming?.name === name
     const snapshot = await replica.snapshot()
     try {
       const mine = await snapshot.collection(name)
@@ -201,7 +189,9 @@ export function createLivePhase(context: LiveContext): LivePhase {
         // The peer hears of it by the system collection.
         round.sharedByName.delete(name)
       } else if (shared?.generation === mine.generation) {
+        const isLacking = !isComing && incoming?.name !== name && pulls.isLacking(mine, shared)
         await tellHeld(mine, shared)
+        if (isLacking) await pulls.ask(mine, shared)
       } else if (round.generationApart.get(name) !== mine.generation) {
         requestSpacedRound()
       }
@@ -216,7 +206,9 @@ export function createLivePhase(context: LiveContext): LivePhase {
     if (told !== undefined && !coversVector(counters, told.vector)) {
       throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
     }
-    const hasTail = !coversVector(shared.known, counters)
+    const lacking = entriesAbove(counters, shared.known)
+    const hasTail = shared.isPulled || (lacking.size > 0 && [...lacking.keys()].every(origin => origin === replica.origin))
+    shared.isPulled = false
     const knowledge = comparableKnowledge(mine, ownStoreId)
     const acknowledgements = newAcknowledgements(shared, await mine.acknowledgements(), peer.storeId)
     const isKnowledgeNew = told === undefined || (mine.isSettled && !equalBytes(told.knowledge, knowledge))
@@ -224,9 +216,12 @@ export function createLivePhase(context: LiveContext): LivePhase {
       if (equalBytes(told?.root ?? root, root) || !mine.isSettled || !settling.isRootDue(name)) return
     }
     const exchange = exchangeContext(name)
-    const vector = entriesAbove(mine.vector, ({ counter }) => counter, told?.vector)
+    // What was told and not shipped before is in it again: with a tail, this is what the mark stands for.
+    const vector = new Map(
+      [...mine.vector].filter(([origin, { counter }]) => (hasTail && lacking.has(origin)) || counter > (told?.vector.get(origin) ?? 0)),
+    )
     const rest = { collectedStampMax, rosterHash: replica.rosterHash(), acknowledgements, root, knowledge, hasTail }
-    const news = entriesAbove(collected, counter => counter, told?.collected)
+    const news = entriesAbove(collected, told?.collected)
     await exchange.channel.send({ kind: 'held', name, generation, vector, collected: news, ...rest })
     shared.told = { vector: counters, collected, root, knowledge }
     noteAcknowledged(shared, acknowledgements)
@@ -248,26 +243,25 @@ export function createLivePhase(context: LiveContext): LivePhase {
       channel.peek().then(resolve, reject)
     })
 
-  const countReceived = (message: Message): void => {
-    const name = message.kind === 'held' ? message.name : incoming === undefined || incoming === 'not taken' ? undefined : incoming.name
-    if (name !== undefined) progressOf(name).bytesReceived += channel.bytesReceived - bytesReceived
-    bytesReceived = channel.bytesReceived
-  }
-
   const take = async (message: Message): Promise<void> => {
     if (message.kind === 'ack') return credit.give()
     if (message.kind === 'frame' && incoming !== undefined) {
-      if (incoming !== 'not taken') return incoming.receiver.take(message)
+      if (incoming.receiver !== undefined) return incoming.receiver.take(message)
       return channel.send({ kind: 'ack' })
     }
     if (message.kind === 'mark' && incoming !== undefined) {
-      const ended = incoming
-      if (ended !== 'not taken') {
-        await ended.receiver.finish(ended.vector)
-        ended.receiver.end()
-      }
+      const { name, vector, receiver } = incoming
+      await receiver?.finish(vector)
+      receiver?.end()
       incoming = undefined
-      return
+      return pulls.ended(name)
+    }
+    if (message.kind === 'pull' && incoming === undefined && !isTheirRoundHere) {
+      const shared = round.sharedByName.get(message.name)
+      if (shared?.generation !== message.generation) return
+      shared.isPulled = true
+      changed.add(message.name)
+      return wakeShipper()
     }
     if (incoming !== undefined || isTheirRoundHere || (message.kind !== 'held' && message.kind !== 'round')) {
       throw new SessionFault('unexpected', `the peer sent "${message.kind}" in the live phase`)
@@ -278,14 +272,14 @@ export function createLivePhase(context: LiveContext): LivePhase {
   }
 
   const takeHeld = async (held: Held): Promise<void> => {
-    const { name, generation, hasTail } = held
+    const { name, generation, vector, hasTail } = held
     const shared = round.sharedByName.get(name)
     // It was deleted here, or made anew: the peer will hear of it.
-    if (hasTail) incoming = 'not taken'
+    if (hasTail) incoming = { name, vector, receiver: undefined }
     if (shared?.generation !== generation) return
     noteHeld(shared, held)
     settling.heard(name)
-    if (held.vector.size > 0 && (await replica.settleForks(name, generation, held.vector))) {
+    if (vector.size > 0 && (await replica.settleForks(name, generation, vector))) {
       throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
     }
     const own = await readCollection(name)
@@ -300,8 +294,13 @@ export function createLivePhase(context: LiveContext): LivePhase {
       let unmarked = round.unmarkedByName.get(name)
       if (unmarked === undefined) round.unmarkedByName.set(name, (unmarked = { origins: new Set(), isAll: false }))
       const receiver = createReceiver(exchangeContext(name), { ...shared.theirs, name, generation }, unmarked)
-      incoming = { name, vector: held.vector, receiver }
-    } else if (!coversVector(own.collected, shared.theirs.collected)) {
+      incoming = { name, vector, receiver }
+      return
+    }
+    // There may be something to ask for.
+    changed.add(name)
+    wakeShipper()
+    if (!coversVector(own.collected, shared.theirs.collected)) {
       await replica.adoptCollected(name, generation, shared.theirs)
     }
   }
@@ -334,10 +333,8 @@ export function createLivePhase(context: LiveContext): LivePhase {
   })
 
   const report = (name: string, isInSync: boolean): void => {
-    const progress = progressByName.get(name)
-    if (progress === undefined) return
-    progressByName.delete(name)
-    context.onProgress(name, progress, isInSync)
+    const moved = progress.take(name)
+    if (moved !== undefined) context.onProgress(name, moved, isInSync)
   }
 
   return {
@@ -349,7 +346,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
       // What was exchanged in the round has not been told in full, and the system collection may have moved on.
       for (const [name, { told }] of round.sharedByName) if (told === undefined) changed.add(name)
       changed.add(SYSTEM_COLLECTION)
-      bytesReceived = channel.bytesReceived
+      progress.received(undefined)
       spaceRounds()
       settling.start()
       isLive = true
@@ -366,13 +363,14 @@ export function createLivePhase(context: LiveContext): LivePhase {
           if (message === undefined) continue
           await channel.receive()
           messagesReceived += 1
-          countReceived(message)
+          progress.received(message.kind === 'held' ? message.name : incoming?.name)
           await take(message)
         }
         await shipping
         await settling.stop()
         if (failure !== undefined) throw failure.error
-        for (const name of progressByName.keys()) report(name, false)
+        for (const name of progress.names()) report(name, false)
+        pulls.endAll()
         isRoundWanted = false
         isRoundDue = false
         cancelSpacing()
@@ -383,16 +381,17 @@ export function createLivePhase(context: LiveContext): LivePhase {
         credit.fail(error)
         channel.close()
         await settling.stop()
-        if (incoming !== undefined && incoming !== 'not taken') incoming.receiver.rethrow()
+        incoming?.receiver?.rethrow()
         if (failure !== undefined) throw failure.error
         await shipping
         throw error
       } finally {
-        if (incoming !== undefined && incoming !== 'not taken') incoming.receiver.end()
+        incoming?.receiver?.end()
       }
     },
     stop() {
       stopWatching()
+      pulls.endAll()
       cancelSpacing()
     },
   }

@@ -276,7 +276,8 @@ export function createRobot(
       return disksLost
     },
     get isBusy() {
-      return busy.size > 0
+      // Links that are live and quiet are at rest.
+      return [...busy].some(peer => liveByPeer.get(peer)?.isMoving() !== false)
     },
     start() {
       stop()
