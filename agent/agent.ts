@@ -17,6 +17,7 @@ import type { DuplicateIdentity } from './http/port.ts'
 import { createHttpServer } from './http/server.ts'
 import { defaultNodeName } from './identity.ts'
 import { watchClockTrust } from './kernel-clock.ts'
+import { startKeeping } from './keeping.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { viewCompatPeer, viewPeer } from './peer-view.ts'
@@ -97,7 +98,7 @@ async function build(
   const uptimeSecs = (): number => Math.floor((clock.monotonicMs() - startedMs) / 1000)
   const codec = createCodec()
 
-  const storeHealth = createStoreHealth(log)
+  const storeHealth = createStoreHealth(log, clock)
   const digestSalt = digestSaltOf(config)
   const replica = await openReplicaOrExplain({
     store,
@@ -108,9 +109,11 @@ async function build(
     nodeId,
     clockDriftMaxMs: config.clockDriftMaxMs,
     durability: config.durability === 'fsync' ? 'fsync' : 'deferred',
+    syncDefault: config.syncDefault,
     onNotice: notice => storeHealth.notice(notice),
   })
   closers.push(() => replica.close())
+  closers.push(startKeeping(replica, log))
   if (config.durability !== 'fsync') closers.push(startFlushing(replica, config.durability, config.batchMs, log))
 
   let swarmKeys = readSwarmKeys(config.swarmKeys)

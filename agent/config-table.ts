@@ -160,6 +160,12 @@ export const settings = {
     max: 48,
     doc: 'Links to peers that stay open once both sides have caught up, so that what is written flows at once. Further peers are synced when their digests differ.',
   }),
+  HS_SYNC_DEFAULT: setting({
+    name: 'syncDefault',
+    type: choice(['both', 'push', 'pull', 'none']),
+    default: 'both',
+    doc: 'How this node exchanges collections that do not say: both ways, only what it holds to others, only what others hold, or not at all.',
+  }),
   HS_CLOCK_TRUSTED: setting({
     name: 'clockTrusted',
     type: choice(['auto', 'yes', 'no']),
@@ -223,7 +229,6 @@ export const reserved: readonly string[] = [
   'HS_MQTT_URL',
   'HS_MQTT_TOPIC_PREFIX',
   'HS_MQTT_INGEST',
-  'HS_SYNC_DEFAULT',
   'HS_DISK_RESERVE',
   'HS_REPLICA_EXPIRY',
   'HS_SYNC_KBPS_MAX',

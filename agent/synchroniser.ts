@@ -9,6 +9,7 @@ import type { Codec, Hash, Random } from '../base/ports.ts'
 import type { LiveControl } from '../sync/live.ts'
 import type { Hello } from '../sync/messages.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
+import type { SettledCollection } from '../sync/offer.ts'
 import { runSession, type SessionResult } from '../sync/session.ts'
 import type { SyncEvent } from './event-hub.ts'
 import type { PeerLink } from './peer-link.ts'
@@ -46,6 +47,8 @@ export interface SynchroniserOptions extends GreetingOptions {
   readonly liveLinksMax: number
   /** A user's collection has been exchanged with a peer. */
   readonly onExchanged: (event: SyncEvent) => void
+  /** What both sides held of a collection when nothing was left to be told. */
+  readonly onSettled: (nodeId: string, collection: SettledCollection) => void
 }
 
 export interface Synchroniser {
@@ -257,6 +260,9 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
         const live = stateByNodeId.get(nodeId)?.running?.live
         if (live !== undefined && hasMoved(progress)) live.movedMs = options.clock.monotonicMs()
       },
+      onSettled: (peer, collection) => options.onSettled(nodeIdOf(peer), collection),
+      onVoided: (peer, collection, ranges) =>
+        log.debug({ peer: nodeIdOf(peer), collection, ranges }, 'a peer gave up writes of its own that nobody else is known to hold'),
     })
     if (hasPlace) livePlaces -= 1
     return result

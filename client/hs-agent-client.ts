@@ -268,6 +268,13 @@ export interface Diagnosis {
   readonly findings: readonly Finding[]
 }
 
+export interface Retention {
+  readonly ttl_ms?: number
+  readonly max_records?: number
+  readonly max_bytes?: number
+  readonly policy: 'reject' | 'drop_oldest' | 'drop_lowest_priority'
+}
+
 export interface Collection {
   readonly name: string
   readonly record_count: number
@@ -281,6 +288,32 @@ export interface Collection {
   readonly digest: string
   /** Unix milliseconds. */
   readonly created_at: number
+  readonly sync: 'both' | 'push' | 'pull' | 'none'
+  readonly retention: Retention | null
+  /** This node may lack what others hold: it has given some up, or does not exchange both ways. */
+  readonly partial: boolean
+  /** Unix milliseconds; null: nothing has expired. */
+  readonly expired_before: number | null
+  /** Of live keys and versions, where retention counts them. */
+  readonly bytes: number | null
+  /** Versions that this node gave up or did not take, by reason. */
+  readonly dropped: {
+    readonly ttl?: number
+    readonly max_records?: number
+    readonly max_bytes?: number
+    readonly full?: number
+  }
+  /** Of those, the ones that nobody else was known to have. */
+  readonly voided: number
+}
+
+export interface RetentionInput {
+  /** The same as ttl_ms, with its unit: ms, s, min, h or d. */
+  readonly ttl?: string
+  readonly ttl_ms?: number
+  readonly max_records?: number
+  readonly max_bytes?: number
+  readonly policy?: 'reject' | 'drop_oldest' | 'drop_lowest_priority'
 }
 
 export interface CollectionInput {
@@ -289,6 +322,13 @@ export interface CollectionInput {
   readonly dimension?: number
   readonly metric?: 'cosine' | 'l2' | 'dot'
   readonly conflict?: 'lww' | 'siblings' | 'append'
+  readonly sync?: 'both' | 'push' | 'pull' | 'none'
+  readonly retention?: RetentionInput
+}
+
+export interface CollectionNodeInput {
+  readonly sync?: 'both' | 'push' | 'pull' | 'none' | null
+  readonly retention?: RetentionInput | null
 }
 
 export interface CollectionDigest {
@@ -531,6 +571,9 @@ export interface HsAgentClient {
   /** One collection. `GET /api/collections/{name}` */
   getCollection(args: { readonly name: string }, options?: CallOptions): Promise<Collection>
 
+  /** Sets what this node keeps of a collection, and with whom it exchanges it. Nothing of it is replicated. What is left out stays as it is, null takes it back. `PATCH /api/collections/{name}` */
+  setCollection(args: { readonly name: string; readonly body: CollectionNodeInput }, options?: CallOptions): Promise<Collection>
+
   /** Deletes a collection on every replica. `DELETE /api/collections/{name}` */
   deleteCollection(args: { readonly name: string }, options?: CallOptions): Promise<void>
 
@@ -704,6 +747,16 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
     getCollection: (args, options) =>
       transport.call(
         { method: 'GET', path: `/api/collections/${segment(args.name)}`, accept: 'application/json' },
+        options,
+      ) as Promise<Collection>,
+    setCollection: (args, options) =>
+      transport.call(
+        {
+          method: 'PATCH',
+          path: `/api/collections/${segment(args.name)}`,
+          body: { type: 'application/json', text: JSON.stringify(args.body) },
+          accept: 'application/json',
+        },
         options,
       ) as Promise<Collection>,
     deleteCollection: (args, options) =>

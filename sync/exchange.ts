@@ -14,6 +14,7 @@ import type { VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import { keyFault } from './key.ts'
 import type { Message, Open, WireItem } from './messages.ts'
+import { termsFlags, type Relation } from './partial.ts'
 import type { CollectedKnowledge, SyncReplica } from './sync-replica.ts'
 import type { RemoteItem } from './remote-write.ts'
 import { countersOf, type CollectionSnapshot, type ResumePoint } from './replica-snapshot.ts'
@@ -44,6 +45,8 @@ export interface ExchangeContext {
   readonly peerStoreId: string
   readonly stats: ExchangeStats
   readonly frames: FrameLimits
+  /** What the two replicas are to one another (R8). */
+  readonly relation: Relation
   readonly onProgress: () => void
 }
 
@@ -65,6 +68,8 @@ export interface HeldState {
   readonly knowledge: Uint8Array
   /** The roster that this side goes by (R7), 8 bytes. */
   readonly rosterHash: Uint8Array
+  /** What this side is to others for the collection by now (R8). */
+  readonly flags: number
 }
 
 export interface OwnState extends HeldState {
@@ -127,8 +132,14 @@ export async function exchangeTails(
 
 /** Ships the live versions above the peer's vector, in frames, and then the mark (R5). */
 async function sendTail(context: ExchangeContext, credit: Credit, mine: CollectionSnapshot | undefined, theirs: Open): Promise<void> {
-  if (mine !== undefined) await sendFrames(context, credit, mine, countersOf(theirs.vector), theirs.resume)
-  await context.channel.send({ kind: 'mark', vector: mine?.vector ?? new Map<Origin, VectorEntry>() })
+  const { channel, relation, replica } = context
+  const known = countersOf(theirs.vector)
+  let vector: ReadonlyMap<Origin, VectorEntry> = new Map()
+  if (mine !== undefined && relation.sends) {
+    await sendFrames(context, credit, mine, known, theirs.resume)
+    vector = relation.isMinePartial ? await replica.markFor(mine, known) : mine.vector
+  }
+  await channel.send({ kind: 'mark', vector })
 }
 
 /** Ships the live versions above `after`, in frames, each as there is credit for it. */
@@ -177,6 +188,7 @@ export async function readState(replica: SyncReplica, name: string): Promise<Own
       root: collection?.root ?? new Uint8Array(16),
       knowledge: collection === undefined ? new Uint8Array(16) : comparableKnowledge(collection, replica.storeId),
       rosterHash: replica.rosterHash(),
+      flags: termsFlags(collection?.terms ?? replica.termsOf(name)),
       vector: collection?.counters ?? new Map(),
     }
   } finally {
@@ -189,8 +201,8 @@ export function comparableKnowledge({ isSettled, knowledge }: CollectionSnapshot
   return isSettled ? knowledge : (fromHex(storeId) ?? knowledge)
 }
 
-export function stateMessage({ root, knowledge, rosterHash }: HeldState): Message {
-  return { kind: 'state', root, knowledge, rosterHash }
+export function stateMessage({ root, knowledge, rosterHash, flags }: HeldState): Message {
+  return { kind: 'state', root, knowledge, rosterHash, flags }
 }
 
 export interface Credit {
@@ -256,7 +268,8 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
       unacknowledged += 1
       if (!hasBegun) endReception = replica.beginReception(name)
       hasBegun = true
-      const items = frame.items.map(decode).filter(item => item !== undefined)
+      // A direction holds also against who does not know of it.
+      const items = context.relation.receives ? frame.items.map(decode).filter(item => item !== undefined) : []
       const isClean = !unmarked.isAll && unmarked.origins.size === 0
       const resume =
         isClean && frame.position !== undefined ? { senderStore, point: { target, position: frame.position }, recoveries } : undefined
@@ -290,9 +303,10 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
     async finish(mark: ReadonlyMap<Origin, VectorEntry>): Promise<void> {
       await Promise.all(applying)
       if (failure !== undefined) throw failure.error
-      const accepted = unmarked.isAll
-        ? new Map<Origin, VectorEntry>()
-        : new Map([...mark].filter(([origin]) => !unmarked.origins.has(origin)))
+      const accepted =
+        unmarked.isAll || !context.relation.receives
+          ? new Map<Origin, VectorEntry>()
+          : new Map([...mark].filter(([origin]) => !unmarked.origins.has(origin)))
       // With their mark the own vector covers what they knew when they collected: what they dropped may go here too (R7).
       await replica.applyMark(name, generation, accepted, senderStore, theirs, endReception)
       await replica.adoptCollected(name, generation, theirs)

@@ -3,7 +3,7 @@
  * time; when the tail has come, or the link is over, whoever still lacks something asks another peer.
  */
 import type { Channel } from './channel.ts'
-import { coversVector, joinVectors } from './dot.ts'
+import { coversVector, joinVectors, type VersionVector } from './dot.ts'
 import type { CollectionSnapshot } from './replica-snapshot.ts'
 import type { SharedCollection } from './shared-collection.ts'
 import type { SyncReplica } from './sync-replica.ts'
@@ -34,11 +34,26 @@ export function createPulls({ channel, replica, after }: PullOptions): Pulls {
     releaseByName.delete(name)
     release?.()
   }
+  /** Whether this replica knows no more than that by now; its own writes, which may never pause, left out. */
+  const isAllKnown = async (name: string, counters: VersionVector): Promise<boolean> => {
+    const snapshot = await replica.snapshot()
+    try {
+      const mine = await snapshot.collection(name)
+      return (
+        mine !== undefined && [...mine.counters].every(([origin, counter]) => origin === replica.origin || counters.get(origin) === counter)
+      )
+    } finally {
+      await snapshot.close()
+    }
+  }
+
   return {
     isLacking: ({ counters }, { pulled, theirs }) => !coversVector(joinVectors(counters, pulled), theirs.vector),
-    async ask({ name, generation }, shared) {
+    async ask({ name, generation, counters }, shared) {
       const giveBack = replica.claimTail(name)
       if (giveBack === undefined) return
+      // What came in elsewhere since `mine` was read is not asked for, and the peer is told of it first: giving back lets it be looked at again.
+      if (!(await isAllKnown(name, counters))) return giveBack()
       const cancel = after(PULL_PATIENCE_MS, () => ended(name))
       releaseByName.set(name, () => {
         cancel()

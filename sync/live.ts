@@ -15,8 +15,8 @@
  *   live       ships whatever has changed, one collection after another; takes what comes
  *   stopping   it wants a round or has heard that the other one does: it has said so, and takes what still comes and acknowledgements
  *
- * Live are records of collections that both sides hold in the same generation. Everything else - the system collection, a collection that is
- * new or was deleted, a floor between the two (R6), unequal roots (R4), an operator's wish - is a reason for a round.
+ * Live are records of collections that both sides hold in the same generation, whole and without a horizon (R8, R9). Everything else - the
+ * system collection, a collection that is new or was deleted, a floor between the two (R6), unequal roots (R4), an operator's wish - is a reason for a round.
  *
  * Invariants (test/unit/sync/live.test.ts):
  *   X8  a vector moves by marks only, also here; wherever the link is cut, the next session ends equal;
@@ -34,8 +34,10 @@ import { isBehindFloor } from './floor.ts'
 import type { Held, Hello, Message } from './messages.ts'
 import { createLiveCounter, type LiveProgress } from './live-progress.ts'
 import { createPulls } from './live-pull.ts'
+import { createRounds } from './live-rounds.ts'
 import { createSettling } from './live-settling.ts'
 import { isSame } from './offers.ts'
+import { isPlain, PLAIN_RELATION } from './partial.ts'
 import type { CollectionSnapshot } from './replica-snapshot.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import {
@@ -47,9 +49,6 @@ import {
   type SharedCollection,
 } from './shared-collection.ts'
 import type { SyncReplica } from './sync-replica.ts'
-
-/** From the end of one round to the next one that this side asks for by itself. */
-export const ROUND_SPACING_MS = 500
 
 export interface LiveOptions {
   /** Calls back once after so many milliseconds, unless the answer was called before. */
@@ -112,27 +111,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
   })
 
   let round: RoundResult = { sharedByName: new Map(), unmarkedByName: new Map(), generationApart: new Map(), system: undefined }
-  let isRoundWanted = false
-  let isRoundSpaced = true
-  let isRoundDue = false
-  let cancelSpacing = (): void => {}
-
-  const requestRound = (): void => {
-    isRoundWanted = true
-    wakeShipper()
-  }
-  const requestSpacedRound = (): void => {
-    if (isRoundSpaced) requestRound()
-    else isRoundDue = true
-  }
-  const spaceRounds = (): void => {
-    isRoundSpaced = false
-    cancelSpacing = context.after(ROUND_SPACING_MS, () => {
-      isRoundSpaced = true
-      if (isRoundDue) requestRound()
-      isRoundDue = false
-    })
-  }
+  const rounds = createRounds(context.after, () => wakeShipper())
 
   // What one live phase has under way.
   let credit: Credit = createCredit(FRAMES_IN_FLIGHT_MAX)
@@ -149,12 +128,12 @@ export function createLivePhase(context: LiveContext): LivePhase {
 
   const exchangeContext = (name: string): ExchangeContext => {
     const { frames } = context
-    return { ...progress.of(name), replica, peerStoreId: peer.storeId, frames, onProgress: () => {} }
+    return { ...progress.of(name), replica, peerStoreId: peer.storeId, frames, relation: PLAIN_RELATION, onProgress: () => {} }
   }
 
   // Shipping.
 
-  const isStopping = (): boolean => isRoundWanted || isOver
+  const isStopping = (): boolean => rounds.isWanted || isOver
 
   const ship = async (): Promise<void> => {
     while (!isStopping()) {
@@ -184,16 +163,18 @@ export function createLivePhase(context: LiveContext): LivePhase {
       const mine = await snapshot.collection(name)
       const shared = round.sharedByName.get(name)
       if (name === SYSTEM_COLLECTION) {
-        if (mine?.isSettled === true && (round.system === undefined || !isSame(mine, round.system))) requestSpacedRound()
+        if (mine?.isSettled === true && (round.system === undefined || !isSame(mine, round.system))) rounds.requestSpaced()
       } else if (mine === undefined) {
         // The peer hears of it by the system collection.
         round.sharedByName.delete(name)
-      } else if (shared?.generation === mine.generation) {
+      } else if (shared?.generation === mine.generation && isPlain(mine.terms)) {
         const isLacking = !isComing && incoming?.name !== name && pulls.isLacking(mine, shared)
         await tellHeld(mine, shared)
         if (isLacking) await pulls.ask(mine, shared)
-      } else if (round.generationApart.get(name) !== mine.generation) {
-        requestSpacedRound()
+      } else if (shared !== undefined || round.generationApart.get(name) !== mine.generation) {
+        // Also when it is a plain replica no more (R8): its marks mean something else now.
+        round.sharedByName.delete(name)
+        rounds.requestSpaced()
       }
     } finally {
       await snapshot.close()
@@ -268,7 +249,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
     }
     if (message.kind === 'held') return takeHeld(message)
     isTheirRoundHere = true
-    requestRound()
+    rounds.request()
   }
 
   const takeHeld = async (held: Held): Promise<void> => {
@@ -284,11 +265,15 @@ export function createLivePhase(context: LiveContext): LivePhase {
     }
     const own = await readCollection(name)
     if (own?.generation !== generation) return
+    if (!isPlain(own.terms)) {
+      round.sharedByName.delete(name)
+      return rounds.requestSpaced()
+    }
     const ownKnowledge = { vector: own.counters, collected: own.collected }
     if (isBehindFloor(ownKnowledge, shared.theirs) || isBehindFloor(shared.theirs, ownKnowledge)) {
       // R6: repair goes first, and until then nothing of this collection is taken: a later mark would cover what was left out.
       round.sharedByName.delete(name)
-      return requestSpacedRound()
+      return rounds.requestSpaced()
     }
     if (hasTail) {
       let unmarked = round.unmarkedByName.get(name)
@@ -324,7 +309,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
       changed.add(name)
       wakeShipper()
     },
-    requestRound: requestSpacedRound,
+    requestRound: () => rounds.requestSpaced(),
     onSettled: (name, isInSync) => report(name, isInSync),
     onFailure(error) {
       failure ??= { error }
@@ -347,11 +332,11 @@ export function createLivePhase(context: LiveContext): LivePhase {
       for (const [name, { told }] of round.sharedByName) if (told === undefined) changed.add(name)
       changed.add(SYSTEM_COLLECTION)
       progress.received(undefined)
-      spaceRounds()
+      rounds.begin()
       settling.start()
       isLive = true
       context.onLive?.({
-        requestRound,
+        requestRound: () => rounds.request(),
         isMoving: () => !isLive || isShipping || incoming !== undefined || !credit.isWhole(),
         messagesReceived: () => messagesReceived,
       })
@@ -371,9 +356,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
         if (failure !== undefined) throw failure.error
         for (const name of progress.names()) report(name, false)
         pulls.endAll()
-        isRoundWanted = false
-        isRoundDue = false
-        cancelSpacing()
+        rounds.end()
         isLive = false
       } catch (error) {
         isOver = true
@@ -392,7 +375,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
     stop() {
       stopWatching()
       pulls.endAll()
-      cancelSpacing()
+      rounds.stop()
     },
   }
 }

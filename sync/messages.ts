@@ -8,10 +8,11 @@ import { ACKNOWLEDGED_ENTRIES_MAX, ACKNOWLEDGEMENTS_MAX, type Acknowledgement } 
 import type { RunId, VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Stamp } from './hlc.ts'
+import { readTerms, termsFlags, type Terms, type VoidedRange } from './partial.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
 import { readStamp, writeStamp } from './version.ts'
-import { collectionName, counter, flag, isArray, list, Malformed, octets, positive, small, text } from './wire-fields.ts'
+import { collectionName, counter, dot, flag, isArray, list, Malformed, octets, optional, positive, small, text } from './wire-fields.ts'
 
 export const PROTOCOL_VERSION = 1
 /** Origins in one vector. */
@@ -19,6 +20,8 @@ export const VECTOR_ENTRIES_MAX = 65_536
 export const OFFERS_PER_MESSAGE_MAX = 500
 export const NODES_PER_MESSAGE_MAX = 64
 export const ITEMS_PER_MESSAGE_MAX = 256
+/** Ranges that one message announces as void. */
+export const VOIDED_RANGES_MAX = 256
 const STAMP_BYTES = 8
 
 /** 16 child digests and counts of one node of the digest tree. */
@@ -33,6 +36,8 @@ export interface Offer {
   readonly generation: number
   readonly root: Uint8Array
   readonly knowledge: Uint8Array
+  /** What the sender is to others for it (R8); 0: a full replica. */
+  readonly flags: number
 }
 
 export interface ItemName {
@@ -76,6 +81,10 @@ export interface Open {
   readonly rosterHash: Uint8Array
   /** What others have acknowledged, as far as the sender has heard. */
   readonly acknowledgements: readonly Acknowledgement[]
+  /** What the sender is to others for this collection (R8, R9). */
+  readonly terms: Terms
+  /** What it gave up and nobody full is known to hold. */
+  readonly voided: readonly VoidedRange[]
 }
 
 /** What the sender holds durably of a collection, in the live phase: additions to what it has said before on this link. */
@@ -110,7 +119,14 @@ export type Message =
   | { readonly kind: 'frame'; readonly items: readonly WireItem[]; readonly position: Dot | undefined; readonly logicalClock: number }
   | { readonly kind: 'ack' }
   | { readonly kind: 'mark'; readonly vector: ReadonlyMap<Origin, VectorEntry> }
-  | { readonly kind: 'state'; readonly root: Uint8Array; readonly knowledge: Uint8Array; readonly rosterHash: Uint8Array }
+  /** `flags`: the sender may have become partial since it opened the collection (R8). */
+  | {
+      readonly kind: 'state'
+      readonly root: Uint8Array
+      readonly knowledge: Uint8Array
+      readonly rosterHash: Uint8Array
+      readonly flags: number
+    }
   | { readonly kind: 'repair'; readonly vector: ReadonlyMap<Origin, VectorEntry>; readonly collected: VersionVector }
   | { readonly kind: 'get-nodes'; readonly level: number; readonly indexes: readonly number[] }
   | { readonly kind: 'nodes'; readonly nodes: readonly NodeChildren[] }
@@ -162,6 +178,15 @@ const encodeStamp = (stamp: Stamp): Uint8Array => {
 }
 const encodeNames = (items: readonly ItemName[]): unknown[] => items.map(({ key, dot }) => [key, ...encodeDot(dot)])
 
+/** Nothing for a full replica without a horizon. */
+function encodeTerms({ terms, voided }: Open): unknown[] {
+  const { horizonMs, horizonMaxMs } = terms
+  const flags = termsFlags(terms)
+  if (flags === 0 && horizonMs === 0 && horizonMaxMs === 0 && voided.length === 0) return []
+  const ranges = voided.slice(0, VOIDED_RANGES_MAX).map(({ origin, from, to }) => [bytesOf(origin), u64Bytes(from), u64Bytes(to)])
+  return [flags, u64Bytes(horizonMs), u64Bytes(horizonMaxMs), ranges]
+}
+
 function encodeFields(message: Message): unknown[] {
   switch (message.kind) {
     case 'hello': {
@@ -169,14 +194,20 @@ function encodeFields(message: Message): unknown[] {
       return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed, isLive]
     }
     case 'offers': {
-      const offers = message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge])
+      const offers = message.offers.map(({ name, generation, root, knowledge, flags }) => [
+        name,
+        u64Bytes(generation),
+        root,
+        knowledge,
+        ...(flags === 0 ? [] : [flags]),
+      ])
       return [offers, message.isLast, message.rosterHash]
     }
     case 'open': {
       const { name, generation, vector, collected, resume, collectedStampMax, rosterHash, acknowledgements } = message
       const point = resume && [...encodeDot(resume.position), encodeCounters(resume.target)]
       const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null]
-      return [...fixed, encodeStamp(collectedStampMax), rosterHash, encodeAcknowledgements(acknowledgements)]
+      return [...fixed, encodeStamp(collectedStampMax), rosterHash, encodeAcknowledgements(acknowledgements), ...encodeTerms(message)]
     }
     case 'frame': {
       const { items, position, logicalClock } = message
@@ -185,7 +216,7 @@ function encodeFields(message: Message): unknown[] {
     case 'mark':
       return [encodeEntries(message.vector)]
     case 'state':
-      return [message.root, message.knowledge, message.rosterHash]
+      return [message.root, message.knowledge, message.rosterHash, ...(message.flags === 0 ? [] : [message.flags])]
     case 'repair':
       return [encodeEntries(message.vector), encodeCounters(message.collected)]
     case 'get-nodes':
@@ -219,10 +250,6 @@ export function encodeMessage(codec: Codec, message: Message): Uint8Array {
   return codec.encode([KINDS.indexOf(message.kind), ...encodeFields(message)])
 }
 
-function dot(origin: unknown, count: unknown): Dot {
-  return { origin: toHex(octets(origin, 16)), counter: counter(count) }
-}
-
 function entries(value: unknown): Map<Origin, VectorEntry> {
   const vector = new Map<Origin, VectorEntry>()
   for (const entry of list(value, VECTOR_ENTRIES_MAX)) {
@@ -253,6 +280,13 @@ function acknowledgements(value: unknown): Acknowledgement[] {
   })
 }
 
+function voidedRanges(value: unknown): VoidedRange[] {
+  return list(value, VOIDED_RANGES_MAX).map(item => {
+    const [origin, from, to] = list(item, 8)
+    return { origin: toHex(octets(origin, 16)), from: counter(from), to: positive(to) }
+  })
+}
+
 function itemNames(value: unknown): ItemName[] {
   return list(value, ITEMS_PER_MESSAGE_MAX).map(item => {
     const [key, origin, count] = list(item, 8)
@@ -261,7 +295,7 @@ function itemNames(value: unknown): ItemName[] {
 }
 
 function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Message {
-  const [a, b, c, d, e, f, g, h, i, j] = fields
+  const [a, b, c, d, e, f, g, h, i, j, k, l] = fields
   switch (kind) {
     case 'hello':
       return {
@@ -279,8 +313,14 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
       }
     case 'offers': {
       const offers = list(a, OFFERS_PER_MESSAGE_MAX).map(offer => {
-        const [name, generation, root, knowledge] = list(offer, 16)
-        return { name: collectionName(name), generation: counter(generation), root: octets(root, 16), knowledge: octets(knowledge, 16) }
+        const [name, generation, root, knowledge, flags] = list(offer, 16)
+        return {
+          name: collectionName(name),
+          generation: counter(generation),
+          root: octets(root, 16),
+          knowledge: octets(knowledge, 16),
+          flags: optional(flags, 0, value => small(value, 0xff)),
+        }
       })
       return { kind, offers, isLast: flag(b), rosterHash: octets(c, ROSTER_HASH_BYTES) }
     }
@@ -300,6 +340,12 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         collectedStampMax: readStamp(octets(f, STAMP_BYTES), 0),
         rosterHash: octets(g, ROSTER_HASH_BYTES),
         acknowledgements: acknowledgements(h),
+        terms: readTerms(
+          optional(i, 0, value => small(value, 0xff)),
+          optional(j, 0, counter),
+          optional(k, 0, counter),
+        ),
+        voided: optional(l, [], voidedRanges),
       }
     }
     case 'frame': {
@@ -314,7 +360,13 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
     case 'mark':
       return { kind, vector: entries(a) }
     case 'state':
-      return { kind, root: octets(a, 16), knowledge: octets(b, 16), rosterHash: octets(c, ROSTER_HASH_BYTES) }
+      return {
+        kind,
+        root: octets(a, 16),
+        knowledge: octets(b, 16),
+        rosterHash: octets(c, ROSTER_HASH_BYTES),
+        flags: optional(d, 0, value => small(value, 0xff)),
+      }
     case 'repair':
       return { kind, vector: entries(a), collected: counters(b) }
     case 'get-nodes':

@@ -3,6 +3,8 @@ import { equalBytes } from '../base/bytes.ts'
 import { SessionFault, type Channel } from './channel.ts'
 import type { VersionVector } from './dot.ts'
 import { OFFERS_PER_MESSAGE_MAX, type Offer } from './messages.ts'
+import { isExchanged, isSettled, keptVector, offerOf, type SettledOffer } from './offer.ts'
+import { isPlain } from './partial.ts'
 import type { ReplicaSnapshot } from './replica-snapshot.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import { sharedAsSame, type HeldContent, type SharedCollection } from './shared-collection.ts'
@@ -18,9 +20,11 @@ export interface Difference {
 export interface Comparison {
   /** In the same order on both sides. */
   readonly differing: readonly Difference[]
-  /** Collections that are the same on both sides, by name. */
+  /** Collections that are the same on both sides, and go on live, by name. */
   readonly sameByName: ReadonlyMap<string, SharedCollection>
-  /** Collections of which the peer has another generation. */
+  /** Collections of which nothing is left to be told. */
+  readonly settled: readonly SettledOffer[]
+  /** Collections of which the peer has another generation, or that one of the two does not exchange (R8). */
   readonly apart: readonly Difference[]
   /** Those of the same ones with tombstones that wait for acknowledgements: the peer has this vector too (R7). */
   readonly waiting: readonly (Difference & { readonly vector: VersionVector })[]
@@ -40,8 +44,7 @@ export async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot,
   const mine = new Map<string, Offer>()
   for (const name of snapshot.names()) {
     const collection = await snapshot.collection(name)
-    if (collection !== undefined)
-      mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
+    if (collection !== undefined) mine.set(name, offerOf(collection))
   }
   const offers = [...mine.values()]
   // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
@@ -57,6 +60,7 @@ export async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot,
 
   const differing: Difference[] = []
   const sameByName = new Map<string, SharedCollection>()
+  const settled: SettledOffer[] = []
   const apart: Difference[] = []
   const waiting: (Difference & { vector: VersionVector })[] = []
   for (const name of [...new Set([...mine.keys(), ...theirs.keys()])].sort()) {
@@ -64,21 +68,22 @@ export async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot,
     const other = theirs.get(name)
     if (own !== undefined && other !== undefined) {
       // Another generation: the system collection, which goes first, settles which one stays.
-      if (own.generation !== other.generation) {
+      if (own.generation !== other.generation || !isExchanged(own, other)) {
         apart.push({ name, generation: own.generation })
         continue
       }
-      if (isSame(own, other)) {
+      if (isSettled(own, other)) {
         const collection = await snapshot.collection(name)
         if (collection === undefined) continue
-        sameByName.set(name, sharedAsSame(collection, theirRosterHash))
+        settled.push({ name, generation: own.generation, mine: own, theirs: other, keptVector: keptVector(own, other, collection) })
+        if (isPlain(collection.terms) && other.flags === 0) sameByName.set(name, sharedAsSame(collection, theirRosterHash))
         if (await collection.hasTombstones()) waiting.push({ name, generation: own.generation, vector: collection.counters })
         continue
       }
     }
     differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
   }
-  return { differing, sameByName, apart, waiting, system: theirs.get(SYSTEM_COLLECTION), rosterHash: theirRosterHash }
+  return { differing, sameByName, settled, apart, waiting, system: theirs.get(SYSTEM_COLLECTION), rosterHash: theirRosterHash }
 }
 
 async function receiveOffers(channel: Channel): Promise<{ theirs: Map<string, Offer>; rosterHash: Uint8Array }> {

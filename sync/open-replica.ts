@@ -21,13 +21,16 @@ import { viewRecord } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
+import type { SyncDirection } from './partial.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
 import { createReceptions } from './reception.ts'
+import type { Voided } from './retention-keeper.ts'
+import { createReplicaRetention } from './retention-replica.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
-import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import { collectionOfSystemKey, settingsFault, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
 import { adoptCollected } from './tombstones.ts'
 import type { Store } from './store.ts'
@@ -44,6 +47,8 @@ export interface ReplicaOptions {
   /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
   readonly clockDriftMaxMs: number
   readonly durability: 'fsync' | 'deferred'
+  /** With which others collections are exchanged whose settings on this node do not say; `both` if not given. */
+  readonly syncDefault?: SyncDirection
   /** The node that this replica belongs to, as the roster shows it. */
   readonly nodeId?: string
   /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
@@ -55,6 +60,8 @@ export interface ReplicaOptions {
 export type ReplicaNotice =
   /** Versions of a deleted collection that the deletion had not seen were kept aside. */
   | { readonly kind: 'quarantined'; readonly collection: string; readonly versions: number }
+  /** Own writes were given up that nobody else is known to hold (R8). */
+  | ({ readonly kind: 'voided' } & Voided)
   /** A write group could not be made durable; nothing of it was acknowledged. */
   | { readonly kind: 'write-failed'; readonly error: unknown }
   /** Writes work again. */
@@ -71,6 +78,8 @@ export interface OpenReplica extends Replica, SyncReplica {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
+  /** Retention: everything that time asks for. To be called every few seconds. */
+  keep(): Promise<void>
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }
@@ -109,6 +118,17 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     vectorCount: collection.vectorCount,
     createdAtMs: state.model.createdAtMs(collection.name, collection.generation),
     digest: rootDigest(hash, collection.total),
+    ...retention.view(collection),
+  })
+  const retention = createReplicaRetention({
+    store,
+    context,
+    hash,
+    saltId: hasher.saltId,
+    syncDefault: options.syncDefault ?? 'both',
+    submit: job => commit.submit(job, true),
+    isStopping: () => isClosing,
+    onVoided: voided => options.onNotice?.({ kind: 'voided', ...voided }),
   })
 
   const publisher = createPublisher({
@@ -208,9 +228,13 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     submit: submitDurable,
     onAcknowledged: name => publisher.touch(name),
   })
+  const { keeper } = retention
 
   return {
     ...stability,
+    ...retention.exchange,
+    setLocalSettings: (name, change) => attempt(() => retention.setLocalSettings(name, change)),
+    keep: () => keeper.keep(),
     get storeId() {
       return state.storeId
     },
@@ -233,8 +257,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     async createCollection(name, settings) {
       const fault = nameFault(name)
       if (fault !== undefined) return refuse('HS_INVALID_NAME', fault)
-      const unfit = SETTING_FIELDS.find(field => settings[field] !== undefined && !isSettingValue(field, settings[field]))
-      if (unfit !== undefined) return refuse('HS_INVALID_SETTINGS', `${unfit} cannot be ${JSON.stringify(settings[unfit])}`)
+      const unfit = settingsFault(settings)
+      if (unfit !== undefined) return refuse('HS_INVALID_SETTINGS', unfit)
       return attempt(() => submitLocal(batch => createOrCompare(context, batch, name, settings)))
     },
 
@@ -252,6 +276,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     async write(writes) {
       const answer = await attempt(() => submitLocal(batch => writes.map(write => applyLocalWrite(context, batch, write))))
+      for (const name of new Set(writes.map(({ collection }) => collection))) await keeper.enforce(name)
       return Array.isArray(answer) ? answer : writes.map(() => answer)
     },
 
@@ -316,7 +341,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         throw error
       }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
-      return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId, receiving)
+      return openReplicaSnapshot(snapshot, { cidByName, receiving, nodeTerms: retention.nodeTerms() }, hash, hasher.saltId)
     },
 
     resumePoint(name, generation, senderStore) {
@@ -326,8 +351,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       return value && decodeResumePoint(value)
     },
 
-    applyItems: frame =>
-      submitDurable(batch => {
+    async applyItems(frame) {
+      const answer = await submitDurable(batch => {
         const collection = remoteCollection(state, batch, frame.collection, frame.generation)
         if (collection === undefined) return undefined
         if (frame.collected !== undefined && !coversVector(frame.collected, collection.collected)) return undefined
@@ -343,7 +368,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
           batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
         if (collection.name === SYSTEM_COLLECTION) reconcile(batch)
         return result
-      }),
+      })
+      await keeper.enforce(frame.collection)
+      return answer
+    },
 
     applyMark: (name, generation, mark, senderStore, theirs, endReception) =>
       submitDurable(batch => {
@@ -372,6 +400,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     async close() {
       isClosing = true
       await purger.idle()
+      await keeper.idle()
       await commit.idle()
       try {
         await store.flush()

@@ -29,7 +29,9 @@ import { isBehindFloor } from './floor.ts'
 import { STAMP_ZERO } from './hlc.ts'
 import { createLivePhase, type LiveContext, type LiveOptions, type LivePhase, type RoundResult } from './live.ts'
 import { PROTOCOL_VERSION, type Hello, type Open } from './messages.ts'
+import { areFull, noteSettled, type SettledCollection } from './offer.ts'
 import { compareOffers, isDiverged, isSame, type Comparison, type Difference } from './offers.ts'
+import { isPlain, type Relation, type VoidedRange } from './partial.ts'
 import { countersOf } from './replica-snapshot.ts'
 import { driveRepair, serveRepair } from './repair.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
@@ -51,6 +53,10 @@ export interface SessionOptions {
   readonly live?: LiveOptions
   /** Called as a collection begins, moves and ends. */
   readonly onProgress?: (progress: CollectionProgress) => void
+  /** Called when a collection has been exchanged, or was found to be settled, with what both sides held then. */
+  readonly onSettled?: (peer: Hello, settled: SettledCollection) => void
+  /** Called with what the peer has given up and nobody full is known to hold (R8). */
+  readonly onVoided?: (peer: Hello, name: string, ranges: readonly VoidedRange[]) => void
 }
 
 export interface CollectionProgress extends Readonly<ExchangeStats> {
@@ -168,6 +174,8 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     // What is evicted learns of it by the system collection, and has no part in anything else until it has enrolled as somebody new (R7).
     if (replica.isEvicted(replica.storeId)) throw new SessionFault('refused', 'this replica was evicted: it enrols anew')
     if (replica.isEvicted(peer.storeId)) throw new SessionFault('refused', 'the peer was evicted: it enrols anew')
+    await noteSettled(replica, peer.storeId, compared.settled)
+    for (const settled of compared.settled) options.onSettled?.(peer, settled)
     for (const { name, generation, vector } of compared.waiting) {
       await replica.acknowledge(name, generation, [{ storeId: peer.storeId, rosterHash: compared.rosterHash, vector }])
       await replica.collectStable(name, generation)
@@ -215,9 +223,9 @@ async function reconcileCollection(
     })
   report('syncing', false)
 
-  const repair = async (): Promise<void> => {
+  const repair = async (relation: Relation): Promise<void> => {
     isRepaired = true
-    await repairCollection(options, channel, difference, stats)
+    await repairCollection(options, channel, difference, stats, relation)
   }
   const { snapshot, mine, theirs } = await openCollection(options, channel, difference, peer)
   try {
@@ -227,34 +235,57 @@ async function reconcileCollection(
       report('done', false)
       throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
     }
+    if (theirs.voided.length > 0) options.onVoided?.(peer, name, theirs.voided)
+    const terms = mine?.terms ?? replica.termsOf(name)
+    const relation = await replica.relateTo(name, generation, terms, {
+      storeId: peer.storeId,
+      terms: theirs.terms,
+      vector: countersOf(theirs.vector),
+    })
+    await replica.expireTo(name, generation, relation.horizonMs)
     // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
     const theirKnowledge = { vector: countersOf(theirs.vector), collected: theirs.collected }
     const ownKnowledge = mine && { vector: mine.counters, collected: mine.collected }
     const isFloorBetween =
       ownKnowledge !== undefined &&
       theirs.generation === generation &&
-      (isBehindFloor(ownKnowledge, theirKnowledge) || isBehindFloor(theirKnowledge, ownKnowledge))
-    if (isFloorBetween) await repair()
+      // What a partial replica lacks says nothing (R8).
+      ((isBehindFloor(ownKnowledge, theirKnowledge) && !relation.isTheirsPartial) ||
+        (isBehindFloor(theirKnowledge, ownKnowledge) && !relation.isMinePartial))
+    if (isFloorBetween) await repair(relation)
     const context = {
       channel,
       replica,
       peerStoreId: peer.storeId,
       stats,
       frames: options.frames ?? FRAME_LIMITS,
+      relation,
       onProgress: () => report('syncing', false),
     }
     const unmarked: Unmarked = { origins: new Set(), isAll: false }
     result.unmarkedByName.set(name, unmarked)
     let held = await exchangeTails(context, mine, theirs, generation, unmarked)
-    if (isDiverged(held.mine, held.theirs)) {
-      await repair()
-      held = await exchangeStates(channel, replica, name)
+    const again = async (): Promise<void> => void (held = await exchangeStates(channel, replica, name))
+    if (relation.isTheirsKept && equalBytes(held.mine.knowledge, held.theirs.knowledge)) {
+      await replica.noteSameKnowledge(name, generation, { storeId: peer.storeId, vector: held.mine.vector })
     }
-    isStillDiverged = isDiverged(held.mine, held.theirs)
+    const isComparable = areFull(relation, held.mine, held.theirs)
+    // R9: what was exempt until the other had it is gone by now.
+    if (isComparable && relation.horizonMs > 0 && isDiverged(held.mine, held.theirs)) await again()
+    if ((isComparable || relation.isRefilling) && isDiverged(held.mine, held.theirs)) {
+      await repair(relation)
+      await again()
+    }
+    isStillDiverged = isComparable && isDiverged(held.mine, held.theirs)
     if (isStillDiverged) diverged.add(name)
     else diverged.delete(name)
+    if (relation.isRefilling && isSame(held.mine, held.theirs)) await replica.becomeFull(name, generation)
+    options.onSettled?.(peer, { name, mine: held.mine, theirs: held.theirs })
     await settleTombstones(replica, peer, theirs, held)
-    result.sharedByName.set(name, sharedAsExchanged(generation, mine?.counters ?? new Map(), theirs, held.theirs))
+    // Of everything else, what changes is a reason for another round (R8, R9).
+    if (isPlain(terms) && isPlain(theirs.terms) && held.mine.flags === 0 && held.theirs.flags === 0) {
+      result.sharedByName.set(name, sharedAsExchanged(generation, mine?.counters ?? new Map(), theirs, held.theirs))
+    }
     report('done', isSame(held.mine, held.theirs))
   } finally {
     await snapshot.close()
@@ -295,6 +326,8 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
       collectedStampMax: mine?.collectedStampMax ?? STAMP_ZERO,
       rosterHash: replica.rosterHash(),
       acknowledgements: boundAcknowledgements((await mine?.acknowledgements()) ?? []),
+      terms: mine?.terms ?? replica.termsOf(name),
+      voided: mine === undefined ? [] : await replica.voided(mine),
     }
     const [theirs] = await Promise.all([channel.expect('open'), channel.send(open)])
     if (theirs.name !== name || (theirs.generation !== generation && theirs.generation !== 0)) {
@@ -312,13 +345,17 @@ async function repairCollection(
   channel: Channel,
   { name, generation }: Difference,
   stats: ExchangeStats,
+  relation: Relation,
 ): Promise<void> {
   const { replica, hash, isInitiator } = options
   const snapshot = await replica.snapshot()
   try {
     const mine = await snapshot.collection(name)
     if (mine?.generation !== generation) throw new SessionFault('closed', `"${name}" was deleted in the middle of a repair`)
-    const context = { channel, replica, hash, stats }
+    // It has become partial since it was opened: what it lacks now must not be taken for damage or for collected (R6).
+    if (mine.terms.isPartial && !relation.isMinePartial)
+      throw new SessionFault('closed', `"${name}" gave up versions in the middle of a repair`)
+    const context = { channel, replica, hash, stats, relation }
     await (isInitiator ? driveRepair(context, mine) : serveRepair(context, mine))
   } finally {
     await snapshot.close()

@@ -14,7 +14,7 @@ import type { CollectedKnowledge } from './sync-replica.ts'
 export type HeldContent = Pick<HeldState, 'root' | 'knowledge'>
 
 /** What the peer has said that it holds durably. */
-export interface Claim extends CollectedKnowledge, HeldState {}
+export interface Claim extends CollectedKnowledge, Omit<HeldState, 'flags'> {}
 
 /** What this side has said of itself. */
 export interface Told {

@@ -1,5 +1,6 @@
 /** Fields of messages as they come off the wire: what is not of its type, length and range is malformed. */
-import { readU64 } from '../base/bytes.ts'
+import { readU64, toHex } from '../base/bytes.ts'
+import type { Dot } from './dot.ts'
 import { nameFault } from './key.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 
@@ -52,3 +53,11 @@ export function flag(value: unknown): boolean {
   if (typeof value !== 'boolean') throw new Malformed()
   return value
 }
+
+export function dot(origin: unknown, count: unknown): Dot {
+  return { origin: toHex(octets(origin, 16)), counter: counter(count) }
+}
+
+/** A field that earlier versions do not send. */
+export const optional = <Value>(value: unknown, absent: Value, read: (value: unknown) => Value): Value =>
+  value === undefined ? absent : read(value)

@@ -38,10 +38,13 @@ import {
   KEY_HASH_BYTES,
   logRow,
   recordRow,
+  retentionStateRow,
   tombstoneRow,
   vectorRow,
 } from './rows.ts'
 import type { Store, StoreBatch } from './store.ts'
+import { indexVersion, unindexVersion } from './retention-index.ts'
+import { encodeRetentionState } from './retention-state.ts'
 import { FLAG_VECTOR, isTombstone, writeCounter, writeStamp, type Version } from './version.ts'
 
 /** Length of the feed sequence in front of a record row's entry. */
@@ -180,6 +183,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     item[ITEM_HASH_BYTES + 8] = version.flags
     put(itemRow(collection.cid, keyHash, version, key, scratch.itemRow), item)
     put(logRow(collection.cid, version, scratch.logRow), key)
+    indexVersion(collection, key, version, put)
     // Tombstones are found by their dots, to be collected one day (R7).
     if (isTombstone(version)) put(tombstoneRow(collection.cid, version, scratch.tombstoneRow), key)
   }
@@ -190,6 +194,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     removeItem(collection.total, removedHash)
     del(itemRow(collection.cid, keyHash, version, key, scratch.itemRow))
     del(logRow(collection.cid, version, scratch.logRow))
+    unindexVersion(collection, key, version, del)
     if (isTombstone(version)) del(tombstoneRow(collection.cid, version, scratch.tombstoneRow))
   }
 
@@ -268,6 +273,10 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     seal() {
       for (const collection of touched) {
         put(collectionRow(collection.cid), encodeCollectionRow(collection))
+        const { retention } = collection
+        if (!retention.isDirty) continue
+        retention.isDirty = false
+        put(retentionStateRow(collection.cid), encodeRetentionState(retention))
       }
       for (const [collection, origins] of touchedOrigins) {
         for (const origin of origins) {

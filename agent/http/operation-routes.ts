@@ -104,8 +104,15 @@ export function* collectSamples({ replica, peers, sync, node, readiness }: Route
 
   const collections = replica.collections()
   yield gauge('collections', 'Collections.', collections.length)
-  for (const { name, recordCount, vectorCount } of collections) {
+  for (const { name, recordCount, vectorCount, node: kept } of collections) {
     yield gauge('records', 'Live records by collection.', recordCount, { collection: name })
+    const droppedHelp = 'Versions that this node gave up or did not take, by collection and reason.'
+    for (const [reason, count] of Object.entries(kept.dropped)) {
+      yield counter('dropped_records_total', droppedHelp, count, { collection: name, reason })
+    }
+    if (kept.voided > 0) {
+      yield counter('voided_records_total', 'Dropped versions that nobody else was known to have.', kept.voided, { collection: name })
+    }
     yield gauge('vectors', 'Live records with a vector by collection.', vectorCount, { collection: name })
   }
 

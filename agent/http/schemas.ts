@@ -1,5 +1,6 @@
 /** The shapes of the API, as `/api/openapi.json` describes them. */
-import { Type, type Static, type TSchema } from 'typebox'
+import { Type, type Static, type TInteger, type TOptional, type TSchema } from 'typebox'
+import { BYTES_MAX_MIN, DROP_REASONS, TTL_MS_MAX, TTL_MS_MIN, type DropReason } from '../../sync/retention.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -123,6 +124,23 @@ export const SwarmPeers = Type.Object(
   { title: 'SwarmPeers' },
 )
 
+const SyncDirection = Type.Enum(['both', 'push', 'pull', 'none'])
+const retentionMembers = {
+  ttl_ms: Type.Optional(Type.Integer({ minimum: TTL_MS_MIN, maximum: TTL_MS_MAX })),
+  max_records: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
+  max_bytes: Type.Optional(Type.Integer({ minimum: BYTES_MAX_MIN, maximum: Number.MAX_SAFE_INTEGER })),
+}
+const RetentionPolicy = Type.Enum(['reject', 'drop_oldest', 'drop_lowest_priority'])
+const Retention = Type.Object({ ...retentionMembers, policy: RetentionPolicy }, { title: 'Retention' })
+const RetentionInput = Type.Object(
+  {
+    ttl: Type.Optional(Type.String({ description: 'The same as ttl_ms, with its unit: ms, s, min, h or d.' })),
+    ...retentionMembers,
+    policy: Type.Optional(RetentionPolicy),
+  },
+  { ...closed, title: 'RetentionInput' },
+)
+
 export const Collection = Type.Object(
   {
     name: Type.String(),
@@ -134,6 +152,16 @@ export const Collection = Type.Object(
     state_hash: StateHash,
     digest: Digest,
     created_at: Type.Integer({ description: 'Unix milliseconds.' }),
+    sync: SyncDirection,
+    retention: Type.Union([Retention, Type.Null()]),
+    partial: Type.Boolean({ description: 'This node may lack what others hold: it has given some up, or does not exchange both ways.' }),
+    expired_before: Type.Union([Type.Integer(), Type.Null()], { description: 'Unix milliseconds; null: nothing has expired.' }),
+    bytes: Type.Union([Type.Integer(), Type.Null()], { description: 'Of live keys and versions, where retention counts them.' }),
+    dropped: Type.Object(
+      Object.fromEntries(DROP_REASONS.map(reason => [reason, Type.Optional(Type.Integer())])) as Record<DropReason, TOptional<TInteger>>,
+      { description: 'Versions that this node gave up or did not take, by reason.' },
+    ),
+    voided: Type.Integer({ description: 'Of those, the ones that nobody else was known to have.' }),
   },
   { title: 'Collection' },
 )
@@ -156,8 +184,18 @@ export const CollectionInput = Type.Object(
     dimension: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
     metric: Type.Optional(Metric),
     conflict: Type.Optional(Conflict),
+    sync: Type.Optional(SyncDirection),
+    retention: Type.Optional(RetentionInput),
   },
   { ...closed, title: 'CollectionInput' },
+)
+
+export const CollectionNodeInput = Type.Object(
+  {
+    sync: Type.Optional(Type.Union([SyncDirection, Type.Null()])),
+    retention: Type.Optional(Type.Union([RetentionInput, Type.Null()])),
+  },
+  { ...closed, title: 'CollectionNodeInput' },
 )
 
 const Version = Type.Object(
@@ -327,5 +365,7 @@ export function asBytes(
 export type ClusterStatusJson = Static<typeof ClusterStatus>
 export type SwarmPeersJson = Static<typeof SwarmPeers>
 export type CollectionJson = Static<typeof Collection>
+export type RetentionJson = Static<typeof Retention>
+export type RetentionInputJson = Static<typeof RetentionInput>
 export type CollectionDigestJson = Static<typeof CollectionDigest>
 export type SyncRowsJson = Static<typeof SyncRows>

@@ -1,6 +1,7 @@
 /** One simulated robot: the real swarm core, the real replica and the real sessions, on a virtual clock, disk and network. */
 import { systemCryptography, systemHash } from '../../agent/ports.ts'
 import type { Clock, Random } from '../../base/ports.ts'
+import { createSettledPairs } from '../../agent/settled-pairs.ts'
 import { createDigestList, differingNames, type CollectionDigest } from '../../swarm/digest-list.ts'
 import { LIMITS, PROFILES } from '../../swarm/options.ts'
 import { createSwarm, type Swarm } from '../../swarm/swarm.ts'
@@ -84,6 +85,8 @@ export function createRobot(
   let liveByPeer = new Map<string, LiveControl>()
   let liveLinks = 0
   let isTelling = false
+  /** As in the agent: what sessions ended with, in this boot. */
+  let settled = createSettledPairs()
 
   const clock: Clock = {
     monotonicMs: () => world.nowMs(),
@@ -103,7 +106,7 @@ export function createRobot(
     for (const effect of swarm.step(event, world.nowMs())) {
       if (effect.type === 'send') network.send(host, effect.to === 'multicast' ? 'multicast' : effect.to.host, effect.bytes)
       else if (effect.type === 'observe-clock') replica?.observeLogicalClock(effect.logicalClock)
-      else if (effect.type === 'digests' && effect.differing.length > 0) {
+      else if (effect.type === 'digests' && differs(effect.nodeId)) {
         const delayMs = 50 + world.random.fraction() * 50 + (nodeId < effect.nodeId ? 0 : 200)
         world.after(delayMs, () => void (boot === boots && dial(effect.nodeId)))
         world.after(UNTOLD_MS, () => boot === boots && roundWithWhomDiffers(effect.nodeId))
@@ -129,7 +132,8 @@ export function createRobot(
   const differs = (peer: string): boolean => {
     const theirs = swarm?.member(peer, world.nowMs())?.collections
     if (theirs === undefined) return false
-    return differingNames(createDigestList(collections(), systemHash), createDigestList(theirs, systemHash)).length > 0
+    const names = differingNames(createDigestList(collections(), systemHash), createDigestList(theirs, systemHash))
+    return settled.unsettled(peer, names, collections(), theirs).length > 0
   }
 
   /** As the agent does: what a live link has not told by now is a reason for a round. */
@@ -175,6 +179,7 @@ export function createRobot(
       isLive: takesLive(),
     })
     const sessions = busy
+    const pairs = settled
     await runSession({
       link,
       replica: mutation === 'vector-by-frames' ? advanceByFrames(own) : own,
@@ -187,8 +192,9 @@ export function createRobot(
         after: (delayMs, action) => world.after(delayMs, () => boot === boots && action()),
         onLive: control => boot === boots && void liveByPeer.set(other, control),
       },
+      onSettled: ({ nodeId: id }, collection) => pairs.note(dashed(id), collection),
       refusal(peer) {
-        const id = peer.nodeId.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+        const id = dashed(peer.nodeId)
         other = id
         if (isInitiator) return undefined
         // Of two sessions at once the one that the lower node id started stays; the other side gives way by itself.
@@ -255,6 +261,7 @@ export function createRobot(
     busy = new Set()
     liveByPeer = new Map()
     liveLinks = 0
+    settled = createSettledPairs()
   }
 
   return {
@@ -277,7 +284,7 @@ export function createRobot(
     },
     get isBusy() {
       // Links that are live and quiet are at rest.
-      return [...busy].some(peer => liveByPeer.get(peer)?.isMoving() !== false)
+      return [...busy].some(peer => liveByPeer.get(peer)?.isMoving() ?? true)
     },
     start() {
       stop()
@@ -295,6 +302,8 @@ export function createRobot(
     },
   }
 }
+
+const dashed = (id: string): string => id.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 
 /** R5 switched off: the sender's vector is taken over with the first frame instead of with the mark. */
 function advanceByFrames(replica: OpenReplica): OpenReplica {

@@ -40,6 +40,7 @@ describe('defaults', () => {
       swarmOpen: false,
       digestSalt: undefined,
       swarmKeys: [],
+      syncDefault: 'both',
       clockTrusted: 'auto',
       clockDriftMaxMs: 60_000,
       durability: 'fsync',

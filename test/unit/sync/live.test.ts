@@ -348,7 +348,7 @@ describe('a live link that breaks', () => {
       { kind: 'mark', vector: new Map() },
       { kind: 'round' },
       { kind: 'offers', offers: [], isLast: true, rosterHash: new Uint8Array(8) },
-      { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8) },
+      { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8), flags: 0 },
       { kind: 'bye', reason: 'enough' },
     ]
     await fc.assert(
@@ -368,7 +368,7 @@ describe('a live link that breaks', () => {
         const offers = await Promise.all(
           own.names().map(async name => {
             const { generation, root, knowledge } = (await own.collection(name))!
-            return { name, generation, root, knowledge }
+            return { name, generation, root, knowledge, flags: 0 }
           }),
         )
         await own.close()

@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { systemHash } from '../../../agent/ports.ts'
 import { encodeMessage, type Message } from '../../../sync/messages.ts'
+import { readTerms } from '../../../sync/partial.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
 import type { CollectionProgress } from '../../../sync/session.ts'
 import { runSession } from '../../../sync/session.ts'
@@ -211,12 +212,14 @@ describe('what a peer may do wrong', () => {
       collectedStampMax: { ms: 2 ** 48 - 1, tick: 0 },
       rosterHash: new Uint8Array(8),
       acknowledgements: [{ storeId: origin, rosterHash: new Uint8Array(8), vector: impossible }],
+      terms: readTerms(31, 2 ** 50, 2 ** 52),
+      voided: [{ origin, from: 0, to: 2 ** 50 }],
     }
     const messages: Message[] = [
       helloOf(b),
       {
         kind: 'offers',
-        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros }],
+        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros, flags: 31 }],
         isLast: true,
         rosterHash: new Uint8Array(8),
       },
@@ -241,7 +244,7 @@ describe('what a peer may do wrong', () => {
       { kind: 'frame', items: [{ key: 'k', version: new Uint8Array(3) }], position: dot, logicalClock: 7 },
       { kind: 'ack' },
       { kind: 'mark', vector: new Map() },
-      { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8) },
+      { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8), flags: 0 },
       { kind: 'repair', vector: new Map(), collected: new Map() },
       { kind: 'get-nodes', level: 7, indexes: [9] },
       { kind: 'get-nodes', level: 1, indexes: [15] },
