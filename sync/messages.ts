@@ -92,7 +92,7 @@ export interface Held {
   readonly kind: 'held'
   readonly name: string
   readonly generation: number
-  /** Entries above those said before. */
+  /** Entries above those said before; with a tail also those that were said and not shipped: its mark stands for all of these. */
   readonly vector: ReadonlyMap<Origin, VectorEntry>
   readonly collected: VersionVector
   readonly collectedStampMax: Stamp
@@ -139,6 +139,8 @@ export type Message =
   | Held
   /** Ends the live phase: the sender ships nothing more before both have offered anew. */
   | { readonly kind: 'round' }
+  /** Asks for what the sender lacks of a collection of which the receiver has said that it holds it. */
+  | { readonly kind: 'pull'; readonly name: string; readonly generation: number }
 
 const KINDS = [
   'hello',
@@ -159,6 +161,7 @@ const KINDS = [
   'bye',
   'held',
   'round',
+  'pull',
 ] as const satisfies readonly Message['kind'][]
 
 const bytesOf = (hex: string): Uint8Array => fromHex(hex) ?? new Uint8Array(0)
@@ -234,6 +237,8 @@ function encodeFields(message: Message): unknown[] {
       const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), encodeStamp(collectedStampMax)]
       return [...fixed, rosterHash, encodeAcknowledgements(acknowledgements), root, knowledge, hasTail]
     }
+    case 'pull':
+      return [message.name, u64Bytes(message.generation)]
     case 'ack':
     case 'repaired':
     case 'round':
@@ -405,6 +410,8 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         knowledge: octets(i, 16),
         hasTail: flag(j),
       }
+    case 'pull':
+      return { kind, name: collectionName(a), generation: counter(b) }
     case 'ack':
     case 'repaired':
     case 'round':

@@ -115,7 +115,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     return { logicalClock: state.lamport, sequence: state.sequence, viewByName }
   }
 
-  const receptions = createReceptions()
+  const receptions = createReceptions(name => publisher.touch(name))
 
   const commit: GroupCommit = createGroupCommit<GroupFacts & { readonly ended: readonly (() => void)[] }>({
     createBatch: () =>
@@ -201,7 +201,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     random,
     nodeId: options.nodeId ?? '',
     submit: submitDurable,
-    onAcknowledged: name => publisher.acknowledged(name),
+    onAcknowledged: name => publisher.touch(name),
   })
   const { keeper } = retention
 
@@ -213,6 +213,9 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     keep: () => keeper.keep(),
     get storeId() {
       return state.storeId
+    },
+    get origin() {
+      return state.origin
     },
     saltId: hasher.saltId,
     counters,
@@ -297,6 +300,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     watch: listener => publisher.watch(listener),
     beginReception: name => receptions.begin(name),
+    claimTail: name => receptions.claim(name),
 
     async flush() {
       await publisher.flush(flushAll)

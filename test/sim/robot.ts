@@ -283,6 +283,7 @@ export function createRobot(
       return disksLost
     },
     get isBusy() {
+      // Links that are live and quiet are at rest.
       return [...busy].some(peer => liveByPeer.get(peer)?.isMoving() ?? true)
     },
     start() {
