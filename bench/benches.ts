@@ -11,6 +11,7 @@ import { bench as search } from './search.ts'
 import { bench as startUp } from './start-up.ts'
 import { bench as swarmSimulated } from './swarm-simulated.ts'
 import { bench as swarmVsSerf } from './swarm-vs-serf.ts'
+import { bench as syncBytes } from './sync-bytes.ts'
 
 export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['ingest-store', ingestStore],
@@ -24,4 +25,5 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['memory', memory],
   ['swarm-simulated', swarmSimulated],
   ['swarm-vs-serf', swarmVsSerf],
+  ['sync-bytes', syncBytes],
 ])
