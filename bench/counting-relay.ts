@@ -6,6 +6,8 @@ export interface CountingRelay {
   readonly port: number
   /** Bytes that have come from either side since the last `reset`. */
   bytes(): number
+  /** When the first of them came, by `performance.now()`; undefined while there are none. */
+  firstMs(): number | undefined
   reset(): void
   /** Ends all connections. */
   close(): Promise<void>
@@ -14,12 +16,14 @@ export interface CountingRelay {
 /** Listens on a free port of loopback; each connection is passed on to `targetPort`. */
 export async function startCountingRelay(targetPort: number): Promise<CountingRelay> {
   let bytes = 0
+  let firstMs: number | undefined
   const sockets = new Set<Socket>()
   const pass = (from: Socket, to: Socket): void => {
     sockets.add(from)
     from.setNoDelay(true)
     from.on('data', (chunk: Buffer) => {
       bytes += chunk.length
+      firstMs ??= performance.now()
       if (to.write(chunk)) return
       from.pause()
       to.once('drain', () => from.resume())
@@ -43,7 +47,11 @@ export async function startCountingRelay(targetPort: number): Promise<CountingRe
   return {
     port: address.port,
     bytes: () => bytes,
-    reset: () => void (bytes = 0),
+    firstMs: () => firstMs,
+    reset() {
+      bytes = 0
+      firstMs = undefined
+    },
     async close() {
       const closed = once(server, 'close')
       server.close()

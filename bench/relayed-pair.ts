@@ -36,8 +36,8 @@ export interface RelayedPair {
   bytes(): number
   resetBytes(): void
   /**
-   * Waits until both hold the same, see it, and the link is quiet; resolves to the milliseconds until they held the same. `onPoll` runs
-   * now and then meanwhile.
+   * Waits until both hold the same, see it, and the link is quiet; resolves to the milliseconds from the first byte since `resetBytes` until
+   * they held the same. `onPoll` runs now and then meanwhile.
    */
   awaitAgreement(collection?: string, onPoll?: () => Promise<void>): Promise<number>
   close(): Promise<void>
@@ -107,7 +107,7 @@ export async function createRelayedPair(): Promise<RelayedPair> {
     },
     async awaitAgreement(collection = COLLECTION, onPoll = async () => {}) {
       const startMs = performance.now()
-      let sameMs: number | undefined
+      let sameAtMs: number | undefined
       let counted = bytes()
       let movedMs = startMs
       for (;;) {
@@ -117,11 +117,11 @@ export async function createRelayedPair(): Promise<RelayedPair> {
           movedMs = nowMs
         }
         // Asked in this order, and only of a link that is quiet once they agree: asking is not what is measured.
-        if (sameMs === undefined) {
+        if (sameAtMs === undefined) {
           const [home, away] = await Promise.all([digestOf(agent('home'), collection), digestOf(agent('away'), collection)])
-          if (home !== undefined && home === away) sameMs = performance.now() - startMs
+          if (home !== undefined && home === away) sameAtMs = performance.now()
         } else if (nowMs - movedMs > quietMs && (await isInSync(agent('home'))) && (await isInSync(agent('away')))) {
-          return sameMs
+          return sameAtMs - Math.min(...sides.map(side => relays[side].firstMs() ?? sameAtMs!))
         }
         if (nowMs - startMs > syncDeadlineMs) throw new Error(`the agents did not agree within ${syncDeadlineMs} ms`)
         await onPoll()
