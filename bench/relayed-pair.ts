@@ -32,6 +32,8 @@ export interface RelayedPair {
   stop(side: Side): Promise<void>
   /** Stores lines of NDJSON at one side. */
   post(side: Side, ndjson: readonly Uint8Array[], collection?: string): Promise<void>
+  /** Something has gone over the link since the last `resetBytes`. */
+  hasBegun(): boolean
   /** Bytes of both directions since the last `resetBytes`. */
   bytes(): number
   resetBytes(): void
@@ -101,6 +103,7 @@ export async function createRelayedPair(): Promise<RelayedPair> {
       await client.post(`/api/collections/${collection}/records`, ndjson)
       client.close()
     },
+    hasBegun: () => sides.some(side => relays[side].firstMs() !== undefined),
     bytes,
     resetBytes() {
       for (const side of sides) relays[side].reset()
