@@ -3,6 +3,7 @@
  * them is stopped, so much changes at the other, it starts again. Against what others would send for the same.
  */
 import { ask } from '../test/agent-process.ts'
+import { createSeededRandom } from '../test/seeded-random.ts'
 import { createAgentClient } from './agent-client.ts'
 import type { Bench, BenchContext, Measure, Target } from './bench.ts'
 import { makeRecords, PAYLOAD_BYTES, recordKey, toNdjson, type MadeRecord } from './made-records.ts'
@@ -32,11 +33,17 @@ async function fill(pair: RelayedPair, count: number, say: BenchContext['say']):
   }
 }
 
-/** So many records all over the collection, with other payloads. */
-function makeChanges(count: number, changes: number, seed: number): MadeRecord[] {
-  const step = Math.floor(count / changes)
-  return makeRecords(changes, '', seed).map((record, i) => ({ ...record, key: keyOf((i * step + seed * 7) % count) }))
+/** The numbers of so many records all over the collection, each once. */
+function pickNumbers(count: number, changes: number, seed: number): number[] {
+  const random = createSeededRandom(seed)
+  const numbers = new Set<number>()
+  while (numbers.size < changes) numbers.add(Math.floor(random.fraction() * count))
+  return [...numbers]
 }
+
+/** These records with other payloads. */
+const makeChanges = (numbers: readonly number[], seed: number): MadeRecord[] =>
+  makeRecords(numbers.length, '', seed).map((record, i) => ({ ...record, key: keyOf(numbers[i]!) }))
 
 /** The two sides of the bucket scheme, holding the same. */
 function createXorPair(count: number): readonly [XorReplica, XorReplica] {
@@ -87,12 +94,11 @@ export const bench: Bench = {
     for (let round = 1; round <= rounds; round++) {
       for (const [changes, made] of trials) {
         say(`round ${round} of ${rounds}: ${changes} changed`)
-        const records = changes === 0 ? [] : makeChanges(count, changes, round * 100_003 + changes)
+        const numbers = pickNumbers(count, changes, round * 100_003 + changes)
+        const records = makeChanges(numbers, round)
         const agents = await bringOver(pair, records)
-        for (const [i] of records.entries()) {
-          const id = (i * Math.floor(count / changes) + round) % count
+        for (const id of numbers)
           xor[0].put({ id, vector: Float32Array.of(id, round + 1), payload: 'c'.repeat(PAYLOAD_BYTES), written: round })
-        }
         const keysAndPayloads = records.reduce((sum, { key, payload }) => sum + key.length + payload.length, 0)
         made.push({ agents, buckets: syncXorReplicas(...xor), keysAndPayloads })
         say(JSON.stringify(made.at(-1)))
