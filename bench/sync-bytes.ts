@@ -88,6 +88,7 @@ export const bench: Bench = {
     await pair.start('away')
     await pair.awaitAgreement()
     const firstCopy = pair.bytes()
+    if (firstCopy === 0) throw new Error('the links of the agents do not lead through the relays')
 
     const xor = createXorPair(count)
     const trials = new Map<number, Trial[]>([0, ...changeCounts].map(changes => [changes, []]))

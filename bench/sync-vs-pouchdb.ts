@@ -114,6 +114,7 @@ async function copyFirst(pair: RelayedPair, peer: PouchPeer, records: readonly M
   pair.resetBytes()
   await pair.start('away')
   const agents = { ms: await pair.awaitAgreement(), bytes: pair.bytes() }
+  if (agents.bytes === 0) throw new Error('the links of the agents do not lead through the relays')
   say('first copy, PouchDB')
   const pouch = await measurePull(peer, plain, records.length)
   say('first copy, PouchDB with larger batches')
