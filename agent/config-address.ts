@@ -61,15 +61,21 @@ export const hostPortList: SettingType<readonly HostPort[]> = {
   format: addresses => addresses.map(formatHostPort).join(','),
 }
 
-/** An IPv4 multicast group with its port; undefined when `off`. */
+/** Groups of one interface or link (scopes 1 and 2, RFC 4291) are left out: one socket could not hear them on several interfaces. */
+function isGroup(address: string): boolean {
+  if (isIPv6(address)) return /^ff[0-9a-f][3-9a-f]:/i.test(address)
+  const first = Number(address.split('.')[0])
+  return first >= 224 && first <= 239
+}
+
+/** A multicast group with its port; undefined when `off`. */
 export const multicastGroup: SettingType<HostPort | undefined> = {
-  form: () => '`group:port` with a group from 224.0.0.0 to 239.255.255.255, or `off`',
+  form: () => '`group:port` with a group from 224.0.0.0 to 239.255.255.255, `[group]:port` with one from ff03:: on, or `off`',
   parse(text) {
     if (text === 'off') return good(undefined)
     const address = parseHostPort(text)
-    if (address === undefined || !isIPv4(address.host)) return bad(`must be ${multicastGroup.form({})}`)
-    const first = Number(address.host.split('.')[0])
-    return first >= 224 && first <= 239 ? good(address) : bad(`must be ${multicastGroup.form({})}; ${address.host} is no multicast address`)
+    if (address === undefined || isIP(address.host) === 0) return bad(`must be ${multicastGroup.form({})}`)
+    return isGroup(address.host) ? good(address) : bad(`must be ${multicastGroup.form({})}; ${address.host} is no such group`)
   },
   format: address => (address === undefined ? 'off' : formatHostPort(address)),
 }

@@ -4,6 +4,7 @@
  */
 import { choice, directory, duration, flag, hexBytes, integer, keyList, label, tokenList } from './config-type.ts'
 import { host, hostPortList, httpUrl, interfaceList, ipAddress, multicastGroup } from './config-address.ts'
+import { durabilityPlan } from './durability.ts'
 import type { Limits, SettingType } from './config-type.ts'
 
 export interface Setting<
@@ -102,7 +103,7 @@ export const settings = {
     name: 'gossipMulticast',
     type: multicastGroup,
     default: '239.83.65.71:7946',
-    doc: 'Group in which agents discover one another; `off` leaves HS_GOSSIP_PEERS alone.',
+    doc: 'Group in which agents discover one another; `off` leaves HS_GOSSIP_PEERS alone. An IPv6 group takes an IPv6 HS_GOSSIP_HOST.',
   }),
   HS_GOSSIP_INTERFACE: setting({
     name: 'gossipInterfaces',
@@ -152,6 +153,20 @@ export const settings = {
     secret: true,
     doc: 'Salt of the digests: the same in the whole swarm, and never changed.',
   }),
+  HS_SYNC_LIVE_LINKS: setting({
+    name: 'syncLiveLinks',
+    type: integer,
+    default: '16',
+    min: 0,
+    max: 48,
+    doc: 'Links to peers that stay open once both sides have caught up, so that what is written flows at once. Further peers are synced when their digests differ.',
+  }),
+  HS_SYNC_DEFAULT: setting({
+    name: 'syncDefault',
+    type: choice(['both', 'push', 'pull', 'none']),
+    default: 'both',
+    doc: 'How this node exchanges collections that do not say: both ways, only what it holds to others, only what others hold, or not at all.',
+  }),
   HS_CLOCK_TRUSTED: setting({
     name: 'clockTrusted',
     type: choice(['auto', 'yes', 'no']),
@@ -168,9 +183,9 @@ export const settings = {
   }),
   HS_DURABILITY: setting({
     name: 'durability',
-    type: choice(['fsync', 'batch', 'async']),
+    type: durabilityPlan,
     default: 'fsync',
-    doc: 'What an acknowledged write means: on disk, on disk within HS_BATCH_MS, or handed to the system.',
+    doc: 'What an acknowledged write means: on disk, on disk within HS_BATCH_MS, or handed to the system. A request may ask for another (`?durability=`).',
   }),
   HS_BATCH_MS: setting({
     name: 'batchMs',
@@ -179,7 +194,16 @@ export const settings = {
     min: 1,
     max: 60_000,
     unit: 'ms',
-    doc: 'With HS_DURABILITY=batch: the longest time until acknowledged writes are on disk.',
+    doc: 'With durability `batch`: the longest time until acknowledged writes are on disk.',
+  }),
+  HS_OUTAGE_LOG_MIB: setting({
+    name: 'outageLogMib',
+    type: integer,
+    default: '64',
+    min: 0,
+    max: 65_536,
+    unit: 'MiB',
+    doc: 'What the second copy of writes that no other node has acknowledged may take; beyond it the oldest go. 0 switches it off: then a damaged database loses them.',
   }),
   HS_LOG_LEVEL: setting({
     name: 'logLevel',
@@ -215,7 +239,6 @@ export const reserved: readonly string[] = [
   'HS_MQTT_URL',
   'HS_MQTT_TOPIC_PREFIX',
   'HS_MQTT_INGEST',
-  'HS_SYNC_DEFAULT',
   'HS_DISK_RESERVE',
   'HS_REPLICA_EXPIRY',
   'HS_SYNC_KBPS_MAX',

@@ -2,6 +2,7 @@
  * The configuration: reads the `HS_*` variables of an environment into one frozen value, or says all that is wrong with them.
  * The variables themselves are in config-table.ts.
  */
+import { isIPv6 } from 'node:net'
 import { resolve } from 'node:path'
 import { formatHostPort, isLoopback } from './config-address.ts'
 import { gossipPortUsual, isInjected, isSettingName, reserved, settingNames, settings } from './config-table.ts'
@@ -85,6 +86,10 @@ export function loadConfig(env: Environment, context: ConfigContext): ConfigResu
   const values = valueByName as Partial<Config>
   if (values.httpHost !== undefined && values.apiTokens?.length === 0 && !isLoopback(values.httpHost)) {
     fault('HS_HTTP_HOST', 'must be a loopback address as long as HS_API_TOKEN is not set', values.httpHost)
+  }
+  const { gossipHost, gossipMulticast } = values
+  if (gossipHost !== undefined && gossipMulticast !== undefined && isIPv6(gossipMulticast.host) && !isIPv6(gossipHost)) {
+    fault('HS_GOSSIP_HOST', 'must be an IPv6 address, such as `::`, with an IPv6 group in HS_GOSSIP_MULTICAST', gossipHost)
   }
   if (faults.length > 0) return { ok: false, faults, warnings }
   return { ok: true, config: freeze(fillIn(values as Config, context.workingDirectory, textOf('HS_URL') === undefined)), warnings }

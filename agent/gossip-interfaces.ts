@@ -1,11 +1,20 @@
 /** Which network interfaces take part in multicast discovery. */
+import { isIPv6 } from 'node:net'
 import type { NetworkInterfaceInfo } from 'node:os'
 
 export interface Interface {
   readonly name: string
-  /** Its first IPv4 address. */
+  /** Its first address of the group's family. */
   readonly address: string
 }
+
+/** That of the discovery group. */
+export type Family = 'IPv4' | 'IPv6'
+
+export const familyOf = (group: string | undefined): Family => (group !== undefined && isIPv6(group) ? 'IPv6' : 'IPv4')
+
+/** Others can answer to it. A link-local address of IPv6 means something only together with an interface, which differs from host to host. */
+const isUsable = ({ address, family }: NetworkInterfaceInfo, wanted: Family): boolean => family === wanted && !/^fe[89ab]/i.test(address)
 
 /** Made by container engines: discovery there would find the containers of this machine, at addresses that nobody else can reach. */
 const VIRTUAL = /^(docker|veth|br-)/
@@ -19,10 +28,11 @@ export function chooseInterfaces(
   found: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>,
   named: readonly string[] | undefined,
   boundHost: string,
+  family: Family,
 ): Interface[] {
   const all: (Interface & { readonly internal: boolean })[] = []
   for (const [name, addresses = []] of Object.entries(found)) {
-    for (const { address, family, internal } of addresses) if (family === 'IPv4') all.push({ name, address, internal })
+    for (const info of addresses) if (isUsable(info, family)) all.push({ name, address: info.address, internal: info.internal })
   }
   const anywhere = boundHost === '0.0.0.0' || boundHost === '::'
   const usable = all.filter(({ address }) => anywhere || address === boundHost)
@@ -44,11 +54,12 @@ export function leftOutInterfaces(
   found: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>,
   named: readonly string[] | undefined,
   boundHost: string,
+  family: Family,
 ): (Interface & { readonly reason: LeftOutFor })[] {
-  const chosen = new Set(chooseInterfaces(found, named, boundHost).map(({ name }) => name))
+  const chosen = new Set(chooseInterfaces(found, named, boundHost, family).map(({ name }) => name))
   const leftOut: (Interface & { readonly reason: LeftOutFor })[] = []
   for (const [name, addresses = []] of Object.entries(found)) {
-    const first = addresses.find(({ family }) => family === 'IPv4')
+    const first = addresses.find(info => isUsable(info, family))
     if (first === undefined || chosen.has(name)) continue
     const isAnywhere = boundHost === '0.0.0.0' || boundHost === '::'
     const isBound = isAnywhere || addresses.some(({ address }) => address === boundHost)

@@ -8,8 +8,9 @@
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
+import { canonicalHost } from '../swarm/address.ts'
 import type { Address } from '../swarm/address.ts'
-import { chooseInterfaces } from './gossip-interfaces.ts'
+import { chooseInterfaces, familyOf } from './gossip-interfaces.ts'
 import type { Interface } from './gossip-interfaces.ts'
 
 const READ_INTERVAL_MS = 5_000
@@ -59,6 +60,10 @@ interface Link extends Interface {
 
 export async function openMulticast(options: MulticastOptions): Promise<Multicast> {
   const { group, port, onFault } = options
+  const family = familyOf(group)
+  const type = family === 'IPv6' ? 'udp6' : 'udp4'
+  /** How an interface is named to the system: by its address in IPv4, by its name in IPv6 (RFC 3493, section 5.2). */
+  const scopeOf = ({ name, address }: Interface): string => (family === 'IPv6' ? `::%${name}` : address)
   const linkByName = new Map<string, Link>()
   let groupSocket: Socket | undefined
   /** Why there is none. */
@@ -85,8 +90,8 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
     })
 
   const hear = async (): Promise<void> => {
-    const socket = createSocket({ type: 'udp4', reuseAddr: true })
-    socket.on('message', (bytes, { address, port: from }) => options.onPacket(bytes, { host: address, port: from }))
+    const socket = createSocket({ type, reuseAddr: true })
+    socket.on('message', (bytes, { address, port: from }) => options.onPacket(bytes, { host: canonicalHost(address), port: from }))
     groupSocket = await bind('bind the group', socket, group, port, () => {
       groupSocket = undefined
       for (const link of linkByName.values()) link.joined = false
@@ -96,14 +101,14 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
   }
 
   const speak = async (link: Link): Promise<void> => {
-    const socket = createSocket({ type: 'udp4' })
+    const socket = createSocket({ type })
     // Bound to the interface's address: that is what receivers see as ours. The port is any; heartbeats name the real one.
     const sender = await bind(`speak on ${link.name}`, socket, link.address, 0, () => {
       link.sender = undefined
     })
     link.speakCode = sender === undefined ? lastBindCode : undefined
     if (sender === undefined) return
-    attempt(`speak on ${link.name}`, () => sender.setMulticastInterface(link.address))
+    attempt(`speak on ${link.name}`, () => sender.setMulticastInterface(scopeOf(link)))
     attempt(`speak on ${link.name}`, () => sender.setMulticastTTL(1))
     // Other agents on this machine are peers as well.
     attempt(`speak on ${link.name}`, () => sender.setMulticastLoopback(true))
@@ -115,21 +120,21 @@ export async function openMulticast(options: MulticastOptions): Promise<Multicas
     const socket = groupSocket
     if (socket === undefined) return
     // EADDRINUSE: joined already.
-    const code = attempt(`join on ${link.name}`, () => socket.addMembership(group, link.address), 'EADDRINUSE')
+    const code = attempt(`join on ${link.name}`, () => socket.addMembership(group, scopeOf(link)), 'EADDRINUSE')
     link.joined = code === undefined || code === 'EADDRINUSE'
     link.joinCode = link.joined ? undefined : code
   }
 
   const leave = (link: Link): void => {
     const socket = groupSocket
-    if (link.joined && socket !== undefined) attempt('', () => socket.dropMembership(group, link.address), 'any')
+    if (link.joined && socket !== undefined) attempt('', () => socket.dropMembership(group, scopeOf(link)), 'any')
     link.joined = false
   }
 
   const readInterfaces = (): Interface[] => {
     let chosen: Interface[] = []
     attempt('read the interfaces', () => {
-      chosen = chooseInterfaces(networkInterfaces(), options.interfaces, options.boundHost)
+      chosen = chooseInterfaces(networkInterfaces(), options.interfaces, options.boundHost, family)
     })
     // It may come later, as a radio does; it may also be a typing error, which nobody would find out otherwise.
     for (const wanted of options.interfaces ?? []) {

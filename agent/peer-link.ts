@@ -7,8 +7,8 @@
  *   message    -    CBOR, see sync/messages.ts
  *
  * Bounds: a message's length is checked before anything is allocated, strictly until the peer has said who it is (P16); a peer that
- * says nothing for `silenceMs` is gone, whatever TCP believes (P4); one that only pings while no message moves is as good as gone after
- * `stallMs`; reading stops while messages wait to be taken.
+ * says nothing for `silenceMs` is gone, whatever TCP believes (P4); one that only pings while no message moves, though there is something to
+ * say, is as good as gone after `stallMs`; reading stops while messages wait to be taken.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Link } from '../sync/channel.ts'
@@ -47,6 +47,10 @@ export interface PeerLink extends Link {
   readonly remote: { readonly host: string; readonly port: number }
   /** Why the link was closed from this side, if it was for the peer's fault. */
   readonly fault: LinkFault | undefined
+  /** Milliseconds since anything was heard, pings included. */
+  silenceMs(): number
+  /** While this answers true, it is no fault that no message moves: there is nothing to say. */
+  mayIdleWhile(isIdle: () => boolean): void
 }
 
 export type LinkLimits = { readonly [Name in keyof typeof LINK_LIMITS]: number }
@@ -66,6 +70,7 @@ export function createPeerLink(socket: Socket, limits: LinkLimits, onFirst: () =
   let saidMs = heardMs
   let movedMs = heardMs
   let watchedMs = heardMs
+  let isIdle = (): boolean => false
 
   const close = (reason?: LinkFault): void => {
     if (isClosed) return
@@ -98,6 +103,7 @@ export function createPeerLink(socket: Socket, limits: LinkLimits, onFirst: () =
     // Nor does a paused socket.
     if (socket.isPaused()) heardMs = nowMs
     if (nowMs - heardMs > limits.silenceMs) return close('silent')
+    if (isIdle()) movedMs = nowMs
     if (nowMs - movedMs > limits.stallMs) return close('stalled')
     // What waits to go out is a sign of life too, as soon as it can leave.
     if (nowMs - saidMs >= limits.pingMs && socket.writableLength === 0) write(PING)
@@ -170,6 +176,8 @@ export function createPeerLink(socket: Socket, limits: LinkLimits, onFirst: () =
     get fault() {
       return fault
     },
+    silenceMs: () => performance.now() - heardMs,
+    mayIdleWhile: idle => void (isIdle = idle),
     async send(bytes) {
       if (isClosed) return
       if (bytes.length > limits.messageBytesMax) {

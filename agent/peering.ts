@@ -14,6 +14,7 @@ import { openPeerMemory } from './peer-memory.ts'
 import { viewPeer } from './peer-view.ts'
 import { systemHash } from './ports.ts'
 import type { SwarmKey } from './swarm-keys.ts'
+import { createSettledPairs, type SettledPairs } from './settled-pairs.ts'
 import { createSynchroniser, type SyncPeer, type Synchroniser } from './synchroniser.ts'
 
 /** Tries with a random gossip port: TCP and UDP need the same number, and UDP's may be taken. */
@@ -23,27 +24,34 @@ export interface DigestView {
   readonly localState: () => LocalState
   /** Names of the collections in which this member differs from what is durable here. */
   readonly differing: (member: MemberView | undefined) => readonly string[]
+  /** What sessions have ended with. */
+  readonly settled: SettledPairs
 }
 
 /** What gossip tells of the replica: durable digests, the system collection's included. */
 export function createDigestView(replica: OpenReplica): DigestView {
+  const settled = createSettledPairs()
   const collections = (): CollectionDigest[] => {
     const system = replica.systemCollection()
     return [...(system === undefined ? [] : [system]), ...replica.collections()].map(
-      ({ name, generation, digest, recordCount, vectorCount }) => ({
+      ({ name, generation, digest, recordCount, vectorCount, partial }) => ({
         name,
         generation,
         digest,
         recordCount,
         vectorCount,
+        ...(partial === undefined ? {} : { partial }),
       }),
     )
   }
   return {
+    settled,
     localState: () => ({ logicalClock: replica.logicalClock(), collections: collections() }),
     differing(member) {
       if (member?.collections === undefined) return []
-      return differingNames(createDigestList(collections(), systemHash), createDigestList(member.collections, systemHash))
+      const own = collections()
+      const names = differingNames(createDigestList(own, systemHash), createDigestList(member.collections, systemHash))
+      return settled.unsettled(member.nodeId, names, own, member.collections)
     },
   }
 }
@@ -111,8 +119,11 @@ export async function startPeering(
         keys: keys.map(({ bytes }) => bytes),
         compat: config.gossipCompat,
         on: {
-          digests: (peer, differing) => swarm.synchroniser?.digestsChanged(peer, differing),
-          joined: view => tellPeer('joined', view),
+          digests: peer => swarm.synchroniser?.digestsChanged(peer, digests.differing(swarm.gossip?.member(peer))),
+          joined(view) {
+            tellPeer('joined', view)
+            swarm.synchroniser?.peerJoined(view.nodeId)
+          },
           updated(view, reason) {
             tellPeer('changed', view, reason)
             if (reason === 'trust') swarm.synchroniser?.digestsChanged(view.nodeId, digests.differing(view))
@@ -120,6 +131,7 @@ export async function startPeering(
           dropped(view, reason) {
             tellPeer('dropped', view, reason)
             swarm.synchroniser?.peerDropped(view.nodeId)
+            digests.settled.forget(view.nodeId)
           },
           observeClock: value => replica.observeLogicalClock(value),
           duplicateIdentity(from) {
@@ -171,8 +183,10 @@ export async function startPeering(
     },
     peers: () => gossip.members().map(peerOf),
     differing: peerId => digests.differing(gossip.member(peerId)),
+    liveLinksMax: config.syncLiveLinks,
     isOpen: keys.length > 0 || config.swarmOpen || config.swarmName !== 'default',
     onExchanged: event => events.publish(event),
+    onSettled: (peerId, collection) => digests.settled.note(peerId, collection),
   })
   closers.push(
     () => listener.close(),

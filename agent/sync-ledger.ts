@@ -23,6 +23,8 @@ interface LedgerRow {
 
 export interface SyncLedger {
   record(nodeId: string, progress: CollectionProgress): void
+  /** The link with that peer is live from now on. */
+  live(nodeId: string): void
   /** A session with that peer has ended; `fault` says why early, `names` which collections still differ. */
   ended(nodeId: string, fault: string | undefined, names: readonly string[]): void
   forget(nodeId: string): void
@@ -43,6 +45,7 @@ const add = (a: Counts, b: Counts): Counts => ({
 
 export function createSyncLedger(clock: Clock): SyncLedger {
   const rowsByNodeId = new Map<string, Map<string, LedgerRow>>()
+  const live = new Set<string>()
 
   const rowOf = (nodeId: string, name: string): LedgerRow | undefined => {
     let rows = rowsByNodeId.get(nodeId)
@@ -60,14 +63,16 @@ export function createSyncLedger(clock: Clock): SyncLedger {
       const row = rowOf(nodeId, name)
       if (row === undefined) return
       row.current = { entriesSent: itemsSent, entriesReceived: itemsReceived, bytesSent, bytesReceived }
-      row.state = state === 'done' ? 'idle' : 'syncing'
-      if (state !== 'done') return
+      row.state = state === 'syncing' ? 'syncing' : 'idle'
+      if (state === 'syncing') return
       row.past = add(row.past, row.current)
       row.current = NOTHING
       row.lastSyncAtMs = clock.wallMs()
       row.error = undefined
     },
+    live: nodeId => void live.add(nodeId),
     ended(nodeId, fault, names) {
+      live.delete(nodeId)
       for (const row of rowsByNodeId.get(nodeId)?.values() ?? []) {
         if (row.state !== 'syncing') continue
         row.past = add(row.past, row.current)
@@ -81,7 +86,10 @@ export function createSyncLedger(clock: Clock): SyncLedger {
         row.error = fault
       }
     },
-    forget: nodeId => void rowsByNodeId.delete(nodeId),
+    forget(nodeId) {
+      rowsByNodeId.delete(nodeId)
+      live.delete(nodeId)
+    },
     rows(differing) {
       const listed: SyncRow[] = []
       for (const [peer, rows] of rowsByNodeId) {
@@ -92,7 +100,7 @@ export function createSyncLedger(clock: Clock): SyncLedger {
           listed.push({
             peer,
             collection,
-            state,
+            state: state === 'idle' && live.has(peer) ? 'live' : state,
             inSync: !names.has(collection),
             ...add(row.past, row.current),
             lastSyncAtMs,

@@ -2,7 +2,8 @@
 export interface SyncRow {
   readonly peer: string
   readonly collection: string
-  readonly state: 'idle' | 'syncing' | 'failed'
+  /** `live`: the link is open, and what changes flows at once. */
+  readonly state: 'idle' | 'syncing' | 'live' | 'failed'
   readonly inSync: boolean
   readonly entriesSent: number
   readonly entriesReceived: number

@@ -1,32 +1,24 @@
 /**
  * When and with whom to sync: starts a session when a peer's digests differ, one at a time with each peer and few at once, and
- * answers the sessions that peers start. A pair that ended without agreeing waits, with backoff and jitter, until something changes.
+ * answers the sessions that peers start. A session that has caught up stays live while there is a place for it (HS_SYNC_LIVE_LINKS);
+ * beyond that, pairs sync by sessions of one round. A pair that ended without agreeing, or lost its link, waits, with backoff and jitter,
+ * until something changes.
  */
 import type { Logger } from 'pino'
-import { equalBytes } from '../base/bytes.ts'
-import type { Clock, Codec, Hash, Random } from '../base/ports.ts'
-import { formatNodeId } from '../swarm/identity.ts'
-import { PROTOCOL_VERSION, type Hello } from '../sync/messages.ts'
+import type { Codec, Hash, Random } from '../base/ports.ts'
+import type { LiveControl } from '../sync/live.ts'
+import type { Hello } from '../sync/messages.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
-import { runSession, type CollectionProgress, type SessionResult } from '../sync/session.ts'
-import { SYSTEM_COLLECTION } from '../sync/settings.ts'
+import type { SettledCollection } from '../sync/offer.ts'
+import { runSession, type SessionResult } from '../sync/session.ts'
 import type { SyncEvent } from './event-hub.ts'
 import type { PeerLink } from './peer-link.ts'
+import { createLiveWatch, type LiveWatch } from './live-watch.ts'
+import { helloTo, nodeIdOf, refusalOf, type GreetingOptions } from './sync-greeting.ts'
 import { createSyncLedger } from './sync-ledger.ts'
+import { SYNC_LIMITS } from './sync-limits.ts'
+import { hasMoved, reportProgress, type SyncTotals } from './sync-report.ts'
 import type { SyncRow } from './sync-state.ts'
-
-export const SYNC_LIMITS = {
-  /** Sessions that this agent starts at once. */
-  outboundMax: 2,
-  /** Sessions that peers start here at once. */
-  inboundMax: 8,
-  /** Delay before a session that a changed digest asks for, so that changes of one moment share it. */
-  settleMs: 50,
-  /** The one of a pair with the greater node id waits a little more: two sessions at once are one too many. */
-  deferMs: 200,
-  backoffMinMs: 500,
-  backoffMaxMs: 30_000,
-} as const
 
 /** What the swarm knows of a peer, as far as syncing needs it. */
 export interface SyncPeer {
@@ -38,11 +30,8 @@ export interface SyncPeer {
   readonly isNamed: boolean
 }
 
-export interface SynchroniserOptions {
-  readonly nodeId: string
-  readonly swarmName: string
+export interface SynchroniserOptions extends GreetingOptions {
   readonly replica: OpenReplica
-  readonly clock: Clock
   readonly random: Random
   readonly hash: Hash
   readonly codec: Codec
@@ -51,28 +40,22 @@ export interface SynchroniserOptions {
   readonly isSealed: boolean
   /** Opens a link; undefined when there is none to be had. */
   readonly dial: (host: string, port: number) => Promise<PeerLink | undefined>
-  readonly peer: (nodeId: string) => SyncPeer | undefined
   readonly peers: () => readonly SyncPeer[]
   /** Collections in which that peer's digests differ from ours, as far as gossip has told. */
   readonly differing: (nodeId: string) => readonly string[]
-  /** Anybody of the same swarm name may sync: HS_SWARM_KEY, HS_SWARM_OPEN, or a swarm name that is not the default. */
-  readonly isOpen: boolean
+  /** Links that stay open behind the first round. */
+  readonly liveLinksMax: number
   /** A user's collection has been exchanged with a peer. */
   readonly onExchanged: (event: SyncEvent) => void
-}
-
-export interface SyncTotals {
-  sessions: number
-  failures: number
-  malformed: number
-  repairs: number
-  diverged: number
-  forks: number
+  /** What both sides held of a collection when nothing was left to be told. */
+  readonly onSettled: (nodeId: string, collection: SettledCollection) => void
 }
 
 export interface Synchroniser {
   /** Gossip: that peer's digests or ours have changed; `names` differ. */
   digestsChanged(nodeId: string, names: readonly string[]): void
+  /** A peer is listed: a live link to it is wanted, also when nothing differs. */
+  peerJoined(nodeId: string): void
   peerDropped(nodeId: string): void
   /** A peer has opened a link. */
   accept(link: PeerLink): void
@@ -87,13 +70,23 @@ export interface Synchroniser {
 
 const BUSY = 'a session with this peer is under way'
 
+interface Session {
+  readonly isOutbound: boolean
+  readonly abort: () => void
+  readonly done: Promise<void>
+  /** Since its first round has ended. */
+  live?: { readonly control: LiveControl; readonly watch: LiveWatch; readonly sinceMs: number; movedMs: number }
+}
+
 interface PeerState {
   readonly nodeId: string
   /** The session under way, started by whichever side. */
-  running: { readonly isOutbound: boolean; readonly abort: () => void; readonly done: Promise<void> } | undefined
+  running: Session | undefined
   timer: NodeJS.Timeout | undefined
   /** A person asked for a session: it is run although nothing differs. */
   isForced: boolean
+  /** One of the two has no place for a live link: there is none until something differs. */
+  isOneRound: boolean
   backoffMs: number
   /** The last session failed: further failures are not worth a line each. */
   isFailing: boolean
@@ -104,15 +97,19 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const stateByNodeId = new Map<string, PeerState>()
   const ledger = createSyncLedger(options.clock)
   const totals: SyncTotals = { sessions: 0, failures: 0, malformed: 0, repairs: 0, diverged: 0, forks: 0 }
+  const reporting = { ledger, totals, log, onExchanged: options.onExchanged }
   const unreachable = options.isSealed ? 'the peer cannot be reached, or does not hold the swarm key' : 'the peer cannot be reached'
-  const inbound = new Set<Promise<void>>()
-  let outbound = 0
+  const answering = new Set<Promise<void>>()
+  /** Sessions that have not caught up. */
+  const catchingUp = { outbound: 0, inbound: 0 }
+  /** Places of live links, taken when hellos are said. */
+  let livePlaces = 0
   let isClosing = false
 
   const stateOf = (nodeId: string): PeerState => {
     let state = stateByNodeId.get(nodeId)
     if (state === undefined) {
-      state = { nodeId, running: undefined, timer: undefined, isForced: false, backoffMs: 0, isFailing: false }
+      state = { nodeId, running: undefined, timer: undefined, isForced: false, isOneRound: false, backoffMs: 0, isFailing: false }
       stateByNodeId.set(nodeId, state)
     }
     return state
@@ -128,17 +125,21 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     state.timer.unref()
   }
 
+  const differs = ({ nodeId }: PeerState): boolean => options.differing(nodeId).length > 0
+  /** A live link is wanted, whether anything differs or not. */
+  const wantsLive = (state: PeerState): boolean => !state.isOneRound && livePlaces < options.liveLinksMax
+
   const start = (state: PeerState): void => {
     if (isClosing || state.running !== undefined) return
     const peer = options.peer(state.nodeId)
     if (peer === undefined || !peer.mayExchange) return
-    if (outbound >= SYNC_LIMITS.outboundMax) return schedule(state, SYNC_LIMITS.deferMs)
-    if (!state.isForced && options.differing(state.nodeId).length === 0) {
+    if (catchingUp.outbound >= SYNC_LIMITS.outboundMax) return schedule(state, SYNC_LIMITS.deferMs)
+    if (!state.isForced && !differs(state) && !wantsLive(state)) {
       state.backoffMs = 0
       return
     }
     state.isForced = false
-    outbound += 1
+    const caughtUp = countOnce('outbound')
     let link: PeerLink | undefined
     let isAborted = false
     const abort = (): void => {
@@ -151,81 +152,130 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
         link?.close()
         return undefined
       }
-      return run(link, state.nodeId, () => undefined)
+      return run(link, state.nodeId, () => undefined, caughtUp)
     }
     const done = session().then(result => {
-      outbound -= 1
-      if (state.running === running) state.running = undefined
-      finish(state, result, isAborted)
+      caughtUp()
+      end(state, running, result, isAborted)
     })
-    const running = { isOutbound: true, abort, done }
+    const running: Session = { isOutbound: true, abort, done }
     state.running = running
   }
 
+  /** Counts a session as catching up until the answer is called. */
+  const countOnce = (kind: keyof typeof catchingUp): (() => void) => {
+    let isCounted = true
+    catchingUp[kind] += 1
+    return () => {
+      if (isCounted) catchingUp[kind] -= 1
+      isCounted = false
+    }
+  }
+
+  /** A place for a live link; at the bound that of the one that is of least use, where that is of none. */
+  const takeLivePlace = (state: PeerState | undefined): boolean => {
+    if (livePlaces >= options.liveLinksMax) {
+      const least = state !== undefined && differs(state) ? leastUseful() : undefined
+      if (least === undefined) return false
+      least.abort()
+    }
+    livePlaces += 1
+    return true
+  }
+
+  const leastUseful = (): Session | undefined => {
+    let least: Session | undefined
+    for (const { running } of stateByNodeId.values()) {
+      const movedMs = running?.live?.movedMs
+      if (movedMs !== undefined && movedMs < (least?.live?.movedMs ?? Number.POSITIVE_INFINITY)) least = running
+    }
+    const isUseless = least?.live !== undefined && options.clock.monotonicMs() - least.live.movedMs > SYNC_LIMITS.uselessMs
+    return isUseless ? least : undefined
+  }
+
+  const goLive = (nodeId: string, link: PeerLink, control: LiveControl): void => {
+    const state = stateOf(nodeId)
+    const session = state.running
+    ledger.live(nodeId)
+    state.isFailing = false
+    if (session === undefined || session.live !== undefined) return
+    totals.sessions += 1
+    const nowMs = options.clock.monotonicMs()
+    const watch = createLiveWatch({
+      link,
+      control,
+      differing: () => differs(state),
+      nowMs: () => options.clock.monotonicMs(),
+      onDead() {
+        log.debug({ peer: nodeId }, 'a live link was dead: gossip gets through, and nothing on the link')
+        state.backoffMs = 0
+      },
+    })
+    session.live = { control, watch, sinceMs: nowMs, movedMs: nowMs }
+    link.mayIdleWhile(() => !control.isMoving())
+  }
+
+  const end = (state: PeerState, session: Session, result: SessionResult | undefined, isAborted: boolean): void => {
+    session.live?.watch.stop()
+    if (state.running === session) state.running = undefined
+    // Somebody else's turn with this peer has begun.
+    else if (state.running !== undefined) isAborted = true
+    finish(state, result, isAborted)
+  }
+
   /** `dialled`: the node that this link was opened to; undefined when the peer opened it. */
-  const run = (link: PeerLink, dialled: string | undefined, onHello: (peer: Hello) => string | undefined): Promise<SessionResult> =>
-    runSession({
+  const run = async (
+    link: PeerLink,
+    dialled: string | undefined,
+    onHello: (peer: Hello) => string | undefined,
+    caughtUp: () => void,
+  ): Promise<SessionResult> => {
+    let nodeId = dialled ?? ''
+    let hasPlace = false
+    const result = await runSession({
       link,
       replica,
       codec: options.codec,
       hash: options.hash,
       isInitiator: dialled !== undefined,
-      hello: peer => ({
-        kind: 'hello',
-        protocol: PROTOCOL_VERSION,
-        swarmName: options.swarmName,
-        nodeId: options.nodeId.replaceAll('-', ''),
-        storeId: replica.storeId,
-        saltId: replica.saltId,
-        logicalClock: replica.logicalClock(),
-        wallMs: Math.max(0, Math.floor(options.clock.wallMs())),
-        isNamed: options.peer(dialled ?? (peer === undefined ? '' : nodeIdOf(peer)))?.isNamed ?? false,
-      }),
-      refusal: peer => refusal(peer) ?? onHello(peer),
-      onProgress: progress => record(progress),
+      hello(peer) {
+        if (peer !== undefined) nodeId = nodeIdOf(peer)
+        hasPlace = (peer === undefined || peer.isLive) && takeLivePlace(stateByNodeId.get(nodeId))
+        return helloTo(options, nodeId, hasPlace)
+      },
+      refusal: peer => refusalOf(options, peer) ?? onHello(peer),
+      live: {
+        after(delayMs, action) {
+          const timer = setTimeout(action, delayMs)
+          timer.unref()
+          return () => clearTimeout(timer)
+        },
+        onLive(control) {
+          caughtUp()
+          goLive(nodeId, link, control)
+        },
+      },
+      onProgress(progress) {
+        reportProgress(reporting, nodeId, progress)
+        const live = stateByNodeId.get(nodeId)?.running?.live
+        if (live !== undefined && hasMoved(progress)) live.movedMs = options.clock.monotonicMs()
+      },
+      onSettled: (peer, collection) => options.onSettled(nodeIdOf(peer), collection),
+      onVoided: (peer, collection, ranges) =>
+        log.debug({ peer: nodeIdOf(peer), collection, ranges }, 'a peer gave up writes of its own that nobody else is known to hold'),
     })
-
-  const refusal = (hello: Hello): string | undefined => {
-    if (!equalBytes(hello.saltId, replica.saltId))
-      return 'the digests of this agent have another salt (HS_DIGEST_SALT): they cannot be compared'
-    if (hello.swarmName !== options.swarmName) return 'this agent belongs to another swarm'
-    const nodeId = nodeIdOf(hello)
-    if (nodeId === options.nodeId) return 'this agent has the same node id: one of the two is a copy'
-    const isTrusted = options.isOpen || hello.isNamed || options.peer(nodeId)?.mayExchange === true
-    return isTrusted
-      ? undefined
-      : 'this agent does not sync with peers that neither side names (HS_GOSSIP_PEERS, HS_SWARM_NAME, HS_SWARM_OPEN)'
-  }
-
-  const record = (progress: CollectionProgress): void => {
-    const nodeId = nodeIdOf(progress.peer)
-    ledger.record(nodeId, progress)
-    if (progress.state !== 'done') return
-    if (progress.name !== SYSTEM_COLLECTION) options.onExchanged(toSyncEvent(nodeId, progress))
-    totals.malformed += progress.malformed
-    if (progress.isRepaired) totals.repairs += 1
-    if (progress.isForked) {
-      totals.forks += 1
-      log.error(
-        { peer: nodeId, collection: progress.name },
-        'this store is behind what it has shipped before (a restored backup?): it took a new origin',
-      )
-    }
+    if (hasPlace) livePlaces -= 1
+    return result
   }
 
   const finish = (state: PeerState, result: SessionResult | undefined, isAborted: boolean): void => {
-    totals.sessions += 1
-    const fault = result === undefined ? unreachable : result.fault?.detail
+    if (result?.wasLive !== true) totals.sessions += 1
+    // A live link ends when somebody closes it, or when it breaks: that is no failure, and there will be another one.
+    const isLiveEnd = result?.wasLive === true && result.fault?.kind === 'closed'
+    const fault = result === undefined ? unreachable : isLiveEnd ? undefined : result.fault?.detail
     // Of two sessions at once one gives way: that is no failure.
     const isBusy = result?.fault?.kind === 'refused' && result.fault.detail === BUSY
     ledger.ended(state.nodeId, isAborted || isBusy ? undefined : fault, options.differing(state.nodeId))
-    for (const name of result?.diverged ?? []) {
-      totals.diverged += 1
-      log.error(
-        { peer: state.nodeId, collection: name },
-        'two replicas know the same and hold different things, and repair did not mend it',
-      )
-    }
     if (fault !== undefined && !isAborted && !isBusy) {
       totals.failures += 1
       const level = state.isFailing ? 'debug' : 'warn'
@@ -235,7 +285,9 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       )
     }
     if (!isAborted && !isBusy) state.isFailing = fault !== undefined
-    if (isClosing || options.differing(state.nodeId).length === 0) {
+    if (!isAborted && !isBusy && result?.wasLive === false && (fault === undefined || result.fault?.kind === 'refused'))
+      state.isOneRound = true
+    if (isClosing || state.running !== undefined || (!differs(state) && !wantsLive(state))) {
       state.backoffMs = 0
       return
     }
@@ -244,43 +296,55 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     schedule(state, state.backoffMs)
   }
 
-  const answer = async (link: PeerLink): Promise<void> => {
+  const answer = async (link: PeerLink, caughtUp: () => void): Promise<void> => {
     let state: PeerState | undefined
-    let own: PeerState['running']
+    let own: Session | undefined
     const { promise: done, resolve } = Promise.withResolvers<void>()
-    const result = await run(link, undefined, hello => {
+    const onHello = (hello: Hello): string | undefined => {
       if (isClosing) return 'this agent is stopping'
       const peerState = stateOf(nodeIdOf(hello))
       const { running } = peerState
       if (running !== undefined) {
+        const liveMs = running.live === undefined ? 0 : options.clock.monotonicMs() - running.live.sinceMs
         // Of two sessions at once the one that the lower node id started stays.
-        if (!running.isOutbound || options.nodeId < peerState.nodeId) return BUSY
+        const givesWay = liveMs > SYNC_LIMITS.establishedMs || (running.isOutbound && options.nodeId > peerState.nodeId)
+        if (!givesWay) return BUSY
         running.abort()
       }
       state = peerState
       own = { isOutbound: false, abort: () => link.close(), done }
       peerState.running = own
       return undefined
-    })
+    }
+    const result = await run(link, undefined, onHello, caughtUp)
     if (link.fault !== undefined) log.debug({ host: link.remote.host, fault: link.fault }, 'a peer link was closed')
-    if (state !== undefined) {
-      if (state.running === own) state.running = undefined
-      finish(state, result, false)
+    if (state !== undefined && own !== undefined) {
+      end(state, own, result, false)
     } else if (result.fault !== undefined) {
       log.debug({ host: link.remote.host, detail: result.fault.detail }, 'a peer was not answered')
     }
     resolve()
   }
 
+  /** Whatever is new of a peer: a live link to it is wanted as soon as it may be. */
+  const want = (nodeId: string): void => {
+    const state = stateOf(nodeId)
+    if (state.running !== undefined || !wantsLive(state)) return
+    schedule(state, Math.max(SYNC_LIMITS.settleMs + (options.nodeId < nodeId ? 0 : SYNC_LIMITS.deferMs), state.backoffMs))
+  }
+
   return {
     digestsChanged(nodeId, names) {
-      if (names.length === 0) return
+      if (names.length === 0) return want(nodeId)
       const state = stateOf(nodeId)
+      state.running?.live?.watch.differs()
+      state.isOneRound = false
       state.backoffMs = 0
       clearTimeout(state.timer)
       state.timer = undefined
       schedule(state, SYNC_LIMITS.settleMs + (options.nodeId < nodeId ? 0 : SYNC_LIMITS.deferMs))
     },
+    peerJoined: want,
     peerDropped(nodeId) {
       const state = stateByNodeId.get(nodeId)
       if (state === undefined || state.running !== undefined) return
@@ -289,14 +353,22 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       ledger.forget(nodeId)
     },
     accept(link) {
-      if (isClosing || inbound.size >= SYNC_LIMITS.inboundMax) return link.close()
-      const task = answer(link).finally(() => inbound.delete(task))
-      inbound.add(task)
+      if (isClosing || catchingUp.inbound >= SYNC_LIMITS.inboundMax) return link.close()
+      const caughtUp = countOnce('inbound')
+      const task = answer(link, caughtUp).finally(() => {
+        caughtUp()
+        answering.delete(task)
+      })
+      answering.add(task)
     },
     startAll() {
       const peers = options.peers().filter(({ mayExchange }) => mayExchange)
       for (const { nodeId } of peers) {
         const state = stateOf(nodeId)
+        if (state.running?.live !== undefined) {
+          state.running.live.control.requestRound()
+          continue
+        }
         state.isForced = true
         clearTimeout(state.timer)
         state.timer = undefined
@@ -309,7 +381,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     downstream: () => [...stateByNodeId.values()].filter(({ running }) => running !== undefined).map(({ nodeId }) => nodeId),
     async close() {
       isClosing = true
-      const ended: Promise<void>[] = [...inbound]
+      const ended: Promise<void>[] = [...answering]
       for (const state of stateByNodeId.values()) {
         clearTimeout(state.timer)
         if (state.running === undefined) continue
@@ -318,24 +390,5 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       }
       await Promise.all(ended)
     },
-  }
-}
-
-function nodeIdOf(hello: Hello): string {
-  const bytes = Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(hello.nodeId.slice(2 * i, 2 * i + 2), 16))
-  return formatNodeId(bytes)
-}
-
-function toSyncEvent(peer: string, progress: CollectionProgress): SyncEvent {
-  const { name, isInSync, itemsSent, itemsReceived, bytesSent, bytesReceived } = progress
-  return {
-    kind: 'sync',
-    peer,
-    collection: name,
-    inSync: isInSync,
-    entriesSent: itemsSent,
-    entriesReceived: itemsReceived,
-    bytesSent,
-    bytesReceived,
   }
 }

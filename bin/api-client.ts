@@ -34,7 +34,7 @@ export interface Answer {
 export const ndjsonType = 'application/x-ndjson'
 export const eventsType = 'text/event-stream'
 
-type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+type Method = 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH'
 
 export interface ApiClient {
   /** Sends a call and reads the whole answer. */

@@ -11,6 +11,7 @@
  * | 8 | generation |
  * | 16 | digest |
  * | 8 + 8 | record count, vector count |
+ * | 8 + 1 | of a partial collection: known, flags |
  */
 import { assert } from '../base/assert.ts'
 import { createByteWriter, equalBytes, toHex } from '../base/bytes.ts'
@@ -26,7 +27,19 @@ export interface CollectionDigest {
   readonly digest: Uint8Array
   readonly recordCount: number
   readonly vectorCount: number
+  /**
+   * Of a collection that is not compared by its digest alone, since its node may lack what others hold, or lets it expire: a hash of what
+   * the node knows, 8 bytes, and a byte that the swarm passes on and does not read.
+   */
+  readonly partial?: PartialDigest
 }
+
+export interface PartialDigest {
+  readonly known: Uint8Array
+  readonly flags: number
+}
+
+export const KNOWN_BYTES = 8
 
 export interface DigestList {
   /** 16 hexadecimal digits. */
@@ -56,14 +69,18 @@ export function summarize(sorted: readonly CollectionDigest[], hash: Hash): stri
   const writer = createByteWriter(64 + sorted.length * 80)
     .raw(LABEL)
     .u32(sorted.length)
-  for (const { name, generation, digest, recordCount, vectorCount } of sorted) {
+  for (const { name, generation, digest, recordCount, vectorCount, partial } of sorted) {
     const nameBytes = encodeUtf8(name) ?? new Uint8Array(0)
     writer.u16(nameBytes.length).raw(nameBytes).u64(generation).raw(digest).u64(recordCount).u64(vectorCount)
+    if (partial !== undefined) writer.raw(partial.known).u8(partial.flags)
   }
   return toHex(hash.sha256(writer.finish()).subarray(0, 8))
 }
 
-/** Names whose generation or digest is not the same on both sides, and names that only one side has; ascending. */
+/**
+ * Names whose generation or digest is not the same on both sides, and names that only one side has; ascending. Two that are partial and know
+ * the same do not differ; whether another pair with a partial one has something to exchange is not told by their digests.
+ */
 export function differingNames(a: DigestList, b: DigestList): string[] {
   if (a.summary === b.summary) return []
   const differing: string[] = []
@@ -79,13 +96,16 @@ export function differingNames(a: DigestList, b: DigestList): string[] {
       differing.push(right.name)
       k += 1
     } else {
-      if (left.generation !== right.generation || !equalBytes(left.digest, right.digest)) differing.push(left.name)
+      if (left.generation !== right.generation || !isSame(left, right)) differing.push(left.name)
       i += 1
       k += 1
     }
   }
   return differing
 }
+
+const isSame = (a: CollectionDigest, b: CollectionDigest): boolean =>
+  equalBytes(a.digest, b.digest) || (a.partial !== undefined && b.partial !== undefined && equalBytes(a.partial.known, b.partial.known))
 
 /** Index of the first collection behind the cursor; '' is before all. */
 export function indexAfter(list: DigestList, after: string): number {

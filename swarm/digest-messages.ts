@@ -1,7 +1,7 @@
 /** Messages about digests: asking for a page, a page, and the news of a few changed collections. */
 import { concatBytes, fromHex, toHex } from '../base/bytes.ts'
 import type { Codec } from '../base/ports.ts'
-import { DIGEST_BYTES, isCollectionName } from './digest-list.ts'
+import { DIGEST_BYTES, isCollectionName, KNOWN_BYTES } from './digest-list.ts'
 import type { CollectionDigest } from './digest-list.ts'
 import { formatNodeId, parseNodeId } from './identity.ts'
 import type { BootId, NodeId } from './identity.ts'
@@ -44,7 +44,14 @@ export function encodeDigestRequest(kind: number, summary: string, after: string
 }
 
 const encodeEntry = (entry: CollectionDigest, codec: Codec): Uint8Array =>
-  codec.encode([entry.name, entry.generation, entry.digest, entry.recordCount, entry.vectorCount])
+  codec.encode([
+    entry.name,
+    entry.generation,
+    entry.digest,
+    entry.recordCount,
+    entry.vectorCount,
+    ...(entry.partial === undefined ? [] : [entry.partial.known, entry.partial.flags]),
+  ])
 
 /** One page of the collections from index `from` on: as many as fit the bytes, which is at least one; `more` when others follow. */
 export function encodeDigestPage(
@@ -117,6 +124,9 @@ function decodeEntry(fields: readonly unknown[]): CollectionDigest | undefined {
   const vectorCount = asInteger(fields[4], Number.MAX_SAFE_INTEGER)
   if (typeof name !== 'string' || !isCollectionName(name) || generation === undefined || digest === undefined) return undefined
   if (recordCount === undefined || vectorCount === undefined) return undefined
-  // A copy: the decoder's byte strings are views into the datagram's buffer.
-  return { name, generation, digest: Uint8Array.from(digest), recordCount, vectorCount }
+  const known = asBytes(fields[5], KNOWN_BYTES)
+  const flags = asInteger(fields[6], 0xff)
+  // Copies: the decoder's byte strings are views into the datagram's buffer.
+  const partial = known === undefined || flags === undefined ? {} : { partial: { known: Uint8Array.from(known), flags } }
+  return { name, generation, digest: Uint8Array.from(digest), recordCount, vectorCount, ...partial }
 }

@@ -6,6 +6,7 @@
  * else believes it: the summary in every packet leads to pages then (digest-exchange.ts). In swarms of up to `changeFanout` nodes the one whose
  * digests changed tells everybody itself; in larger ones updates are passed on as well (broadcast.ts).
  */
+import { EMPTY, equalBytes } from '../base/bytes.ts'
 import { compareDigests, wantDigests } from './comparison.ts'
 import { summarize } from './digest-list.ts'
 import type { CollectionDigest, DigestList } from './digest-list.ts'
@@ -117,7 +118,8 @@ function changedEntries(before: DigestList, now: DigestList): CollectionDigest[]
 
 function isSameEntry(a: CollectionDigest, b: CollectionDigest): boolean {
   const sameCounts = a.recordCount === b.recordCount && a.vectorCount === b.vectorCount
-  return sameCounts && a.generation === b.generation && a.digest.every((byte, i) => byte === b.digest[i])
+  const samePartial = a.partial?.flags === b.partial?.flags && equalBytes(a.partial?.known ?? EMPTY, b.partial?.known ?? EMPTY)
+  return sameCounts && samePartial && a.generation === b.generation && equalBytes(a.digest, b.digest)
 }
 
 /** Both ascending by name. */

@@ -12,6 +12,10 @@ import { acknowledgementsOf, storeAtOfAcknowledgementRow } from './rows.ts'
 import type { StoreReader } from './store.ts'
 import { DOT_BYTES, originBytes, readDot } from './version.ts'
 
+/** Acknowledgements of others in one message, and entries of all their vectors together. What does not fit goes another time. */
+export const ACKNOWLEDGEMENTS_MAX = 256
+export const ACKNOWLEDGED_ENTRIES_MAX = 8_192
+
 export interface Acknowledgement {
   readonly storeId: string
   /** 8 bytes. */
@@ -32,6 +36,12 @@ export function decodeAcknowledgement(storeId: string, value: Uint8Array): Ackno
     vector.set(origin, counter)
   }
   return { storeId, rosterHash: value.slice(0, ROSTER_HASH_BYTES), vector }
+}
+
+/** As many as one message may carry. */
+export function boundAcknowledgements(known: readonly Acknowledgement[]): Acknowledgement[] {
+  let entries = 0
+  return known.slice(0, ACKNOWLEDGEMENTS_MAX).filter(({ vector }) => (entries += vector.size) <= ACKNOWLEDGED_ENTRIES_MAX)
 }
 
 /** Whether `next` tells more than `known`: vectors of one store only grow, so an older one is an acknowledgement that came late. */

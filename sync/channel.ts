@@ -41,6 +41,8 @@ export interface Channel {
   send(message: Message): Promise<void>
   /** Throws SessionFault when there is no next message. A `bye` is one. */
   receive(): Promise<Message>
+  /** The next message, which stays the next one. */
+  peek(): Promise<Message>
   /** The next message, which must be of this kind. */
   expect<Kind extends Message['kind']>(kind: Kind): Promise<MessageOf<Kind>>
   close(): void
@@ -49,7 +51,8 @@ export interface Channel {
 export function createChannel(link: Link, codec: Codec): Channel {
   let bytesSent = 0
   let bytesReceived = 0
-  const receive = async (): Promise<Message> => {
+  let peeked: Promise<Message> | undefined
+  const read = async (): Promise<Message> => {
     const bytes = await link.receive()
     if (bytes === undefined) throw new SessionFault('closed', 'the link closed in mid-session')
     bytesReceived += bytes.length
@@ -57,6 +60,11 @@ export function createChannel(link: Link, codec: Codec): Channel {
     if (message === undefined) throw new SessionFault('malformed', 'the peer sent bytes that are not a message')
     if (message.kind === 'bye') throw new SessionFault('refused', message.reason)
     return message
+  }
+  const receive = (): Promise<Message> => {
+    const next = peeked ?? read()
+    peeked = undefined
+    return next
   }
   const isKind = <Kind extends Message['kind']>(message: Message, kind: Kind): message is MessageOf<Kind> => message.kind === kind
   return {
@@ -72,6 +80,14 @@ export function createChannel(link: Link, codec: Codec): Channel {
       await link.send(bytes)
     },
     receive,
+    peek() {
+      if (peeked === undefined) {
+        peeked = read()
+        // Whoever receives it hears of it; until then a link that closes is nobody's exception.
+        peeked.catch(() => {})
+      }
+      return peeked
+    },
     async expect(kind) {
       const message = await receive()
       if (!isKind(message, kind)) throw new SessionFault('unexpected', `the peer sent "${message.kind}" in the place of "${kind}"`)

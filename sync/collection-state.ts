@@ -5,7 +5,7 @@
 import { createByteReader, createByteWriter, EMPTY, readU32, toHex, u64Bytes, fromHex, concatBytes } from '../base/bytes.ts'
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
 import { createDigestSum, decodeSum, encodeSum, type DigestSum } from './digest.ts'
-import type { Origin } from './dot.ts'
+import type { Origin, VersionVector } from './dot.ts'
 import { STAMP_ZERO, type Stamp } from './hlc.ts'
 import {
   allCollections,
@@ -14,10 +14,21 @@ import {
   collectedOf,
   collectionRow,
   keyOfRecordRow,
+  localSettingsRow,
   originAtOfVectorRow,
+  ownRunsOf,
   recordsOf,
+  retentionStateRow,
   vectorOf,
 } from './rows.ts'
+import {
+  createRetentionState,
+  decodeLocalSettings,
+  decodeRetentionState,
+  NO_LOCAL_SETTINGS,
+  type LocalSettings,
+  type RetentionState,
+} from './retention-state.ts'
 import type { Row, RowRange, StoreReader } from './store.ts'
 import { readCounter, readOrigin, readStamp, writeStamp } from './version.ts'
 
@@ -51,6 +62,13 @@ export interface CollectionState {
   keyMax: Uint8Array
   /** Buckets touched since the store was opened. */
   readonly bucketByIndex: Map<number, DigestSum>
+  /** This node's own settings, and what retention has done by them. */
+  local: LocalSettings
+  retention: RetentionState
+  /** Every origin that this replica has written under here. */
+  readonly ownOrigins: Set<Origin>
+  /** What full replicas have said themselves that they hold, by store id (R8). */
+  readonly kept: Map<string, VersionVector>
 }
 
 export function createCollectionState(cid: number, name: string, generation: number): CollectionState {
@@ -67,6 +85,10 @@ export function createCollectionState(cid: number, name: string, generation: num
     total: createDigestSum(),
     keyMax: EMPTY,
     bucketByIndex: new Map(),
+    local: NO_LOCAL_SETTINGS,
+    retention: createRetentionState(),
+    ownOrigins: new Set(),
+    kept: new Map(),
   }
 }
 
@@ -85,7 +107,7 @@ export function encodeCollectionRow(state: CollectionState): Uint8Array {
     .finish()
 }
 
-function decodeCollectionRow(cid: number, value: Uint8Array): CollectionState {
+export function decodeCollectionRow(cid: number, value: Uint8Array): CollectionState {
   const reader = createByteReader(value)
   const generation = reader.u64()
   const dropped = reader.u8() === 1
@@ -129,6 +151,11 @@ async function loadRows(reader: StoreReader, state: CollectionState): Promise<vo
   for await (const [row, counter] of rowsOf(reader, collectedOf(state.cid))) {
     state.collected.set(readOrigin(row, originAtOfVectorRow), readCounter(counter, 0))
   }
+  for await (const [row] of rowsOf(reader, ownRunsOf(state.cid))) state.ownOrigins.add(readOrigin(row, originAtOfVectorRow))
+  const local = reader.get(localSettingsRow(state.name))
+  if (local !== undefined) state.local = decodeLocalSettings(local)
+  const retention = reader.get(retentionStateRow(state.cid))
+  if (retention !== undefined) state.retention = decodeRetentionState(retention)
   const records = reader.scan({ ...recordsOf(state.cid), reverse: true })
   const [last] = await records.next(1)
   await records.close()

@@ -14,9 +14,10 @@ import type { VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import { keyFault } from './key.ts'
 import type { Message, Open, WireItem } from './messages.ts'
-import type { SyncReplica } from './sync-replica.ts'
+import { termsFlags, type Relation } from './partial.ts'
+import type { CollectedKnowledge, SyncReplica } from './sync-replica.ts'
 import type { RemoteItem } from './remote-write.ts'
-import { countersOf, type CollectionSnapshot } from './replica-snapshot.ts'
+import { countersOf, type CollectionSnapshot, type ResumePoint } from './replica-snapshot.ts'
 import { decodeVersion, ORIGIN_BYTES } from './version.ts'
 import { keyText } from './write-batch.ts'
 
@@ -44,7 +45,21 @@ export interface ExchangeContext {
   readonly peerStoreId: string
   readonly stats: ExchangeStats
   readonly frames: FrameLimits
+  /** What the two replicas are to one another (R8). */
+  readonly relation: Relation
   readonly onProgress: () => void
+}
+
+/** Of one exchange, or of all tails of a live link: origins that get no mark, since a version of theirs was passed over (X4). */
+export interface Unmarked {
+  readonly origins: Set<Origin>
+  isAll: boolean
+}
+
+/** What the sender of a tail has said: its collection, the vector that its mark stands for, and what it has collected. */
+export interface TailClaim extends CollectedKnowledge {
+  readonly name: string
+  readonly generation: number
 }
 
 /** What one side holds after an exchange; equal knowledge must mean equal roots (R4). */
@@ -53,6 +68,8 @@ export interface HeldState {
   readonly knowledge: Uint8Array
   /** The roster that this side goes by (R7), 8 bytes. */
   readonly rosterHash: Uint8Array
+  /** What this side is to others for the collection by now (R8). */
+  readonly flags: number
 }
 
 export interface OwnState extends HeldState {
@@ -68,10 +85,13 @@ export async function exchangeTails(
   mine: CollectionSnapshot | undefined,
   theirs: Open,
   generation: number,
+  unmarked: Unmarked,
 ): Promise<{ readonly mine: OwnState; readonly theirs: HeldState }> {
   const { channel, replica } = context
   const credit = createCredit(FRAMES_IN_FLIGHT_MAX)
-  const receiver = createReceiver(context, theirs, generation)
+  const { name, collected, collectedStampMax } = theirs
+  const claim: TailClaim = { name, generation, vector: countersOf(theirs.vector), collected, collectedStampMax }
+  const receiver = createReceiver(context, claim, unmarked)
   const sending = sendTail(context, credit, mine, theirs)
   // A failure of the sender shows in the receiver, which the closed link wakes.
   sending.catch(() => channel.close())
@@ -105,40 +125,58 @@ export async function exchangeTails(
     receiver.rethrow()
     await sending
     throw error
+  } finally {
+    receiver.end()
   }
 }
 
 /** Ships the live versions above the peer's vector, in frames, and then the mark (R5). */
 async function sendTail(context: ExchangeContext, credit: Credit, mine: CollectionSnapshot | undefined, theirs: Open): Promise<void> {
+  const { channel, relation, replica } = context
+  const known = countersOf(theirs.vector)
+  let vector: ReadonlyMap<Origin, VectorEntry> = new Map()
+  if (mine !== undefined && relation.sends) {
+    await sendFrames(context, credit, mine, known, theirs.resume)
+    vector = relation.isMinePartial ? await replica.markFor(mine, known) : mine.vector
+  }
+  await channel.send({ kind: 'mark', vector })
+}
+
+/** Ships the live versions above `after`, in frames, each as there is credit for it. */
+export async function sendFrames(
+  context: ExchangeContext,
+  credit: Credit,
+  mine: CollectionSnapshot,
+  after: VersionVector,
+  resume?: ResumePoint,
+): Promise<void> {
   const { channel, replica, stats } = context
   let frame: WireItem[] = []
   let bytes = 0
   let position: Dot | undefined
 
-  const flush = async (): Promise<void> => {
+  const flush = async (isLast: boolean): Promise<void> => {
     if (frame.length === 0) return
     await credit.take()
     const items = frame
     frame = []
     bytes = 0
-    await channel.send({ kind: 'frame', items, position, logicalClock: replica.logicalClock() })
+    // Behind the last frame nothing is left to go on with: a tail of one frame costs the receiver no row for its resume point.
+    await channel.send({ kind: 'frame', items, position: isLast ? undefined : position, logicalClock: replica.logicalClock() })
     stats.itemsSent += items.length
     context.onProgress()
   }
 
-  if (mine !== undefined) {
-    for await (const page of mine.logTail(countersOf(theirs.vector), theirs.resume)) {
-      for (const item of page) {
-        const size = item.key.length + item.version.length
-        if (bytes + size > context.frames.bytesMax || frame.length >= context.frames.itemsMax) await flush()
-        frame.push({ key: keyText(item.key), version: item.version })
-        bytes += size
-        position = item.dot
-      }
+  for await (const page of mine.logTail(after, resume)) {
+    for (const item of page) {
+      const size = item.key.length + item.version.length
+      if (bytes + size > context.frames.bytesMax || frame.length >= context.frames.itemsMax) await flush(false)
+      frame.push({ key: keyText(item.key), version: item.version })
+      bytes += size
+      position = item.dot
     }
   }
-  await flush()
-  await channel.send({ kind: 'mark', vector: mine?.vector ?? new Map<Origin, VectorEntry>() })
+  await flush(true)
 }
 
 /** What this replica holds of a collection now; zeros when it has none. */
@@ -148,8 +186,9 @@ export async function readState(replica: SyncReplica, name: string): Promise<Own
     const collection = await snapshot.collection(name)
     return {
       root: collection?.root ?? new Uint8Array(16),
-      knowledge: collection?.knowledge ?? new Uint8Array(16),
+      knowledge: collection === undefined ? new Uint8Array(16) : comparableKnowledge(collection, replica.storeId),
       rosterHash: replica.rosterHash(),
+      flags: termsFlags(collection?.terms ?? replica.termsOf(name)),
       vector: collection?.counters ?? new Map(),
     }
   } finally {
@@ -157,11 +196,18 @@ export async function readState(replica: SyncReplica, name: string): Promise<Own
   }
 }
 
-export function stateMessage({ root, knowledge, rosterHash }: HeldState): Message {
-  return { kind: 'state', root, knowledge, rosterHash }
+/** R4: while a tail comes in, the root is comparable with nobody's. A store id is no hash, and equal to no other store's. */
+export function comparableKnowledge({ isSettled, knowledge }: CollectionSnapshot, storeId: string): Uint8Array {
+  return isSettled ? knowledge : (fromHex(storeId) ?? knowledge)
 }
 
-interface Credit {
+export function stateMessage({ root, knowledge, rosterHash, flags }: HeldState): Message {
+  return { kind: 'state', root, knowledge, rosterHash, flags }
+}
+
+export interface Credit {
+  /** Nothing is unacknowledged. */
+  isWhole(): boolean
   /** Waits for a free place. */
   take(): Promise<void>
   give(): void
@@ -169,11 +215,12 @@ interface Credit {
   fail(error: unknown): void
 }
 
-function createCredit(max: number): Credit {
+export function createCredit(max: number): Credit {
   let outstanding = 0
   let failure: { readonly error: unknown } | undefined
   let waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | undefined
   return {
+    isWhole: () => outstanding === 0,
     async take() {
       if (failure !== undefined) throw failure.error
       if (outstanding >= max) await new Promise<void>((resolve, reject) => void (waiting = { resolve, reject }))
@@ -194,13 +241,13 @@ function createCredit(max: number): Credit {
 }
 
 /** Applies what comes in. Frames are handed to the store at once and acknowledged as they become durable. */
-function createReceiver(context: ExchangeContext, theirs: Open, generation: number) {
+export function createReceiver(context: ExchangeContext, theirs: TailClaim, unmarked: Unmarked) {
   const { replica, channel, stats } = context
+  const { name, generation, vector: target } = theirs
   const senderStore = fromHex(context.peerStoreId) ?? new Uint8Array(16)
-  const target = countersOf(theirs.vector)
   const recoveries = replica.recoveries()
-  const unmarked = new Set<Origin>()
-  let isAllUnmarked = false
+  let endReception = (): void => {}
+  let hasBegun = false
   const applying = new Set<Promise<void>>()
   /** Frames taken and not yet acknowledged. An acknowledgement counts when it is handed to the link: the peer may have it before `send` resolves. */
   let unacknowledged = 0
@@ -210,8 +257,8 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
     const version = decodeVersion(wire.version)
     if (version !== undefined && keyFault(wire.key) === undefined) return { key: wire.key, version }
     stats.malformed += 1
-    if (wire.version.length > ORIGIN_BYTES) unmarked.add(toHex(wire.version.subarray(1, 1 + ORIGIN_BYTES)))
-    else isAllUnmarked = true
+    if (wire.version.length > ORIGIN_BYTES) unmarked.origins.add(toHex(wire.version.subarray(1, 1 + ORIGIN_BYTES)))
+    else unmarked.isAll = true
     return undefined
   }
 
@@ -219,20 +266,25 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
     take(frame: Extract<Message, { kind: 'frame' }>): void {
       if (unacknowledged >= FRAMES_IN_FLIGHT_MAX) throw new SessionFault('unexpected', 'the peer sent more frames than it has credit for')
       unacknowledged += 1
-      const items = frame.items.map(decode).filter(item => item !== undefined)
-      const isClean = !isAllUnmarked && unmarked.size === 0
+      if (!hasBegun) endReception = replica.beginReception(name)
+      hasBegun = true
+      // A direction holds also against who does not know of it.
+      const items = context.relation.receives ? frame.items.map(decode).filter(item => item !== undefined) : []
+      const isClean = !unmarked.isAll && unmarked.origins.size === 0
       const resume =
         isClean && frame.position !== undefined ? { senderStore, point: { target, position: frame.position }, recoveries } : undefined
       const task = replica
         .applyItems({
-          collection: theirs.name,
+          collection: name,
           generation,
           items,
           logicalClock: frame.logicalClock,
           skipCovered: true,
           ...(resume === undefined ? {} : { resume }),
         })
-        .then(async () => {
+        .then(async applied => {
+          // There was no place for it here, and a mark must not say otherwise, should there be one by then.
+          if (applied === undefined) unmarked.isAll = true
           stats.itemsReceived += items.length
           context.onProgress()
           unacknowledged -= 1
@@ -251,11 +303,15 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
     async finish(mark: ReadonlyMap<Origin, VectorEntry>): Promise<void> {
       await Promise.all(applying)
       if (failure !== undefined) throw failure.error
-      const accepted = isAllUnmarked ? new Map<Origin, VectorEntry>() : new Map([...mark].filter(([origin]) => !unmarked.has(origin)))
+      const accepted =
+        unmarked.isAll || !context.relation.receives
+          ? new Map<Origin, VectorEntry>()
+          : new Map([...mark].filter(([origin]) => !unmarked.origins.has(origin)))
       // With their mark the own vector covers what they knew when they collected: what they dropped may go here too (R7).
-      const knowledge = { ...theirs, vector: target }
-      await replica.applyMark(theirs.name, generation, accepted, senderStore, knowledge)
-      await replica.adoptCollected(theirs.name, generation, knowledge)
+      await replica.applyMark(name, generation, accepted, senderStore, theirs, endReception)
+      await replica.adoptCollected(name, generation, theirs)
     },
+    /** Whatever came of it: nothing more of this tail is taken. */
+    end: () => endReception(),
   }
 }

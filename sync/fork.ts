@@ -9,7 +9,7 @@
  *
  * Departure from the design, which pulls first: two versions of one dot would meet in one log row. What is issued anew in vain is superseded.
  */
-import { EMPTY, fromHex, toHex } from '../base/bytes.ts'
+import { EMPTY, fromHex } from '../base/bytes.ts'
 import { loadAcknowledgements } from './acknowledgement.ts'
 import { rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
 import type { Dot, Origin } from './dot.ts'
@@ -17,11 +17,12 @@ import { mergeEntries } from './entry.ts'
 import { nextStamp } from './hlc.ts'
 import type { WriteContext } from './local-write.ts'
 import { applySystemEntry, takeNewOrigin } from './replica-state.ts'
-import { dotAtOfLogRow, forkRow, logRange, originAtOfVectorRow, ownRunsOf, runRow } from './rows.ts'
+import { loadOwnRuns, runAt } from './own-runs.ts'
+import { dotAtOfLogRow, forkRow, logRange, runRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Store, StoreReader } from './store.ts'
 import type { SyncReplica } from './sync-replica.ts'
-import { ORIGIN_BYTES, readCounter, readOrigin, type Version } from './version.ts'
+import { ORIGIN_BYTES, readCounter, type Version } from './version.ts'
 import { keyText, type WriteBatch } from './write-batch.ts'
 
 /** Versions issued anew by one job. */
@@ -31,12 +32,6 @@ interface Fork {
   readonly origin: Origin
   /** The last entry of that origin that both histories share, as far as is known: never more. */
   readonly shared: VectorEntry | undefined
-}
-
-interface OwnRun {
-  readonly origin: Origin
-  readonly first: number
-  readonly run: string
 }
 
 export interface ForkSettlementOptions {
@@ -84,25 +79,18 @@ async function findForks(
   presentOrigin: Origin,
   known: ReadonlyMap<Origin, VectorEntry>,
 ): Promise<Fork[]> {
-  const runs: OwnRun[] = []
-  for await (const [row, value] of rowsOf(reader, ownRunsOf(collection.cid))) {
-    runs.push({
-      origin: readOrigin(row, originAtOfVectorRow),
-      first: readCounter(row, originAtOfVectorRow + ORIGIN_BYTES),
-      run: toHex(value),
-    })
-  }
+  const runs = await loadOwnRuns(reader, collection.cid)
   const forks: Fork[] = []
   for (const origin of new Set([presentOrigin, ...runs.map(run => run.origin)])) {
     const theirs = known.get(origin)
     if (theirs === undefined || reader.get(forkRow(collection.cid, origin)) !== undefined) continue
     const own = runs.filter(run => run.origin === origin)
     const counter = collection.vector.get(origin)?.counter ?? 0
-    if (theirs.counter <= counter && own.findLast(({ first }) => first <= theirs.counter)?.run === theirs.run) continue
+    if (theirs.counter <= counter && runAt(own, origin, theirs.counter) === theirs.run) continue
     const at = own.findIndex(({ run }) => run === theirs.run)
     const last = at < 0 ? await leastAcknowledged(reader, collection, origin) : (own[at + 1]?.first ?? counter + 1) - 1
     const sharedCounter = Math.min(last, counter)
-    const sharedRun = own.findLast(({ first }) => first <= sharedCounter)?.run
+    const sharedRun = runAt(own, origin, sharedCounter)
     forks.push({ origin, shared: sharedRun === undefined ? undefined : { counter: sharedCounter, run: sharedRun } })
   }
   return forks
@@ -132,7 +120,7 @@ async function* versionsBehind(
 }
 
 /** Issues one version anew, in the place of the one with the old dot, when that is still there. */
-function reissue(context: WriteContext, batch: WriteBatch, collection: CollectionState, key: string, dot: Dot): void {
+export function reissue(context: WriteContext, batch: WriteBatch, collection: CollectionState, key: string, dot: Dot): void {
   const { state } = context
   const before = batch.entry(collection, key)
   const old = before?.entry.find(version => version.origin === dot.origin && version.counter === dot.counter)
@@ -155,8 +143,10 @@ function reissue(context: WriteContext, batch: WriteBatch, collection: Collectio
   batch.replace(collection, key, before, after)
   if (!state.runStarted.has(collection)) {
     state.runStarted.add(collection)
+    collection.ownOrigins.add(state.origin)
     batch.put(runRow(collection.cid, version), fromHex(state.run) ?? new Uint8Array(8))
   }
   batch.setVector(collection, state.origin, { counter, run: state.run })
+  batch.journal(collection, state.run, key, version)
   if (isSystem) applySystemEntry(state, key, after)
 }

@@ -3,15 +3,17 @@ import type { Clock, Hash, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState } from './collection-state.ts'
 import { CONTENT_TYPE_BYTES_MAX, encodeContent, PAYLOAD_BYTES_MAX, type Content } from './content.ts'
 import { contextOver, shownVersion, stampOver, type Entry } from './entry.ts'
+import { laterStamp } from './hlc.ts'
 import { encodeFloatVector } from './float-vector.ts'
 import { keyFault, makeKey, MADE_KEY_RANDOM_BYTES, nameFault } from './key.ts'
 import { entryEtag, viewVersion } from './record-view.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import type { LocalWrite, WriteContent, WriteDone } from './replica.ts'
 import { applySystemEntry, type ReplicaState } from './replica-state.ts'
+import { isFull, NO_LOCAL_SETTINGS } from './retention-state.ts'
 import { runRow } from './rows.ts'
 import { createdKey, jsonBytes, settingKey, SYSTEM_COLLECTION } from './settings.ts'
-import { FLAG_TOMBSTONE, FLAG_TRUSTED_TIME, type Version } from './version.ts'
+import { FLAG_TOMBSTONE, FLAG_TRUSTED_TIME, VERSION_OVERHEAD_BYTES, type Version } from './version.ts'
 import { fromHex } from '../base/bytes.ts'
 import type { StoredEntry, WriteBatch } from './write-batch.ts'
 
@@ -52,6 +54,9 @@ export function applyLocalWrite(context: WriteContext, batch: WriteBatch, write:
 
   const content = checkContent(write.content, settings?.metric ?? 'cosine', settings?.dimension)
   if ('code' in content) return content
+  if (existing !== undefined && shown === undefined && isFull(existing, contentBytes(key, content))) {
+    return refuse('HS_COLLECTION_FULL', `"${existing.name}" holds as much as it may on this node, and refuses new records`)
+  }
   let collection = existing
   if (collection === undefined) {
     const created = openGeneration(context, batch, write.collection)
@@ -93,6 +98,9 @@ function checkContent(content: WriteContent, metric: 'cosine' | 'l2' | 'dot', di
   return vector.ok ? { ...body, vector: vector.bytes } : refuse('HS_INVALID_VECTOR', vector.fault)
 }
 
+/** About what a new record takes, without the context, which it has none of. */
+const contentBytes = (key: string, content: Content): number => key.length + VERSION_OVERHEAD_BYTES + encodeContent(content).body.length
+
 /** Makes the next generation of a collection, with default settings, and its system record. */
 export function openGeneration(context: WriteContext, batch: WriteBatch, name: string): CollectionState | Refusal {
   const { state } = context
@@ -101,6 +109,7 @@ export function openGeneration(context: WriteContext, batch: WriteBatch, name: s
   }
   const generation = state.model.deletedGeneration(name) + 1
   const collection = createCollectionState(state.nextCid++, name, generation)
+  collection.local = state.localByName.get(name) ?? NO_LOCAL_SETTINGS
   state.collectionByName.set(name, collection)
   batch.touch(collection)
   putSystemRecord(context, batch, createdKey(name, generation), { at: context.clock.wallMs() })
@@ -132,7 +141,7 @@ function putVersion(
     flags: clock.trusted() ? flags | FLAG_TRUSTED_TIME : flags,
     origin: state.origin,
     counter,
-    stamp: stampOver(before?.entry, state.hlc.now(clock.wallMs()), collection.collectedStampMax),
+    stamp: stampOver(before?.entry, state.hlc.now(clock.wallMs()), laterStamp(collection.collectedStampMax, collection.retention.stampMax)),
     context: contextOver(before?.entry),
     body,
   }
@@ -140,9 +149,11 @@ function putVersion(
   batch.replace(collection, key, before, after)
   if (!state.runStarted.has(collection)) {
     state.runStarted.add(collection)
+    collection.ownOrigins.add(state.origin)
     batch.put(runRow(collection.cid, version), fromHex(state.run) ?? new Uint8Array(8))
   }
   batch.setVector(collection, state.origin, { counter, run: state.run })
+  batch.journal(collection, state.run, key, version)
   state.lamport += 1
   return version
 }

@@ -2,17 +2,17 @@
  * The messages of a sync session: positional CBOR arrays, the first item names the kind (docs/protocol.md has the CDDL).
  * Decoding checks every field; what does not fit is not a message. Fields behind the known ones are ignored: room for later versions.
  */
-import { fromHex, readU64, toHex, u64Bytes } from '../base/bytes.ts'
+import { fromHex, toHex, u64Bytes } from '../base/bytes.ts'
 import type { Codec } from '../base/ports.ts'
-import type { Acknowledgement } from './acknowledgement.ts'
+import { ACKNOWLEDGED_ENTRIES_MAX, ACKNOWLEDGEMENTS_MAX, type Acknowledgement } from './acknowledgement.ts'
 import type { RunId, VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Stamp } from './hlc.ts'
-import { nameFault } from './key.ts'
+import { readTerms, termsFlags, type Terms, type VoidedRange } from './partial.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
-import { SYSTEM_COLLECTION } from './settings.ts'
 import { readStamp, writeStamp } from './version.ts'
+import { collectionName, counter, dot, flag, isArray, list, Malformed, octets, optional, positive, small, text } from './wire-fields.ts'
 
 export const PROTOCOL_VERSION = 1
 /** Origins in one vector. */
@@ -20,9 +20,8 @@ export const VECTOR_ENTRIES_MAX = 65_536
 export const OFFERS_PER_MESSAGE_MAX = 500
 export const NODES_PER_MESSAGE_MAX = 64
 export const ITEMS_PER_MESSAGE_MAX = 256
-/** Acknowledgements of others in one message, and entries of all their vectors together. What does not fit goes another time. */
-export const ACKNOWLEDGEMENTS_MAX = 256
-export const ACKNOWLEDGED_ENTRIES_MAX = 8_192
+/** Ranges that one message announces as void. */
+export const VOIDED_RANGES_MAX = 256
 const STAMP_BYTES = 8
 
 /** 16 child digests and counts of one node of the digest tree. */
@@ -37,6 +36,8 @@ export interface Offer {
   readonly generation: number
   readonly root: Uint8Array
   readonly knowledge: Uint8Array
+  /** What the sender is to others for it (R8); 0: a full replica. */
+  readonly flags: number
 }
 
 export interface ItemName {
@@ -61,6 +62,8 @@ export interface Hello {
   readonly wallMs: number
   /** The sender names the receiver in HS_GOSSIP_PEERS. */
   readonly isNamed: boolean
+  /** The sender would keep the link open once both have caught up. */
+  readonly isLive: boolean
 }
 
 export interface Open {
@@ -78,6 +81,28 @@ export interface Open {
   readonly rosterHash: Uint8Array
   /** What others have acknowledged, as far as the sender has heard. */
   readonly acknowledgements: readonly Acknowledgement[]
+  /** What the sender is to others for this collection (R8, R9). */
+  readonly terms: Terms
+  /** What it gave up and nobody full is known to hold. */
+  readonly voided: readonly VoidedRange[]
+}
+
+/** What the sender holds durably of a collection, in the live phase: additions to what it has said before on this link. */
+export interface Held {
+  readonly kind: 'held'
+  readonly name: string
+  readonly generation: number
+  /** Entries above those said before. */
+  readonly vector: ReadonlyMap<Origin, VectorEntry>
+  readonly collected: VersionVector
+  readonly collectedStampMax: Stamp
+  /** 8 bytes: the roster under which all of the vector is acknowledged. */
+  readonly rosterHash: Uint8Array
+  readonly acknowledgements: readonly Acknowledgement[]
+  readonly root: Uint8Array
+  readonly knowledge: Uint8Array
+  /** Frames follow, and a mark: the versions that the receiver lacks. */
+  readonly hasTail: boolean
 }
 
 /** One version on the wire: its key, and its bytes as they lie in the store. */
@@ -94,7 +119,14 @@ export type Message =
   | { readonly kind: 'frame'; readonly items: readonly WireItem[]; readonly position: Dot | undefined; readonly logicalClock: number }
   | { readonly kind: 'ack' }
   | { readonly kind: 'mark'; readonly vector: ReadonlyMap<Origin, VectorEntry> }
-  | { readonly kind: 'state'; readonly root: Uint8Array; readonly knowledge: Uint8Array; readonly rosterHash: Uint8Array }
+  /** `flags`: the sender may have become partial since it opened the collection (R8). */
+  | {
+      readonly kind: 'state'
+      readonly root: Uint8Array
+      readonly knowledge: Uint8Array
+      readonly rosterHash: Uint8Array
+      readonly flags: number
+    }
   | { readonly kind: 'repair'; readonly vector: ReadonlyMap<Origin, VectorEntry>; readonly collected: VersionVector }
   | { readonly kind: 'get-nodes'; readonly level: number; readonly indexes: readonly number[] }
   | { readonly kind: 'nodes'; readonly nodes: readonly NodeChildren[] }
@@ -104,6 +136,9 @@ export type Message =
   | { readonly kind: 'drop'; readonly items: readonly ItemName[] }
   | { readonly kind: 'repaired' }
   | { readonly kind: 'bye'; readonly reason: string }
+  | Held
+  /** Ends the live phase: the sender ships nothing more before both have offered anew. */
+  | { readonly kind: 'round' }
 
 const KINDS = [
   'hello',
@@ -122,6 +157,8 @@ const KINDS = [
   'drop',
   'repaired',
   'bye',
+  'held',
+  'round',
 ] as const satisfies readonly Message['kind'][]
 
 const bytesOf = (hex: string): Uint8Array => fromHex(hex) ?? new Uint8Array(0)
@@ -129,25 +166,45 @@ const encodeDot = (dot: Dot): unknown[] => [bytesOf(dot.origin), u64Bytes(dot.co
 const encodeEntries = (vector: ReadonlyMap<Origin, VectorEntry>): unknown[] =>
   [...vector].map(([origin, { counter, run }]) => [bytesOf(origin), u64Bytes(counter), bytesOf(run)])
 const encodeCounters = (vector: VersionVector): unknown[] => [...vector].map(([origin, counter]) => [bytesOf(origin), u64Bytes(counter)])
+const encodeAcknowledgements = (known: readonly Acknowledgement[]): unknown[] =>
+  known.map(({ storeId, rosterHash, vector }) => [bytesOf(storeId), rosterHash, encodeCounters(vector)])
+const encodeStamp = (stamp: Stamp): Uint8Array => {
+  const bytes = new Uint8Array(STAMP_BYTES)
+  writeStamp(bytes, 0, stamp)
+  return bytes
+}
 const encodeNames = (items: readonly ItemName[]): unknown[] => items.map(({ key, dot }) => [key, ...encodeDot(dot)])
+
+/** Nothing for a full replica without a horizon. */
+function encodeTerms({ terms, voided }: Open): unknown[] {
+  const { horizonMs, horizonMaxMs } = terms
+  const flags = termsFlags(terms)
+  if (flags === 0 && horizonMs === 0 && horizonMaxMs === 0 && voided.length === 0) return []
+  const ranges = voided.slice(0, VOIDED_RANGES_MAX).map(({ origin, from, to }) => [bytesOf(origin), u64Bytes(from), u64Bytes(to)])
+  return [flags, u64Bytes(horizonMs), u64Bytes(horizonMaxMs), ranges]
+}
 
 function encodeFields(message: Message): unknown[] {
   switch (message.kind) {
     case 'hello': {
-      const { protocol, swarmName, nodeId, storeId, saltId, logicalClock, wallMs, isNamed } = message
-      return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed]
+      const { protocol, swarmName, nodeId, storeId, saltId, logicalClock, wallMs, isNamed, isLive } = message
+      return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed, isLive]
     }
     case 'offers': {
-      const offers = message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge])
+      const offers = message.offers.map(({ name, generation, root, knowledge, flags }) => [
+        name,
+        u64Bytes(generation),
+        root,
+        knowledge,
+        ...(flags === 0 ? [] : [flags]),
+      ])
       return [offers, message.isLast, message.rosterHash]
     }
     case 'open': {
       const { name, generation, vector, collected, resume, collectedStampMax, rosterHash, acknowledgements } = message
       const point = resume && [...encodeDot(resume.position), encodeCounters(resume.target)]
-      const acks = acknowledgements.map(ack => [bytesOf(ack.storeId), ack.rosterHash, encodeCounters(ack.vector)])
-      const stamp = new Uint8Array(STAMP_BYTES)
-      writeStamp(stamp, 0, collectedStampMax)
-      return [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null, stamp, rosterHash, acks]
+      const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null]
+      return [...fixed, encodeStamp(collectedStampMax), rosterHash, encodeAcknowledgements(acknowledgements), ...encodeTerms(message)]
     }
     case 'frame': {
       const { items, position, logicalClock } = message
@@ -156,7 +213,7 @@ function encodeFields(message: Message): unknown[] {
     case 'mark':
       return [encodeEntries(message.vector)]
     case 'state':
-      return [message.root, message.knowledge, message.rosterHash]
+      return [message.root, message.knowledge, message.rosterHash, ...(message.flags === 0 ? [] : [message.flags])]
     case 'repair':
       return [encodeEntries(message.vector), encodeCounters(message.collected)]
     case 'get-nodes':
@@ -172,68 +229,20 @@ function encodeFields(message: Message): unknown[] {
       return [encodeNames(message.items)]
     case 'bye':
       return [message.reason]
+    case 'held': {
+      const { name, generation, vector, collected, collectedStampMax, rosterHash, acknowledgements, root, knowledge, hasTail } = message
+      const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), encodeStamp(collectedStampMax)]
+      return [...fixed, rosterHash, encodeAcknowledgements(acknowledgements), root, knowledge, hasTail]
+    }
     case 'ack':
     case 'repaired':
+    case 'round':
       return []
   }
 }
 
 export function encodeMessage(codec: Codec, message: Message): Uint8Array {
   return codec.encode([KINDS.indexOf(message.kind), ...encodeFields(message)])
-}
-
-/** Thrown and caught inside this file only. */
-class Malformed extends Error {}
-
-const isArray: (value: unknown) => value is readonly unknown[] = Array.isArray
-
-function list(value: unknown, itemsMax: number): readonly unknown[] {
-  if (!isArray(value) || value.length > itemsMax) throw new Malformed()
-  return value
-}
-
-function text(value: unknown, charactersMax: number): string {
-  if (typeof value !== 'string' || value.length > charactersMax) throw new Malformed()
-  return value
-}
-
-/** A name that a replica may hold: checked before anything is made for it. */
-function collectionName(value: unknown): string {
-  const name = text(value, 64)
-  if (name !== SYSTEM_COLLECTION && nameFault(name) !== undefined) throw new Malformed()
-  return name
-}
-
-function octets(value: unknown, length: number): Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length !== length) throw new Malformed()
-  return value
-}
-
-function counter(value: unknown): number {
-  const number = readU64(octets(value, 8))
-  if (number === undefined) throw new Malformed()
-  return number
-}
-
-/** Counters begin at 1: an entry of 0 says nothing and is not sent. */
-function positive(value: unknown): number {
-  const number = counter(value)
-  if (number === 0) throw new Malformed()
-  return number
-}
-
-function small(value: unknown, max: number): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max) throw new Malformed()
-  return value
-}
-
-function flag(value: unknown): boolean {
-  if (typeof value !== 'boolean') throw new Malformed()
-  return value
-}
-
-function dot(origin: unknown, count: unknown): Dot {
-  return { origin: toHex(octets(origin, 16)), counter: counter(count) }
 }
 
 function entries(value: unknown): Map<Origin, VectorEntry> {
@@ -266,6 +275,13 @@ function acknowledgements(value: unknown): Acknowledgement[] {
   })
 }
 
+function voidedRanges(value: unknown): VoidedRange[] {
+  return list(value, VOIDED_RANGES_MAX).map(item => {
+    const [origin, from, to] = list(item, 8)
+    return { origin: toHex(octets(origin, 16)), from: counter(from), to: positive(to) }
+  })
+}
+
 function itemNames(value: unknown): ItemName[] {
   return list(value, ITEMS_PER_MESSAGE_MAX).map(item => {
     const [key, origin, count] = list(item, 8)
@@ -274,7 +290,7 @@ function itemNames(value: unknown): ItemName[] {
 }
 
 function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Message {
-  const [a, b, c, d, e, f, g, h] = fields
+  const [a, b, c, d, e, f, g, h, i, j, k, l] = fields
   switch (kind) {
     case 'hello':
       return {
@@ -287,11 +303,19 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         logicalClock: counter(f),
         wallMs: counter(g),
         isNamed: flag(h),
+        // Versions before the live phase do not say.
+        isLive: i === undefined ? false : flag(i),
       }
     case 'offers': {
       const offers = list(a, OFFERS_PER_MESSAGE_MAX).map(offer => {
-        const [name, generation, root, knowledge] = list(offer, 16)
-        return { name: collectionName(name), generation: counter(generation), root: octets(root, 16), knowledge: octets(knowledge, 16) }
+        const [name, generation, root, knowledge, flags] = list(offer, 16)
+        return {
+          name: collectionName(name),
+          generation: counter(generation),
+          root: octets(root, 16),
+          knowledge: octets(knowledge, 16),
+          flags: optional(flags, 0, value => small(value, 0xff)),
+        }
       })
       return { kind, offers, isLast: flag(b), rosterHash: octets(c, ROSTER_HASH_BYTES) }
     }
@@ -311,6 +335,12 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         collectedStampMax: readStamp(octets(f, STAMP_BYTES), 0),
         rosterHash: octets(g, ROSTER_HASH_BYTES),
         acknowledgements: acknowledgements(h),
+        terms: readTerms(
+          optional(i, 0, value => small(value, 0xff)),
+          optional(j, 0, counter),
+          optional(k, 0, counter),
+        ),
+        voided: optional(l, [], voidedRanges),
       }
     }
     case 'frame': {
@@ -325,7 +355,13 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
     case 'mark':
       return { kind, vector: entries(a) }
     case 'state':
-      return { kind, root: octets(a, 16), knowledge: octets(b, 16), rosterHash: octets(c, ROSTER_HASH_BYTES) }
+      return {
+        kind,
+        root: octets(a, 16),
+        knowledge: octets(b, 16),
+        rosterHash: octets(c, ROSTER_HASH_BYTES),
+        flags: optional(d, 0, value => small(value, 0xff)),
+      }
     case 'repair':
       return { kind, vector: entries(a), collected: counters(b) }
     case 'get-nodes':
@@ -355,8 +391,23 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
       return { kind, items: itemNames(a) }
     case 'bye':
       return { kind, reason: text(a, 200) }
+    case 'held':
+      return {
+        kind,
+        name: collectionName(a),
+        generation: counter(b),
+        vector: entries(c),
+        collected: counters(d),
+        collectedStampMax: readStamp(octets(e, STAMP_BYTES), 0),
+        rosterHash: octets(f, ROSTER_HASH_BYTES),
+        acknowledgements: acknowledgements(g),
+        root: octets(h, 16),
+        knowledge: octets(i, 16),
+        hasTail: flag(j),
+      }
     case 'ack':
     case 'repaired':
+    case 'round':
       return { kind }
   }
 }

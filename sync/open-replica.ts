@@ -4,7 +4,6 @@
  * Durability (R3): `fsync` acknowledges a write when it is durable; `deferred` when it is written, and the driver flushes. In both,
  * what others are told - digests, counts, snapshots - is durable first.
  */
-import type { Clock, Hash, Random } from '../base/ports.ts'
 import type { CollectionState, RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
 import { coversVector } from './dot.ts'
@@ -18,58 +17,30 @@ import { createPurger } from './purge.ts'
 import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
-import { refuse, type Refusal } from './refusal.ts'
+import { attempt, refuse } from './refusal.ts'
 import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
+import type { ReplicaCounters, ReplicaOptions } from './replica-options.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
+import { createReceptions } from './reception.ts'
+import { createReplicaRetention } from './retention-replica.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
+import { createRescue, type Rescue } from './rescue.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
-import { collectionOfSystemKey, isSettingValue, SETTING_FIELDS, SYSTEM_COLLECTION } from './settings.ts'
+import { collectionOfSystemKey, settingsFault, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
 import { adoptCollected } from './tombstones.ts'
-import type { Store } from './store.ts'
 import { createVectorSearch } from './vector-search.ts'
 import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
 
-export interface ReplicaOptions {
-  readonly store: Store
-  readonly hash: Hash
-  readonly random: Random
-  readonly clock: Clock
-  /** 16 bytes, the same in the whole swarm. */
-  readonly digestSalt: Uint8Array
-  /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
-  readonly clockDriftMaxMs: number
-  readonly durability: 'fsync' | 'deferred'
-  /** The node that this replica belongs to, as the roster shows it. */
-  readonly nodeId?: string
-  /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
-  readonly searchBytesMax?: number
-  /** Called with what a person should know of. */
-  readonly onNotice?: (notice: ReplicaNotice) => void
-}
-
-export type ReplicaNotice =
-  /** Versions of a deleted collection that the deletion had not seen were kept aside. */
-  | { readonly kind: 'quarantined'; readonly collection: string; readonly versions: number }
-  /** A write group could not be made durable; nothing of it was acknowledged. */
-  | { readonly kind: 'write-failed'; readonly error: unknown }
-  /** Writes work again. */
-  | { readonly kind: 'write-recovered' }
-
-export interface ReplicaCounters {
-  conflicts: number
-  clocksAhead: number
-  newOrigins: number
-  quarantined: number
-}
-
-export interface OpenReplica extends Replica, SyncReplica {
+export interface OpenReplica extends Replica, SyncReplica, Rescue {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
+  /** Retention: everything that time asks for. To be called every few seconds. */
+  keep(): Promise<void>
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }
@@ -108,6 +79,17 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     vectorCount: collection.vectorCount,
     createdAtMs: state.model.createdAtMs(collection.name, collection.generation),
     digest: rootDigest(hash, collection.total),
+    ...retention.view(collection),
+  })
+  const retention = createReplicaRetention({
+    store,
+    context,
+    hash,
+    saltId: hasher.saltId,
+    syncDefault: options.syncDefault ?? 'both',
+    submit: job => commit.submit(job, true),
+    isStopping: () => isClosing,
+    onVoided: voided => options.onNotice?.({ kind: 'voided', ...voided }),
   })
 
   const publisher = createPublisher({
@@ -133,17 +115,28 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     return { logicalClock: state.lamport, sequence: state.sequence, viewByName }
   }
 
-  const commit: GroupCommit = createGroupCommit<GroupFacts>({
+  const receptions = createReceptions()
+
+  const commit: GroupCommit = createGroupCommit<GroupFacts & { readonly ended: readonly (() => void)[] }>({
     createBatch: () =>
-      createWriteBatch({ store, hasher, inFlight: () => commit.inFlight()?.overlay, nextSequence: () => (state.sequence += 1) }),
+      createWriteBatch({
+        store,
+        hasher,
+        inFlight: () => commit.inFlight()?.overlay,
+        nextSequence: () => (state.sequence += 1),
+        hasJournal: options.journal !== undefined,
+      }),
     seal(batch) {
       batch.seal()
       batch.put(metaRow('clock'), encodeClock(state))
-      return factsOf(batch)
+      return { ...factsOf(batch), ended: receptions.endingWith(batch) }
     },
     async write(batch, sync) {
       try {
-        await batch.write({ sync })
+        // Both begin at once, and both end before anybody is told or anything else is written (J1).
+        const [written, kept] = await Promise.allSettled([batch.write({ sync }), options.journal?.append(batch.journaled, { sync })])
+        if (written.status === 'rejected') throw written.reason
+        if (kept.status === 'rejected') throw kept.reason
       } catch (error) {
         isFailing = true
         options.onNotice?.({ kind: 'write-failed', error })
@@ -153,6 +146,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       isFailing = false
     },
     written(facts, sync) {
+      for (const end of facts.ended) end()
       publisher.written(facts, sync)
       // A purge that a failed write ended is taken up again as soon as writing works.
       if (state.dropped.size > 0 && !isClosing) purger.start()
@@ -179,6 +173,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   })
   if (state.dropped.size > 0) purger.start()
 
+  const flushAll = async (): Promise<void> => {
+    await Promise.all([store.flush(), options.journal?.flush()])
+  }
+
   const reconcile = (batch: WriteBatch): void => {
     if (reconcileCollections(state, batch).length > 0) purger.start()
   }
@@ -196,10 +194,23 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
-  const stability = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
+  const rescue = createRescue({ store, context, submit: submitDurable, reconcile })
+  const stability = createStability({
+    store,
+    context,
+    random,
+    nodeId: options.nodeId ?? '',
+    submit: submitDurable,
+    onAcknowledged: name => publisher.acknowledged(name),
+  })
+  const { keeper } = retention
 
   return {
     ...stability,
+    ...rescue,
+    ...retention.exchange,
+    setLocalSettings: (name, change) => attempt(() => retention.setLocalSettings(name, change)),
+    keep: () => keeper.keep(),
     get storeId() {
       return state.storeId
     },
@@ -219,8 +230,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     async createCollection(name, settings) {
       const fault = nameFault(name)
       if (fault !== undefined) return refuse('HS_INVALID_NAME', fault)
-      const unfit = SETTING_FIELDS.find(field => settings[field] !== undefined && !isSettingValue(field, settings[field]))
-      if (unfit !== undefined) return refuse('HS_INVALID_SETTINGS', `${unfit} cannot be ${JSON.stringify(settings[unfit])}`)
+      const unfit = settingsFault(settings)
+      if (unfit !== undefined) return refuse('HS_INVALID_SETTINGS', unfit)
       return attempt(() => submitLocal(batch => createOrCompare(context, batch, name, settings)))
     },
 
@@ -236,8 +247,9 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       )
     },
 
-    async write(writes) {
-      const answer = await attempt(() => submitLocal(batch => writes.map(write => applyLocalWrite(context, batch, write))))
+    async write(writes, { isSynced } = { isSynced: syncLocal }) {
+      const answer = await attempt(() => commit.submit(batch => writes.map(write => applyLocalWrite(context, batch, write)), isSynced))
+      for (const name of new Set(writes.map(({ collection }) => collection))) await keeper.enforce(name)
       return Array.isArray(answer) ? answer : writes.map(() => answer)
     },
 
@@ -277,27 +289,31 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       byCid.delete(SYSTEM_CID)
       const page = await readChanges({ reader: store, hash, collection: cid => byCid.get(cid) }, after, publisher.sequence(), limit)
       // A newer write may have taken a row's place and not be durable yet: what was not told here must not come back behind the cursor.
-      if (!syncLocal) await store.flush()
+      await store.flush()
       return page
     },
 
     onChange: listener => publisher.onChange(listener),
 
+    watch: listener => publisher.watch(listener),
+    beginReception: name => receptions.begin(name),
+
     async flush() {
-      await publisher.flush(() => store.flush())
+      await publisher.flush(flushAll)
     },
 
     async snapshot() {
       const snapshot = store.snapshot()
+      const receiving = new Set(receptions.names)
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
       try {
-        if (!syncLocal) await store.flush()
+        await store.flush()
       } catch (error) {
         await snapshot.close()
         throw error
       }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
-      return openReplicaSnapshot(snapshot, cidByName, hash, hasher.saltId)
+      return openReplicaSnapshot(snapshot, { cidByName, receiving, nodeTerms: retention.nodeTerms() }, hash, hasher.saltId)
     },
 
     resumePoint(name, generation, senderStore) {
@@ -307,8 +323,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       return value && decodeResumePoint(value)
     },
 
-    applyItems: frame =>
-      submitDurable(batch => {
+    async applyItems(frame) {
+      const answer = await submitDurable(batch => {
         const collection = remoteCollection(state, batch, frame.collection, frame.generation)
         if (collection === undefined) return undefined
         if (frame.collected !== undefined && !coversVector(frame.collected, collection.collected)) return undefined
@@ -324,16 +340,24 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
           batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
         if (collection.name === SYSTEM_COLLECTION) reconcile(batch)
         return result
-      }),
+      })
+      await keeper.enforce(frame.collection)
+      return answer
+    },
 
-    applyMark: (name, generation, mark, senderStore, theirs) =>
+    applyMark: (name, generation, mark, senderStore, theirs, endReception) =>
       submitDurable(batch => {
         const collection = remoteCollection(state, batch, name, generation)
         if (collection === undefined) return false
         batch.del(cursorRow(collection.cid, senderStore))
         if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
         if (theirs !== undefined) adoptCollected(batch, collection, theirs)
+        if (endReception !== undefined) receptions.endWith(batch, endReception)
         return true
+      }).then(async isApplied => {
+        // The peer has been pulled completely: what no vector covers now, nobody has (R2).
+        await rescue.settle(name, generation)
+        return isApplied
       }),
 
     dropItems: (name, generation, items) =>
@@ -352,21 +376,13 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     async close() {
       isClosing = true
       await purger.idle()
+      await keeper.idle()
       await commit.idle()
       try {
-        await store.flush()
+        await flushAll()
       } finally {
         await store.close()
       }
     },
-  }
-}
-
-/** A write that could not be made durable is the environment's fault, and an answer, not an exception. */
-async function attempt<T>(action: () => Promise<T>): Promise<T | Refusal> {
-  try {
-    return await action()
-  } catch (error) {
-    return refuse('HS_STORE_WRITE_FAILED', error instanceof Error ? error.message : String(error))
   }
 }

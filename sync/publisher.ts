@@ -24,11 +24,15 @@ export interface Publisher {
   flush(flush: () => Promise<void>): Promise<void>
   /** Calls back with the name of a collection after every durable change of it. */
   onChange(listener: (collection: string) => void): void
+  /** As `onChange`, and also when others have acknowledged more of it (R7). Until the answer is called. */
+  watch(listener: (collection: string) => void): () => void
+  acknowledged(collection: string): void
 }
 
 export function createPublisher(initial: GroupFacts): Publisher {
   const viewByName = new Map<string, CollectionView>()
   const listeners: ((collection: string) => void)[] = []
+  const watchers = new Set<(collection: string) => void>()
   let { logicalClock, sequence } = initial
   /** Groups that are written and not durable, as one, and its number. */
   let pending: GroupFacts | undefined
@@ -47,7 +51,7 @@ export function createPublisher(initial: GroupFacts): Publisher {
       if (view === undefined) viewByName.delete(name)
       else viewByName.set(name, view)
     }
-    for (const name of facts.viewByName.keys()) for (const listener of listeners) listener(name)
+    for (const name of facts.viewByName.keys()) for (const listener of [...listeners, ...watchers]) listener(name)
   }
 
   const takePending = (): GroupFacts | undefined => {
@@ -78,6 +82,13 @@ export function createPublisher(initial: GroupFacts): Publisher {
       if (facts !== undefined) publish(facts, group)
     },
     onChange: listener => void listeners.push(listener),
+    watch(listener) {
+      watchers.add(listener)
+      return () => void watchers.delete(listener)
+    },
+    acknowledged(name) {
+      for (const watcher of watchers) watcher(name)
+    },
   }
 }
 

@@ -10,6 +10,7 @@ export type RefusalCode =
   | 'HS_NOT_FOUND'
   | 'HS_COLLECTION_EXISTS'
   | 'HS_COLLECTION_LIMIT'
+  | 'HS_COLLECTION_FULL'
   | 'HS_PRECONDITION_FAILED'
   | 'HS_STORE_WRITE_FAILED'
 
@@ -21,4 +22,13 @@ export interface Refusal {
 
 export function refuse(code: RefusalCode, detail: string): Refusal {
   return { ok: false, code, detail }
+}
+
+/** A write that could not be made durable is the environment's fault, and an answer, not an exception. */
+export async function attempt<T>(action: () => Promise<T>): Promise<T | Refusal> {
+  try {
+    return await action()
+  } catch (error) {
+    return refuse('HS_STORE_WRITE_FAILED', error instanceof Error ? error.message : String(error))
+  }
 }

@@ -2,16 +2,19 @@
 import type { Clock, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
 import type { Dot, Origin } from './dot.ts'
-import { mergeEntries, sameVersions } from './entry.ts'
+import { mergeEntries, sameVersions, type Entry } from './entry.ts'
 import { CONFLICTS_MAX, encodeConflict, encodeDeletion } from './feed.ts'
 import { laterStamp } from './hlc.ts'
 import { COLLECTIONS_MAX } from './local-write.ts'
 import type { ReplicaState } from './replica-state.ts'
 import { applySystemEntry, takeNewOrigin } from './replica-state.ts'
+import { isBehindHorizon, type DropReason } from './retention.ts'
+import { retainedBytes } from './retention-index.ts'
+import { countDropped, isFull, noteGivenUp, NO_LOCAL_SETTINGS } from './retention-state.ts'
 import { conflictRow, deletionRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import { withoutCollected } from './tombstones.ts'
-import { compareVersions, supersedes, type Version } from './version.ts'
+import { compareVersions, isTombstone, supersedes, type Version } from './version.ts'
 import { keyBytes, type WriteBatch } from './write-batch.ts'
 
 export interface RemoteItem {
@@ -40,6 +43,7 @@ export function remoteCollection(state: ReplicaState, batch: WriteBatch, name: s
   if (existing !== undefined) return existing.generation === generation ? existing : undefined
   if (generation <= state.model.deletedGeneration(name) || state.collectionByName.size > COLLECTIONS_MAX) return undefined
   const collection = createCollectionState(state.nextCid++, name, generation)
+  collection.local = state.localByName.get(name) ?? NO_LOCAL_SETTINGS
   state.collectionByName.set(name, collection)
   batch.touch(collection)
   return collection
@@ -69,14 +73,23 @@ export function applyRemoteItems(
     if (version.origin === state.origin && version.counter > (collection.vector.get(state.origin)?.counter ?? 0))
       takeNewOrigin(state, batch, random)
     const before = batch.entry(collection, key)
+    // R8: a collection that refuses what is new when it is full does so to peers as well; whoever sent it has it.
+    if (before === undefined && !isTombstone(version) && isFull(collection, retainedBytes(keyBytes(key), version))) {
+      collection.retention.hasGivenUp = true
+      giveUp(batch, collection, version, 'full')
+      continue
+    }
     const merged = mergeEntries(before?.entry, [version], policy)
     // T1: what was collected here does not come back, whoever still holds it.
-    const after = withoutCollected(collection, merged)
-    if (after !== merged) {
+    const uncollected = withoutCollected(collection, merged)
+    if (uncollected !== merged) {
       // T3: this replica may never have held it until now, and later writes stay above it.
       for (const { stamp } of merged) collection.collectedStampMax = laterStamp(collection.collectedStampMax, stamp)
       batch.touch(collection)
     }
+    // R9: what comes is judged when it has taken the place of what it beats.
+    const after = uncollected && withoutExpired(collection, uncollected, version)
+    if (after !== uncollected) giveUp(batch, collection, version, 'ttl')
     if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1
     const mine = before?.entry[0]
     if (mine !== undefined && policy === 'lww' && isConflict(mine, version)) {
@@ -89,6 +102,18 @@ export function applyRemoteItems(
     if (isSystem) applySystemEntry(state, key, after ?? [])
   }
   return { applied, clocksAhead, conflicts }
+}
+
+/** An entry without a version that is behind the horizon; undefined when nothing is left. */
+function withoutExpired({ retention }: CollectionState, entry: Entry, version: Version): Entry | undefined {
+  if (!isBehindHorizon(version, retention.horizonMs) || !entry.includes(version)) return entry
+  return entry.length === 1 ? undefined : entry.filter(other => other !== version)
+}
+
+function giveUp(batch: WriteBatch, collection: CollectionState, version: Version, reason: DropReason): void {
+  noteGivenUp(collection, version)
+  countDropped(collection, reason)
+  batch.touch(collection)
 }
 
 const isConflict = (mine: Version, theirs: Version): boolean =>

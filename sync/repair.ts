@@ -14,7 +14,7 @@ import type { Hash } from '../base/ports.ts'
 import { SessionFault, type Channel, type MessageOf } from './channel.ts'
 import { FANOUT, LEVEL_MAX, nodeDigest, type DigestSum } from './digest.ts'
 import { FRAME_LIMITS, type ExchangeStats } from './exchange.ts'
-import { judgeAbsent, type Knowledge } from './floor.ts'
+import type { Knowledge } from './floor.ts'
 import { keyFault } from './key.ts'
 import {
   ITEMS_PER_MESSAGE_MAX,
@@ -25,6 +25,7 @@ import {
   type NodeChildren,
   type WireItem,
 } from './messages.ts'
+import { judgeLacking, lackOf, type Relation } from './partial.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { countersOf, type CollectionSnapshot } from './replica-snapshot.ts'
 import { decodeVersion } from './version.ts'
@@ -38,6 +39,8 @@ export interface RepairContext {
   readonly replica: SyncReplica
   readonly hash: Hash
   readonly stats: ExchangeStats
+  /** What the two replicas are to one another: what a partial one lacks says nothing (R8). */
+  readonly relation: Relation
 }
 
 async function exchangeKnowledge(channel: Channel, mine: CollectionSnapshot): Promise<Knowledge> {
@@ -64,7 +67,7 @@ export async function driveRepair(context: RepairContext, mine: CollectionSnapsh
     for (const index of indexes) {
       const node = answer.nodes.find(candidate => candidate.index === index)
       if (node?.digests.length !== FANOUT || node.counts.length !== FANOUT) throw new SessionFault('unexpected', 'the peer left out a node')
-      for (const child of await differingChildren(context.hash, mine, level, node)) {
+      for (const child of await differingChildren(context, mine, level, node)) {
         const isFine = child.itemsMax <= ITEMS_COMPARED_MAX || level + 1 >= LEVEL_MAX
         if (isFine) await repairItems(context, mine, own, theirs, level + 1, child.index)
         else nodes.push({ level: level + 1, index: child.index })
@@ -77,13 +80,17 @@ export async function driveRepair(context: RepairContext, mine: CollectionSnapsh
   await channel.expect('repaired')
 }
 
-async function differingChildren(hash: Hash, mine: CollectionSnapshot, level: number, node: NodeChildren) {
+async function differingChildren({ hash, relation }: RepairContext, mine: CollectionSnapshot, level: number, node: NodeChildren) {
   const sums = await mine.children(level, node.index)
   return sums.flatMap((sum: DigestSum, i) => {
     const index = node.index * FANOUT + i
     const digest = node.digests[i]
     if (digest !== undefined && equalBytes(nodeDigest(hash, sum, level + 1, index), digest)) return []
-    return [{ index, itemsMax: Math.max(sum.count, node.counts[i] ?? 0) }]
+    const theirCount = node.counts[i] ?? 0
+    // Where a partial replica holds nothing there is nothing to learn.
+    if (sum.count === 0 && lackOf(relation, 'mine') === 'nothing') return []
+    if (theirCount === 0 && lackOf(relation, 'theirs') === 'nothing') return []
+    return [{ index, itemsMax: Math.max(sum.count, theirCount) }]
   })
 }
 
@@ -117,13 +124,15 @@ async function repairItems(
   const toDropThere: ItemClaim[] = []
   for (const item of myItems) {
     if (isSame(item, theirsByName)) continue
-    if (!theirKeys.has(item.key) && judgeAbsent(own, theirs, item.dot) === 'drop') toDropHere.push(item)
-    else toSend.push(item)
+    const action = theirKeys.has(item.key) ? 'send' : judgeLacking(own, theirs, item.dot, lackOf(context.relation, 'theirs'))
+    if (action === 'drop') toDropHere.push(item)
+    else if (action === 'send') toSend.push(item)
   }
   for (const item of theirItems) {
     if (isSame(item, mineByName)) continue
-    if (!myKeys.has(item.key) && judgeAbsent(theirs, own, item.dot) === 'drop') toDropThere.push(item)
-    else toFetch.push(item)
+    const action = myKeys.has(item.key) ? 'send' : judgeLacking(theirs, own, item.dot, lackOf(context.relation, 'mine'))
+    if (action === 'drop') toDropThere.push(item)
+    else if (action === 'send') toFetch.push(item)
   }
 
   if (toDropHere.length > 0) await replica.dropItems(mine.name, mine.generation, toDropHere)
@@ -225,7 +234,8 @@ export async function serveRepair(context: RepairContext, mine: CollectionSnapsh
         break
       case 'drop': {
         // The driver's claim is not taken on trust: only what the rule allows is dropped.
-        const allowed = message.items.filter(({ dot }) => judgeAbsent(own, theirs, dot) === 'drop')
+        const lack = lackOf(context.relation, 'theirs')
+        const allowed = message.items.filter(({ dot }) => judgeLacking(own, theirs, dot, lack) === 'drop')
         await context.replica.dropItems(mine.name, mine.generation, allowed)
         await channel.send({ kind: 'ack' })
         break

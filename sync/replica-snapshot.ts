@@ -10,8 +10,21 @@ import { addItem, addSum, BUCKET_LEVEL, createDigestSum, FANOUT, ITEM_HASH_BYTES
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { findVersionBytes, type Entry } from './entry.ts'
 import type { Stamp } from './hlc.ts'
+import { FULL_TERMS, type OwnWrites, type Terms } from './partial.ts'
 import { readClock } from './replica-state.ts'
-import { dotAtOfItemRow, dotAtOfLogRow, itemsUnder, keyAtOfItemRow, keyHashAtOfItemRow, logRange, recordRow, tombstonesOf } from './rows.ts'
+import { loadOwnRuns, runAt, unforkedOrigins } from './own-runs.ts'
+import { termsOf, type NodeTerms, type RetentionState } from './retention-state.ts'
+import {
+  dotAtOfItemRow,
+  dotAtOfLogRow,
+  itemsUnder,
+  keyAtOfItemRow,
+  keyHashAtOfItemRow,
+  logRange,
+  metaRow,
+  recordRow,
+  tombstonesOf,
+} from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Row, StoreSnapshot } from './store.ts'
 import { DOT_BYTES, originBytes, readCounter, readDot, ORIGIN_BYTES, writeDot } from './version.ts'
@@ -48,6 +61,15 @@ export interface CollectionSnapshot {
   readonly root: Uint8Array
   /** Hash of everything that must be equal before roots are compared (R4), 16 bytes. */
   readonly knowledge: Uint8Array
+  /**
+   * False while a tail comes in: frames are held above the vector, so the root is another one than that of whoever knows the same, and that
+   * means nothing (R4).
+   */
+  readonly isSettled: boolean
+  /** What this replica is to others for it (R8). */
+  readonly terms: Terms
+  /** What it has written itself, as its mark tells it when it is partial. */
+  ownWrites(): Promise<Omit<OwnWrites, 'kept'>>
   /** Versions held, tombstones included. */
   readonly itemCount: number
   /** Keys whose entry is live. */
@@ -89,19 +111,38 @@ export interface ReplicaSnapshot {
 
 const KNOWLEDGE_LABEL = encodeUtf8('hs knowledge 1\0') ?? EMPTY
 
-/** Generation, vector, collected vector and salt: replicas for which this is equal must have equal roots (R4). */
+const HORIZON_LABEL = encodeUtf8('hs horizon 1\0') ?? EMPTY
+
+export interface Horizon {
+  /** 0: nothing has expired. */
+  readonly ms: number
+  /** What is behind it is not all gone yet: then this is like nobody else's, by whatever names the store. */
+  readonly sweeper: Uint8Array | undefined
+}
+
+const NO_HORIZON: Horizon = { ms: 0, sweeper: undefined }
+
+export const horizonOf = ({ horizonMs, isSweeping }: RetentionState, sweeper: Uint8Array | undefined): Horizon => ({
+  ms: horizonMs,
+  sweeper: isSweeping ? (sweeper ?? EMPTY) : undefined,
+})
+
+/** Generation, vector, collected vector, horizon and salt: replicas for which this is equal must have equal roots (R4). */
 export function knowledgeHash(
   hash: Hash,
   saltId: Uint8Array,
   generation: number,
   vector: VersionVector,
   collected: VersionVector,
+  horizon: Horizon = NO_HORIZON,
 ): Uint8Array {
   const parts = [KNOWLEDGE_LABEL, saltId, u64Bytes(generation)]
   for (const entries of [sortedEntries(vector), sortedEntries(collected)]) {
     parts.push(u64Bytes(entries.length))
     for (const [origin, counter] of entries) parts.push(originBytes(origin), u64Bytes(counter))
   }
+  // Where nothing has ever expired the hash is what it was before there were horizons.
+  if (horizon.ms > 0) parts.push(HORIZON_LABEL, u64Bytes(horizon.ms), horizon.sweeper ?? EMPTY)
   return hash.sha256(concatBytes(...parts)).subarray(0, 16)
 }
 
@@ -109,10 +150,17 @@ export function countersOf(vector: ReadonlyMap<Origin, VectorEntry>): Map<Origin
   return new Map([...vector].map(([origin, { counter }]) => [origin, counter]))
 }
 
+export interface SnapshotContext {
+  readonly cidByName: ReadonlyMap<string, number>
+  /** Names of collections of which a tail comes in. */
+  readonly receiving: ReadonlySet<string>
+  readonly nodeTerms: NodeTerms
+}
+
 /** Takes over the store's snapshot: closing this closes that. Collections are read from it when they are asked for. */
 export function openReplicaSnapshot(
   snapshot: StoreSnapshot,
-  cidByName: ReadonlyMap<string, number>,
+  { cidByName, receiving, nodeTerms }: SnapshotContext,
   hash: Hash,
   saltId: Uint8Array,
 ): ReplicaSnapshot {
@@ -124,14 +172,21 @@ export function openReplicaSnapshot(
     async collection(name) {
       const cid = cidByName.get(name)
       const state = cid === undefined ? undefined : await loadCollection(snapshot, cid)
-      return state && createCollectionSnapshot(snapshot, state, hash, saltId)
+      return state && createCollectionSnapshot(snapshot, state, hash, saltId, { isSettled: !receiving.has(name), nodeTerms })
     },
     close: () => snapshot.close(),
   }
 }
 
-function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionState, hash: Hash, saltId: Uint8Array): CollectionSnapshot {
-  const { cid, name, generation, vector, collected, total, recordCount } = state
+function createCollectionSnapshot(
+  snapshot: StoreSnapshot,
+  state: CollectionState,
+  hash: Hash,
+  saltId: Uint8Array,
+  { isSettled, nodeTerms }: { readonly isSettled: boolean; readonly nodeTerms: NodeTerms },
+): CollectionSnapshot {
+  const { cid, name, generation, vector, collected, total, recordCount, local, retention, ownOrigins } = state
+  const horizon = horizonOf(retention, snapshot.get(metaRow('identity')))
   const counters = countersOf(vector)
   const dotBytes = new Uint8Array(DOT_BYTES)
 
@@ -166,7 +221,17 @@ function createCollectionSnapshot(snapshot: StoreSnapshot, state: CollectionStat
     collected,
     collectedStampMax: state.collectedStampMax,
     root: rootDigest(hash, total),
-    knowledge: knowledgeHash(hash, saltId, generation, counters, collected),
+    knowledge: knowledgeHash(hash, saltId, generation, counters, collected, horizon),
+    isSettled,
+    terms: name === SYSTEM_COLLECTION ? FULL_TERMS : termsOf(local, retention, nodeTerms),
+    async ownWrites() {
+      const runs = await loadOwnRuns(snapshot, cid)
+      return {
+        origins: unforkedOrigins(snapshot, cid, ownOrigins),
+        givenUp: retention.givenUp,
+        runOf: (origin, counter) => runAt(runs, origin, counter),
+      }
+    },
     itemCount: total.count,
     recordCount,
     async *logTail(after, resume) {

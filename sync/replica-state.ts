@@ -4,10 +4,23 @@ import type { Hash, Random } from '../base/ports.ts'
 import { loadCollections, createCollectionState, rowsOf, type CollectionState, type RunId } from './collection-state.ts'
 import type { Origin } from './dot.ts'
 import type { Entry } from './entry.ts'
+import { loadKept } from './kept-elsewhere.ts'
 import { createHlc, STAMP_ZERO, type Hlc } from './hlc.ts'
 import { nameOfDeletion } from './feed.ts'
 import { createRoster, type Roster } from './roster.ts'
-import { allConflicts, allDeletions, allOwnRuns, allQuarantined, FORMAT, keyOfRecordRow, metaRow, recordsOf } from './rows.ts'
+import { decodeLocalSettings, type LocalSettings } from './retention-state.ts'
+import {
+  allConflicts,
+  allDeletions,
+  allLocalSettings,
+  allOwnRuns,
+  allQuarantined,
+  FORMAT,
+  keyOfRecordRow,
+  metaRow,
+  nameOfLocalSettingsRow,
+  recordsOf,
+} from './rows.ts'
 import { createSettingsModel, SYSTEM_COLLECTION, SYSTEM_GENERATION, type SettingsModel } from './settings.ts'
 import type { Store, StoreReader } from './store.ts'
 import { ORIGIN_BYTES, readStamp, writeStamp } from './version.ts'
@@ -36,6 +49,8 @@ export interface ReplicaState {
   readonly model: SettingsModel
   readonly roster: Roster
   readonly collectionByName: Map<string, CollectionState>
+  /** This node's own settings of collections, whether they exist at the moment or not. */
+  readonly localByName: Map<string, LocalSettings>
   /** Deleted collections whose rows are not all gone yet. */
   readonly dropped: Set<CollectionState>
   /** Collections in which this origin has written in this run: their run row exists. */
@@ -63,6 +78,7 @@ export async function loadReplicaState(store: Store, hash: Hash, random: Random,
   let { nextCid } = clock
   for (const collection of await loadCollections(store)) {
     nextCid = Math.max(nextCid, collection.cid + 1)
+    await loadKept(store, collection)
     if (collection.dropped) dropped.add(collection)
     else collectionByName.set(collection.name, collection)
   }
@@ -85,6 +101,8 @@ export async function loadReplicaState(store: Store, hash: Hash, random: Random,
   for await (const [row, value] of rowsOf(store, allDeletions)) {
     deletionSequenceByName.set(nameOfDeletion(value), readSequence(row.subarray(1)))
   }
+  const localByName = new Map<string, LocalSettings>()
+  for await (const [row, value] of rowsOf(store, allLocalSettings)) localByName.set(nameOfLocalSettingsRow(row), decodeLocalSettings(value))
   return {
     storeId: toHex(identity.storeId),
     origin: toHex(identity.origin),
@@ -100,6 +118,7 @@ export async function loadReplicaState(store: Store, hash: Hash, random: Random,
     model,
     roster,
     collectionByName,
+    localByName,
     dropped,
     runStarted: new Set(),
   }

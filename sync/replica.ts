@@ -1,6 +1,8 @@
 /** One copy of the data: what the agent, a sync session and the simulator see of it. */
 import type { Origin } from './dot.ts'
+import type { SyncDirection } from './partial.ts'
 import type { Refusal } from './refusal.ts'
+import type { DropReason, Retention } from './retention.ts'
 import type { ReplicaStanding } from './stability.ts'
 
 export type Metric = 'cosine' | 'l2' | 'dot'
@@ -13,7 +15,15 @@ export interface CollectionSettings {
   readonly conflict: ConflictPolicy
 }
 
+/** Fields left out stay as they are. */
+export interface LocalSettingsChange {
+  readonly sync?: SyncDirection | null
+  readonly retention?: Retention | null
+}
+
 export interface CollectionView extends CollectionSettings {
+  /** This node's own settings and state of it: nothing of that is replicated. */
+  readonly node: NodeCollectionView
   readonly name: string
   readonly generation: number
   /** Live records: keys whose winner is not a tombstone. */
@@ -24,6 +34,26 @@ export interface CollectionView extends CollectionSettings {
   readonly createdAtMs: number
   /** Root of the digest tree, 16 bytes, of what is durable. */
   readonly digest: Uint8Array
+  /** Of a collection that is not compared by its root alone: what gossip tells of it beside that (R8, R9). */
+  readonly partial?: { readonly known: Uint8Array; readonly flags: number }
+}
+
+export interface NodeCollectionView {
+  /** With which others this node exchanges: its own setting, or its default. */
+  readonly sync: SyncDirection
+  /** It is a setting of this collection, and not the node's default. */
+  readonly isSyncSet: boolean
+  readonly retention: Retention | undefined
+  /** It may lack what others hold (R8). */
+  readonly isPartial: boolean
+  /** Everything older has expired here; 0: nothing has. */
+  readonly horizonMs: number
+  /** Keys and versions in bytes, where the collection has a bound. */
+  readonly bytes: number | undefined
+  /** Records that this node has given up or not taken, by reason. */
+  readonly dropped: Readonly<Partial<Record<DropReason, number>>>
+  /** Of those, the ones that nobody else is known to have. */
+  readonly voided: number
 }
 
 /** A version as users see it. */
@@ -150,10 +180,18 @@ export interface Replica {
   collection(name: string): CollectionView | undefined
   /** Creates a collection, or says that it exists with the same settings (`created: false`). Fields left out take their defaults. */
   createCollection(name: string, settings: Partial<CollectionSettings>): Promise<{ readonly ok: true; readonly created: boolean } | Refusal>
+  /**
+   * Sets what this node keeps of a collection and with whom it exchanges it; nothing of that is replicated. Null takes a setting back. False
+   * when there is no such collection.
+   */
+  setLocalSettings(name: string, settings: LocalSettingsChange): Promise<boolean | Refusal>
   /** Deletes a collection and its generation, replicated; false when there was none. */
   deleteCollection(name: string): Promise<boolean | Refusal>
-  /** Applies the writes in order as part of one write group; results in the same order. Resolves once they are what HS_DURABILITY promises. */
-  write(writes: readonly LocalWrite[]): Promise<readonly (WriteDone | Refusal)[]>
+  /**
+   * Applies the writes in order as part of one write group; results in the same order. Resolves once they are durable, with `isSynced`, and
+   * once they are written, without; what the replica was opened with holds where it is not given.
+   */
+  write(writes: readonly LocalWrite[], options?: { readonly isSynced: boolean }): Promise<readonly (WriteDone | Refusal)[]>
   /** The live record; undefined when there is none. An unknown collection has none. */
   get(collection: string, key: string): RecordView | undefined
   /** At most `limit` live records of a range, and whether more follow. */

@@ -14,19 +14,24 @@
  *   s seq                             -> cid, kind(1), key      change feed
  *   x seq                             -> cid, key, version      conflicts: what lww dropped, in the feed's sequence
  *   e seq                             -> generation(8), name    deleted collections, in the feed's sequence; the latest of each name
+ *   y cid origin                      -> counter(8), settled(1) what was rescued from a damaged store (rescue.ts)
  *   p cid store                       -> resume cursor of what is being received from that store (R5)
  *   z cid origin counter              -> key                    tombstones by dot (R7)
  *   a cid store                       -> roster hash(8), vector what a replica has acknowledged (R7)
  *   q seq                             -> quarantine
- *   t                                 reserved: stamp index of collections with a ttl
+ *   t cid priority(1) stamp(8) dot(24) key -> bytes(4), flags(1)   what goes first, of collections with retention
+ *   k cid                             -> JSON: what retention has done (retention-state.ts)
+ *   o name                            -> JSON: this node's own settings of a collection
+ *   w cid store                       -> roster hash(8), vector what a full replica has said itself that it holds (R8)
  *
  * `cid` is a local number (4 bytes) that never leaves this store.
  */
 import { allocateBytes, type Allocate } from '../base/scratch.ts'
 import { concatBytes, prefixEnd, u64Bytes } from '../base/bytes.ts'
 import type { Dot, Origin } from './dot.ts'
+import type { Stamp } from './hlc.ts'
 import type { RowRange } from './store.ts'
-import { DOT_BYTES, originBytes, writeCounter, writeDot } from './version.ts'
+import { DOT_BYTES, originBytes, writeCounter, writeDot, writeStamp } from './version.ts'
 
 export const FORMAT = 1
 
@@ -42,6 +47,7 @@ const LETTER = {
   collected: letter('g'),
   run: letter('n'),
   fork: letter('f'),
+  rescued: letter('y'),
   feed: letter('s'),
   conflict: letter('x'),
   deletion: letter('e'),
@@ -49,6 +55,10 @@ const LETTER = {
   quarantine: letter('q'),
   tombstone: letter('z'),
   acknowledgement: letter('a'),
+  retention: letter('t'),
+  retentionState: letter('k'),
+  localSettings: letter('o'),
+  kept: letter('w'),
 } as const
 
 const CID_BYTES = 4
@@ -100,6 +110,30 @@ export const dotAtOfTombstoneRow = HEAD_BYTES
 /** `store`: 16 bytes. */
 export const acknowledgementRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(LETTER.acknowledgement, cid, store)
 export const storeAtOfAcknowledgementRow = HEAD_BYTES
+
+/** `store`: 16 bytes. */
+export const keptRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(LETTER.kept, cid, store)
+export const storeAtOfKeptRow = HEAD_BYTES
+
+export const retentionStateRow = (cid: number): Uint8Array => rowOf(LETTER.retentionState, cid)
+
+/** `name`: of a collection, in ASCII. */
+export const localSettingsRow = (name: string): Uint8Array =>
+  Uint8Array.from([LETTER.localSettings, ...Array.from(name, character => character.charCodeAt(0))])
+export const nameOfLocalSettingsRow = (row: Uint8Array): string => String.fromCharCode(...row.subarray(1))
+
+const STAMP_AT_OF_RETENTION_ROW = HEAD_BYTES + 1
+export const dotAtOfRetentionRow = STAMP_AT_OF_RETENTION_ROW + 8
+export const keyAtOfRetentionRow = dotAtOfRetentionRow + DOT_BYTES
+
+export function retentionRow(cid: number, priority: number, stamp: Stamp, dot: Dot, key: Uint8Array): Uint8Array {
+  const row = head(new Uint8Array(keyAtOfRetentionRow + key.length), LETTER.retention, cid)
+  row[HEAD_BYTES] = priority
+  writeStamp(row, STAMP_AT_OF_RETENTION_ROW, stamp)
+  writeDot(row, dotAtOfRetentionRow, dot)
+  row.set(key, keyAtOfRetentionRow)
+  return row
+}
 
 export function itemRow(cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
   const row = head(allocate(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), LETTER.item, cid)
@@ -169,6 +203,8 @@ export const vectorOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.vector, 
 export const collectedOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.collected, cid))
 export const allOwnRuns = rangeOf(Uint8Array.of(LETTER.run))
 export const ownRunsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.run, cid))
+export const rescuedRow = (cid: number, origin: Origin): Uint8Array => rowOf(LETTER.rescued, cid, originBytes(origin))
+export const rescuedOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.rescued, cid))
 export const forkRow = (cid: number, origin: Origin): Uint8Array => rowOf(LETTER.fork, cid, originBytes(origin))
 
 /** Log rows of one origin with counters in (after, upTo]. */
@@ -182,6 +218,15 @@ export function tombstonesUpTo(cid: number, origin: Origin, upTo: number): RowRa
 }
 
 export const tombstonesOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.tombstone, cid))
+export const keptOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.kept, cid))
+export const allLocalSettings = rangeOf(Uint8Array.of(LETTER.localSettings))
+export const retentionOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.retention, cid))
+/** Versions of one priority with stamps below `ms`. */
+export function retentionBelow(cid: number, priority: number, ms: number): RowRange {
+  const to = rowOf(LETTER.retention, cid, Uint8Array.of(priority), new Uint8Array(8))
+  writeStamp(to, STAMP_AT_OF_RETENTION_ROW, { ms, tick: 0 })
+  return { gte: rowOf(LETTER.retention, cid, Uint8Array.of(priority)), lt: to }
+}
 export const acknowledgementsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.acknowledgement, cid))
 
 /** Digest items whose key hash begins with the `level` hexadecimal digits of `index` (level 0: all). */
@@ -198,8 +243,23 @@ export function itemsUnder(cid: number, level: number, index: number): RowRange 
 
 /** Every range of rows that belongs to one collection, its own row excepted. */
 export function rowsOfCollection(cid: number): RowRange[] {
-  const { record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement } = LETTER
-  return [record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement].map(kind =>
-    rangeOf(rowOf(kind, cid)),
-  )
+  const { record, log, item, bucket, vector, collected, run, fork, rescued, cursor, tombstone, acknowledgement } = LETTER
+  const { retention, retentionState, kept } = LETTER
+  return [
+    record,
+    log,
+    item,
+    bucket,
+    vector,
+    collected,
+    run,
+    fork,
+    rescued,
+    cursor,
+    tombstone,
+    acknowledgement,
+    retention,
+    retentionState,
+    kept,
+  ].map(kind => rangeOf(rowOf(kind, cid)))
 }

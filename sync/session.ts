@@ -5,16 +5,15 @@
  *   offers     both list their collections with roots and knowledge hashes
  *   exchange   for each collection that differs, the system collection first (then offers are made again): `open` both ways,
  *              repair when one side is behind the other's floor, L1 both ways, and repair when equal knowledge has unequal roots
+ *   live       if both want it (live.ts), until one of the two wants another round: then offers, exchange and live again
  *
  * It does no I/O of its own and keeps no time: the link, the replica and the peer's trust are arguments. It never throws; whatever was made
  * durable before a failure stays, and the next session resumes there.
  */
 import { equalBytes, fromHex } from '../base/bytes.ts'
-import type { VersionVector } from './dot.ts'
-import type { Acknowledgement } from './acknowledgement.ts'
 import type { Codec, Hash } from '../base/ports.ts'
+import { boundAcknowledgements } from './acknowledgement.ts'
 import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
-import { countersOf, type ReplicaSnapshot } from './replica-snapshot.ts'
 import {
   exchangeTails,
   FRAME_LIMITS,
@@ -24,24 +23,20 @@ import {
   type FrameLimits,
   type HeldState,
   type OwnState,
+  type Unmarked,
 } from './exchange.ts'
 import { isBehindFloor } from './floor.ts'
 import { STAMP_ZERO } from './hlc.ts'
-import {
-  ACKNOWLEDGED_ENTRIES_MAX,
-  ACKNOWLEDGEMENTS_MAX,
-  OFFERS_PER_MESSAGE_MAX,
-  PROTOCOL_VERSION,
-  type Hello,
-  type Offer,
-  type Open,
-} from './messages.ts'
-import type { SyncReplica } from './sync-replica.ts'
+import { createLivePhase, type LiveContext, type LiveOptions, type LivePhase, type RoundResult } from './live.ts'
+import { PROTOCOL_VERSION, type Hello, type Open } from './messages.ts'
+import { areFull, noteSettled, type SettledCollection } from './offer.ts'
+import { compareOffers, isDiverged, isSame, type Comparison, type Difference } from './offers.ts'
+import { isPlain, type Relation, type VoidedRange } from './partial.ts'
+import { countersOf } from './replica-snapshot.ts'
 import { driveRepair, serveRepair } from './repair.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
-
-/** Collections that a peer may offer: twice what an agent holds. */
-const OFFERS_MAX = 8_192
+import { sharedAsExchanged } from './shared-collection.ts'
+import type { SyncReplica } from './sync-replica.ts'
 
 export interface SessionOptions {
   readonly link: Link
@@ -54,20 +49,29 @@ export interface SessionOptions {
   /** Why this replica does not exchange with that peer; undefined when it does. */
   readonly refusal: (peer: Hello) => string | undefined
   readonly frames?: FrameLimits
+  /** What it takes to keep the link open behind the first round, where both hellos say `isLive`. */
+  readonly live?: LiveOptions
   /** Called as a collection begins, moves and ends. */
   readonly onProgress?: (progress: CollectionProgress) => void
+  /** Called when a collection has been exchanged, or was found to be settled, with what both sides held then. */
+  readonly onSettled?: (peer: Hello, settled: SettledCollection) => void
+  /** Called with what the peer has given up and nobody full is known to hold (R8). */
+  readonly onVoided?: (peer: Hello, name: string, ranges: readonly VoidedRange[]) => void
 }
 
 export interface CollectionProgress extends Readonly<ExchangeStats> {
   readonly peer: Hello
   readonly name: string
-  readonly state: 'syncing' | 'done'
+  /** `live`: what was moved since the last time, behind the round. */
+  readonly state: 'syncing' | 'done' | 'live'
   readonly bytesSent: number
   readonly bytesReceived: number
-  /** With `done`: both sides hold the same. */
+  /** With `done` and `live`: both sides hold the same. */
   readonly isInSync: boolean
   readonly isRepaired: boolean
   readonly isForked: boolean
+  /** Repair did not mend it: equal knowledge and unequal roots. */
+  readonly isDiverged: boolean
 }
 
 export interface SessionResult {
@@ -75,6 +79,8 @@ export interface SessionResult {
   readonly peer: Hello | undefined
   /** The session ran to its end and every collection that differed is the same now (or is still being written to). */
   readonly isComplete: boolean
+  /** Both sides had caught up and went on: then the session can only end with the link. */
+  readonly wasLive: boolean
   /** Names of collections that end with equal knowledge and unequal roots: a defect or damage that repair could not mend. */
   readonly diverged: readonly string[]
   readonly fault: { readonly kind: SessionFaultKind | 'store'; readonly detail: string } | undefined
@@ -84,27 +90,45 @@ export interface SessionResult {
 
 export async function runSession(options: SessionOptions): Promise<SessionResult> {
   const channel = createChannel(options.link, options.codec)
-  const diverged: string[] = []
+  const diverged = new Set<string>()
   let peer: Hello | undefined
+  let live: LivePhase | undefined
+  let wasLive = false
   const result = (fault: SessionResult['fault']): SessionResult => {
     const { bytesSent, bytesReceived } = channel
-    return { peer, isComplete: fault === undefined && diverged.length === 0, diverged, fault, bytesSent, bytesReceived }
+    return {
+      peer,
+      isComplete: fault === undefined && diverged.size === 0,
+      wasLive,
+      diverged: [...diverged],
+      fault,
+      bytesSent,
+      bytesReceived,
+    }
   }
   try {
     await options.replica.enrol()
-    peer = await greet(options, channel)
-    await reconcile(options, channel, peer, diverged)
-    return result(undefined)
+    const { theirs, isLive } = await greet(options, channel)
+    peer = theirs
+    live = isLive ? startLive(options, channel, theirs) : undefined
+    for (;;) {
+      const round = await reconcile(options, channel, peer, diverged)
+      if (live === undefined) return result(undefined)
+      wasLive = true
+      await live.run(round)
+    }
   } catch (error) {
     if (error instanceof SessionFault) return result({ kind: error.kind, detail: error.message })
     return result({ kind: 'store', detail: error instanceof Error ? error.message : String(error) })
   } finally {
+    live?.stop()
     channel.close()
   }
 }
 
-async function greet(options: SessionOptions, channel: Channel): Promise<Hello> {
-  if (options.isInitiator) await channel.send(options.hello(undefined))
+async function greet(options: SessionOptions, channel: Channel): Promise<{ readonly theirs: Hello; readonly isLive: boolean }> {
+  let own: Hello | undefined
+  if (options.isInitiator) await channel.send((own = options.hello(undefined)))
   const peer = await channel.expect('hello')
   const refuse = async (kind: SessionFaultKind, reason: string): Promise<never> => {
     await channel.send({ kind: 'bye', reason })
@@ -115,12 +139,22 @@ async function greet(options: SessionOptions, channel: Channel): Promise<Hello> 
   }
   const reason = options.refusal(peer)
   if (reason !== undefined) return refuse('refused', reason)
-  if (!options.isInitiator) await channel.send(options.hello(peer))
-  return peer
+  if (!options.isInitiator) await channel.send((own = options.hello(peer)))
+  return { theirs: peer, isLive: own?.isLive === true && peer.isLive && options.live !== undefined }
 }
 
-async function reconcile(options: SessionOptions, channel: Channel, peer: Hello, diverged: string[]): Promise<void> {
+function startLive(options: SessionOptions, channel: Channel, peer: Hello): LivePhase | undefined {
+  const { live, replica, frames = FRAME_LIMITS, onProgress } = options
+  if (live === undefined) return undefined
+  const tell: LiveContext['onProgress'] = (name, progress, isInSync) =>
+    onProgress?.({ ...progress, peer, name, state: 'live', isInSync, isRepaired: false, isForked: false, isDiverged: false })
+  return createLivePhase({ ...live, channel, replica, peer, frames, onProgress: tell })
+}
+
+async function reconcile(options: SessionOptions, channel: Channel, peer: Hello, diverged: Set<string>): Promise<RoundResult> {
   const { replica } = options
+  const result: RoundResult = { sharedByName: new Map(), unmarkedByName: new Map(), generationApart: new Map(), system: undefined }
+  const { sharedByName, generationApart } = result
   let isSystemDone = false
   for (;;) {
     const snapshot = await replica.snapshot()
@@ -133,99 +167,38 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     const { differing } = compared
     const system = differing.find(({ name }) => name === SYSTEM_COLLECTION)
     if (!isSystemDone && system !== undefined) {
-      await reconcileCollection(options, channel, peer, system, diverged)
+      await reconcileCollection(options, channel, peer, system, diverged, result)
       isSystemDone = true
       continue
     }
     // What is evicted learns of it by the system collection, and has no part in anything else until it has enrolled as somebody new (R7).
     if (replica.isEvicted(replica.storeId)) throw new SessionFault('refused', 'this replica was evicted: it enrols anew')
     if (replica.isEvicted(peer.storeId)) throw new SessionFault('refused', 'the peer was evicted: it enrols anew')
+    await noteSettled(replica, peer.storeId, compared.settled)
+    for (const settled of compared.settled) options.onSettled?.(peer, settled)
     for (const { name, generation, vector } of compared.waiting) {
       await replica.acknowledge(name, generation, [{ storeId: peer.storeId, rosterHash: compared.rosterHash, vector }])
       await replica.collectStable(name, generation)
     }
+    for (const [name, shared] of compared.sameByName) sharedByName.set(name, shared)
+    for (const { name, generation } of compared.apart) generationApart.set(name, generation)
     for (const difference of differing) {
-      if (difference.name !== SYSTEM_COLLECTION) await reconcileCollection(options, channel, peer, difference, diverged)
+      if (difference.name !== SYSTEM_COLLECTION) await reconcileCollection(options, channel, peer, difference, diverged, result)
     }
-    return
+    // Whatever changes there is a reason for another round.
+    sharedByName.delete(SYSTEM_COLLECTION)
+    result.system = compared.system
+    return result
   }
 }
-
-interface Difference {
-  readonly name: string
-  readonly generation: number
-}
-
-interface Comparison {
-  /** In the same order on both sides. */
-  readonly differing: readonly Difference[]
-  /** Collections that are the same on both sides, with tombstones that wait for acknowledgements: the peer has this vector too (R7). */
-  readonly waiting: readonly (Difference & { readonly vector: VersionVector })[]
-  /** The peer's roster. */
-  readonly rosterHash: Uint8Array
-}
-
-/** Both sides list what they hold. */
-async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRosterHash: () => Uint8Array): Promise<Comparison> {
-  const mine = new Map<string, Offer>()
-  for (const name of snapshot.names()) {
-    const collection = await snapshot.collection(name)
-    if (collection !== undefined)
-      mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
-  }
-  const offers = [...mine.values()]
-  // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
-  const rosterHash = ownRosterHash()
-  const sendOffers = async (): Promise<void> => {
-    let at = 0
-    do {
-      const page = offers.slice(at, (at += OFFERS_PER_MESSAGE_MAX))
-      await channel.send({ kind: 'offers', offers: page, isLast: at >= offers.length, rosterHash })
-    } while (at < offers.length)
-  }
-  const receiveOffers = async (): Promise<{ theirs: Map<string, Offer>; rosterHash: Uint8Array }> => {
-    const theirs = new Map<string, Offer>()
-    for (;;) {
-      const page = await channel.expect('offers')
-      for (const offer of page.offers) theirs.set(offer.name, offer)
-      if (theirs.size > OFFERS_MAX) throw new SessionFault('unexpected', `the peer offers more than ${OFFERS_MAX} collections`)
-      if (page.isLast) return { theirs, rosterHash: page.rosterHash }
-    }
-  }
-  const [{ theirs, rosterHash: theirRosterHash }] = await Promise.all([receiveOffers(), sendOffers()])
-
-  const differing: Difference[] = []
-  const waiting: (Difference & { vector: VersionVector })[] = []
-  for (const name of [...new Set([...mine.keys(), ...theirs.keys()])].sort()) {
-    const own = mine.get(name)
-    const other = theirs.get(name)
-    if (own !== undefined && other !== undefined) {
-      // Another generation: the system collection, which goes first, settles which one stays.
-      if (own.generation !== other.generation) continue
-      if (isSame(own, other)) {
-        const collection = await snapshot.collection(name)
-        if (collection !== undefined && (await collection.hasTombstones()))
-          waiting.push({ name, generation: own.generation, vector: collection.counters })
-        continue
-      }
-    }
-    differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
-  }
-  return { differing, waiting, rosterHash: theirRosterHash }
-}
-
-type Held = Pick<HeldState, 'root' | 'knowledge'>
-const isSame = (a: Held, b: Held): boolean => equalBytes(a.root, b.root) && equalBytes(a.knowledge, b.knowledge)
-
-/** R4: unequal roots say something only where both sides know the same. */
-const isDiverged = (a: Held, b: Held): boolean => equalBytes(a.knowledge, b.knowledge) && !equalBytes(a.root, b.root)
 
 async function reconcileCollection(
   options: SessionOptions,
   channel: Channel,
   peer: Hello,
   difference: Difference,
-  diverged: string[],
+  diverged: Set<string>,
+  result: RoundResult,
 ): Promise<void> {
   const { replica } = options
   const { name, generation } = difference
@@ -234,6 +207,7 @@ async function reconcileCollection(
   const receivedBefore = channel.bytesReceived
   let isRepaired = false
   let isForked = false
+  let isStillDiverged = false
   const report = (state: CollectionProgress['state'], isInSync: boolean): void =>
     options.onProgress?.({
       ...stats,
@@ -245,12 +219,13 @@ async function reconcileCollection(
       isInSync,
       isRepaired,
       isForked,
+      isDiverged: isStillDiverged,
     })
   report('syncing', false)
 
-  const repair = async (): Promise<void> => {
+  const repair = async (relation: Relation): Promise<void> => {
     isRepaired = true
-    await repairCollection(options, channel, difference, stats)
+    await repairCollection(options, channel, difference, stats, relation)
   }
   const { snapshot, mine, theirs } = await openCollection(options, channel, difference, peer)
   try {
@@ -260,29 +235,57 @@ async function reconcileCollection(
       report('done', false)
       throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
     }
+    if (theirs.voided.length > 0) options.onVoided?.(peer, name, theirs.voided)
+    const terms = mine?.terms ?? replica.termsOf(name)
+    const relation = await replica.relateTo(name, generation, terms, {
+      storeId: peer.storeId,
+      terms: theirs.terms,
+      vector: countersOf(theirs.vector),
+    })
+    await replica.expireTo(name, generation, relation.horizonMs)
     // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
     const theirKnowledge = { vector: countersOf(theirs.vector), collected: theirs.collected }
     const ownKnowledge = mine && { vector: mine.counters, collected: mine.collected }
     const isFloorBetween =
       ownKnowledge !== undefined &&
       theirs.generation === generation &&
-      (isBehindFloor(ownKnowledge, theirKnowledge) || isBehindFloor(theirKnowledge, ownKnowledge))
-    if (isFloorBetween) await repair()
+      // What a partial replica lacks says nothing (R8).
+      ((isBehindFloor(ownKnowledge, theirKnowledge) && !relation.isTheirsPartial) ||
+        (isBehindFloor(theirKnowledge, ownKnowledge) && !relation.isMinePartial))
+    if (isFloorBetween) await repair(relation)
     const context = {
       channel,
       replica,
       peerStoreId: peer.storeId,
       stats,
       frames: options.frames ?? FRAME_LIMITS,
+      relation,
       onProgress: () => report('syncing', false),
     }
-    let held = await exchangeTails(context, mine, theirs, generation)
-    if (isDiverged(held.mine, held.theirs)) {
-      await repair()
-      held = await exchangeStates(channel, replica, name)
+    const unmarked: Unmarked = { origins: new Set(), isAll: false }
+    result.unmarkedByName.set(name, unmarked)
+    let held = await exchangeTails(context, mine, theirs, generation, unmarked)
+    const again = async (): Promise<void> => void (held = await exchangeStates(channel, replica, name))
+    if (relation.isTheirsKept && equalBytes(held.mine.knowledge, held.theirs.knowledge)) {
+      await replica.noteSameKnowledge(name, generation, { storeId: peer.storeId, vector: held.mine.vector })
     }
-    if (isDiverged(held.mine, held.theirs)) diverged.push(name)
+    const isComparable = areFull(relation, held.mine, held.theirs)
+    // R9: what was exempt until the other had it is gone by now.
+    if (isComparable && relation.horizonMs > 0 && isDiverged(held.mine, held.theirs)) await again()
+    if ((isComparable || relation.isRefilling) && isDiverged(held.mine, held.theirs)) {
+      await repair(relation)
+      await again()
+    }
+    isStillDiverged = isComparable && isDiverged(held.mine, held.theirs)
+    if (isStillDiverged) diverged.add(name)
+    else diverged.delete(name)
+    if (relation.isRefilling && isSame(held.mine, held.theirs)) await replica.becomeFull(name, generation)
+    options.onSettled?.(peer, { name, mine: held.mine, theirs: held.theirs })
     await settleTombstones(replica, peer, theirs, held)
+    // Of everything else, what changes is a reason for another round (R8, R9).
+    if (isPlain(terms) && isPlain(theirs.terms) && held.mine.flags === 0 && held.theirs.flags === 0) {
+      result.sharedByName.set(name, sharedAsExchanged(generation, mine?.counters ?? new Map(), theirs, held.theirs))
+    }
     report('done', isSame(held.mine, held.theirs))
   } finally {
     await snapshot.close()
@@ -323,6 +326,8 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
       collectedStampMax: mine?.collectedStampMax ?? STAMP_ZERO,
       rosterHash: replica.rosterHash(),
       acknowledgements: boundAcknowledgements((await mine?.acknowledgements()) ?? []),
+      terms: mine?.terms ?? replica.termsOf(name),
+      voided: mine === undefined ? [] : await replica.voided(mine),
     }
     const [theirs] = await Promise.all([channel.expect('open'), channel.send(open)])
     if (theirs.name !== name || (theirs.generation !== generation && theirs.generation !== 0)) {
@@ -335,24 +340,22 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
   }
 }
 
-/** As many as one message may carry. */
-function boundAcknowledgements(known: readonly Acknowledgement[]): Acknowledgement[] {
-  let entries = 0
-  return known.slice(0, ACKNOWLEDGEMENTS_MAX).filter(({ vector }) => (entries += vector.size) <= ACKNOWLEDGED_ENTRIES_MAX)
-}
-
 async function repairCollection(
   options: SessionOptions,
   channel: Channel,
   { name, generation }: Difference,
   stats: ExchangeStats,
+  relation: Relation,
 ): Promise<void> {
   const { replica, hash, isInitiator } = options
   const snapshot = await replica.snapshot()
   try {
     const mine = await snapshot.collection(name)
     if (mine?.generation !== generation) throw new SessionFault('closed', `"${name}" was deleted in the middle of a repair`)
-    const context = { channel, replica, hash, stats }
+    // It has become partial since it was opened: what it lacks now must not be taken for damage or for collected (R6).
+    if (mine.terms.isPartial && !relation.isMinePartial)
+      throw new SessionFault('closed', `"${name}" gave up versions in the middle of a repair`)
+    const context = { channel, replica, hash, stats, relation }
     await (isInitiator ? driveRepair(context, mine) : serveRepair(context, mine))
   } finally {
     await snapshot.close()

@@ -191,8 +191,14 @@ function applySetting(generation: Generation, field: SettingField, values: reado
   generation.settings = { ...generation.settings, [field]: value ?? DEFAULT_SETTINGS[field] }
 }
 
-export function isSettingValue(field: SettingField, value: unknown): boolean {
+function isSettingValue(field: SettingField, value: unknown): boolean {
   if (field === 'dimension') return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= 65_536
   const allowed: readonly unknown[] = field === 'metric' ? METRICS : CONFLICT_POLICIES
   return allowed.includes(value)
+}
+
+/** What is wrong with settings that a user gives. */
+export function settingsFault(settings: Partial<CollectionSettings>): string | undefined {
+  const unfit = SETTING_FIELDS.find(field => settings[field] !== undefined && !isSettingValue(field, settings[field]))
+  return unfit && `${unfit} cannot be ${JSON.stringify(settings[unfit])}`
 }

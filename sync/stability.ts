@@ -33,6 +33,8 @@ export interface StabilityOptions {
   /** The node that this replica belongs to, shown in the roster. */
   readonly nodeId: string
   readonly submit: <T>(job: (batch: WriteBatch) => T) => Promise<T>
+  /** Others have acknowledged more of a collection: who passes that on is to know. */
+  readonly onAcknowledged: (collection: string) => void
 }
 
 export interface Stability extends Pick<
@@ -145,6 +147,7 @@ export function createStability(options: StabilityOptions): Stability {
       await onCollection(name, generation, (batch, { cid }) => {
         for (const next of acknowledgements) if (isNews(cid, next)) batch.put(rowOf(cid, next.storeId), encodeAcknowledgement(next))
       })
+      options.onAcknowledged(name)
     },
 
     async adoptCollected(name, generation, theirs) {

@@ -1,9 +1,10 @@
 import type { VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
+import type { Relation, Terms, VoidedRange } from './partial.ts'
 import type { Stamp } from './hlc.ts'
 import type { AppliedItems, RemoteItem } from './remote-write.ts'
-import type { ReplicaSnapshot, ResumePoint } from './replica-snapshot.ts'
+import type { CollectionSnapshot, ReplicaSnapshot, ResumePoint } from './replica-snapshot.ts'
 
 /** What a session tells and asks of its replica. */
 export interface SyncReplica {
@@ -14,6 +15,13 @@ export interface SyncReplica {
   recoveries(): number
   /** A durable moment; must be closed. */
   snapshot(): Promise<ReplicaSnapshot>
+  /**
+   * Calls back with the name of a collection when what a peer may be told of it has changed: what it holds durably, what it knows, or what
+   * others have acknowledged. Until the answer is called.
+   */
+  watch(listener: (collection: string) => void): () => void
+  /** A tail of this collection begins to come in: until its mark is applied, or until the answer is called, its snapshots are not settled. */
+  beginReception(collection: string): () => void
   /** Where an interrupted tail from this store stands. */
   resumePoint(collection: string, generation: number, senderStore: Uint8Array): ResumePoint | undefined
   /**
@@ -31,6 +39,8 @@ export interface SyncReplica {
     mark: ReadonlyMap<Origin, VectorEntry>,
     senderStore: Uint8Array,
     theirs?: CollectedKnowledge,
+    /** Ends with the mark. */
+    endReception?: () => void,
   ): Promise<boolean>
   /** Enrols this replica, under a new store id when it was evicted, unless it is enrolled; durable when it resolves (R7). */
   enrol(): Promise<void>
@@ -44,12 +54,32 @@ export interface SyncReplica {
   adoptCollected(collection: string, generation: number, theirs: CollectedKnowledge): Promise<void>
   /** Collects what every enrolled replica has acknowledged; returns how many keys went (R7). */
   collectStable(collection: string, generation: number): Promise<number>
+  /** What this replica is to others for a collection, whether it holds it or not (R8). */
+  termsOf(collection: string): Terms
+  /** What a peer and this replica are to one another; remembers what the peer holds where this one may rely on it. */
+  relateTo(collection: string, generation: number, mine: Terms, peer: TermedPeer): Promise<Relation>
+  /** Takes over a horizon, and gives up what is behind it (R9). */
+  expireTo(collection: string, generation: number, horizonMs: number): Promise<void>
+  /** A peer that may be relied on knows the same: what was kept for want of that may go (R8), and expires (R9). */
+  noteSameKnowledge(collection: string, generation: number, peer: Omit<TermedPeer, 'terms'>): Promise<void>
+  /** The mark of a partial replica for a receiver that knows `known`. */
+  markFor(snapshot: CollectionSnapshot, known: VersionVector): Promise<Map<Origin, VectorEntry>>
+  /** What this replica has given up and nobody full is known to hold. */
+  voided(snapshot: CollectionSnapshot): Promise<readonly VoidedRange[]>
+  /** This replica has been filled up again: it lacks nothing any more. */
+  becomeFull(collection: string, generation: number): Promise<void>
   dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
   /**
    * Compares what a peer knows of this replica's origins with its own history (R2, P15). Where that has forked it takes a new origin, issues
    * its versions behind the fork anew, and forgets what it thought it had seen there; true when it did.
    */
   settleForks(collection: string, generation: number, known: ReadonlyMap<Origin, VectorEntry>): Promise<boolean>
+}
+
+export interface TermedPeer {
+  readonly storeId: string
+  readonly terms: Terms
+  readonly vector: VersionVector
 }
 
 /** What a peer has collected, and what it knew at that moment. */

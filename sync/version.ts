@@ -45,6 +45,8 @@ export const ORIGIN_BYTES = 16
 /** Length of a dot in bytes: origin and counter. */
 export const DOT_BYTES = ORIGIN_BYTES + 8
 const HEADER_BYTES = 1 + DOT_BYTES + 8 + 2
+/** What a version takes beside context and body. */
+export const VERSION_OVERHEAD_BYTES = HEADER_BYTES
 /** More origins than this in one key's context is refused from a peer: about as many robots wrote this one key. */
 export const CONTEXT_ENTRIES_MAX = 4_096
 

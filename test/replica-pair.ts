@@ -117,6 +117,7 @@ export function helloOf(replica: OpenReplica): Hello {
     logicalClock: 0,
     wallMs: 0,
     isNamed: false,
+    isLive: false,
   }
 }
 

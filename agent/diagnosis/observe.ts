@@ -7,7 +7,7 @@ import { DEFAULT_SWARM_NAME } from '../../swarm/options.ts'
 import { swarmTag } from '../../swarm/packet.ts'
 import { formatHostPort } from '../config-address.ts'
 import type { Config } from '../config.ts'
-import { chooseInterfaces, leftOutInterfaces } from '../gossip-interfaces.ts'
+import { chooseInterfaces, familyOf, leftOutInterfaces } from '../gossip-interfaces.ts'
 import type { Gossip } from '../gossip.ts'
 import type { LinkRecord } from '../link-record.ts'
 import { systemHash } from '../ports.ts'
@@ -35,7 +35,8 @@ export function observeSwarm(agent: ObservedAgent): DiagnosisJson {
   const ago = (atMs: number | undefined): number | null => (atMs === undefined ? null : Math.max(0, Math.round(nowMs - atMs)))
   const found = readInterfaces()
   const named = config.gossipInterfaces.length === 0 ? undefined : config.gossipInterfaces
-  const chosen = chooseInterfaces(found, named, config.gossipHost)
+  const family = familyOf(config.gossipMulticast?.host)
+  const chosen = chooseInterfaces(found, named, config.gossipHost, family)
   const stats = swarm?.gossip.stats()
   const observed = swarm?.gossip.observed
   const heard = observed?.groupHeardMs()
@@ -77,7 +78,7 @@ export function observeSwarm(agent: ObservedAgent): DiagnosisJson {
         left_out_for: null,
         error: code ?? null,
       })),
-      ...leftOutInterfaces(found, named, config.gossipHost).map(({ name, address, reason }) => ({
+      ...leftOutInterfaces(found, named, config.gossipHost, family).map(({ name, address, reason }) => ({
         name,
         address,
         use: 'left-out' as const,

@@ -1,10 +1,9 @@
 /** Collections: list, create, look at, delete, and their digests. */
 import { Type } from 'typebox'
-import { Value } from 'typebox/value'
 import { readU32, toHex } from '../../base/bytes.ts'
-import type { CollectionSettings, CollectionView } from '../../sync/replica.ts'
+import type { CollectionView, LocalSettingsChange } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
-import { quoteName, readJsonObject } from './json-object.ts'
+import { localConflict, parseCreation, parseLocalChange, toRetentionJson } from './collection-settings.ts'
 import { checkName } from './path-key.ts'
 import { findCollection, type App, type RouteContext } from './route.ts'
 import {
@@ -12,17 +11,22 @@ import {
   Collection,
   CollectionDigest,
   CollectionInput,
+  CollectionNodeInput,
   CollectionParams,
   type CollectionDigestJson,
   type CollectionJson,
 } from './schemas.ts'
 
-/** Settings that the contract names and this version does not have. */
-const LATER_SETTINGS = ['retention', 'sync']
-
 export function addCollectionRoutes(app: App, context: RouteContext): void {
   const { replica, bodies, limits } = context
   const tags = ['collections']
+  const tooLarge = `the settings of a collection have at most ${limits.settingsBytesMax} bytes`
+
+  const setLocal = async (name: string, change: LocalSettingsChange): Promise<void> => {
+    const done = await replica.setLocalSettings(name, change)
+    if (typeof done !== 'boolean') throw new AgentError(done.code, done.detail)
+    if (!done) throw new AgentError('HS_NOT_FOUND', `there is no collection ${name}`)
+  }
 
   app.get(
     '/api/collections',
@@ -43,12 +47,15 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
       },
     },
     async (request, reply) => {
-      const tooLarge = `the settings of a collection have at most ${limits.settingsBytesMax} bytes`
-      const { name, settings } = await bodies.withJsonText(request.raw, limits.settingsBytesMax, tooLarge, async text =>
-        parseSettings(text),
+      const { name, settings, local } = await bodies.withJsonText(request.raw, limits.settingsBytesMax, tooLarge, async text =>
+        parseCreation(text),
       )
+      const existing = replica.collection(name)
+      const conflict = existing && localConflict(existing, local)
+      if (conflict !== undefined) throw new AgentError('HS_COLLECTION_EXISTS', conflict)
       const done = await replica.createCollection(name, settings)
       if (!done.ok) throw new AgentError(done.code, done.detail)
+      if (Object.keys(local).length > 0) await setLocal(name, local)
       return reply.code(done.created ? 201 : 200).send(toCollectionJson(findCollection(context, name)))
     },
   )
@@ -57,6 +64,27 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
     '/api/collections/:name',
     { schema: { operationId: 'getCollection', summary: 'One collection.', tags, params: CollectionParams, response: { 200: Collection } } },
     request => toCollectionJson(findCollection(context, request.params.name)),
+  )
+
+  app.patch(
+    '/api/collections/:name',
+    {
+      schema: {
+        operationId: 'setCollection',
+        summary: 'Sets what this node keeps of a collection, and with whom it exchanges it.',
+        description: 'Nothing of it is replicated. What is left out stays as it is, null takes it back.',
+        tags,
+        params: CollectionParams,
+        body: asBytes({ 'application/json': CollectionNodeInput }),
+        response: { 200: Collection },
+      },
+    },
+    async (request, reply) => {
+      const name = checkName(request.params.name)
+      const change = await bodies.withJsonText(request.raw, limits.settingsBytesMax, tooLarge, async text => parseLocalChange(text))
+      await setLocal(name, change)
+      return reply.send(toCollectionJson(findCollection(context, name)))
+    },
   )
 
   app.delete(
@@ -94,36 +122,13 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
   )
 }
 
-/** Reads the body that creates a collection. Throws HS_INVALID_*. */
-function parseSettings(text: string): { name: string; settings: Partial<CollectionSettings> } {
-  const input = readJsonObject(text, 'a collection')
-  for (const field of Object.keys(input)) {
-    if (LATER_SETTINGS.includes(field)) throw new AgentError('HS_INVALID_SETTINGS', `${field} is not available in this version`)
-    if (!Object.hasOwn(CollectionInput.properties, field)) {
-      throw new AgentError('HS_INVALID_SETTINGS', `a collection has no setting ${quoteName(field)}`)
-    }
-  }
-  const name = 'name' in input ? input.name : undefined
-  if (typeof name !== 'string') throw new AgentError('HS_INVALID_NAME', 'a collection needs a name, a string')
-  checkName(name)
-  if (!Value.Check(CollectionInput, input)) throw new AgentError('HS_INVALID_SETTINGS', settingsRule(input))
-  const { name: _name, ...settings } = input
-  return { name, settings }
-}
-
-function settingsRule(input: unknown): string {
-  const field = Value.Errors(CollectionInput, input)[0]?.instancePath.slice(1)
-  if (field === 'dimension') return 'dimension is an integer from 1 to 65536'
-  if (field === 'metric') return 'metric is one of cosine, l2, dot'
-  return 'conflict is one of lww, siblings, append'
-}
-
 /** The leading 53 bits of a digest of at least 8 bytes: what a JSON number holds exactly. */
 export function stateHash(digest: Uint8Array): number {
   return readU32(digest, 0) * 2 ** 21 + (readU32(digest, 4) >>> 11)
 }
 
 function toCollectionJson(collection: CollectionView): CollectionJson {
+  const { node } = collection
   return {
     name: collection.name,
     record_count: collection.recordCount,
@@ -134,6 +139,13 @@ function toCollectionJson(collection: CollectionView): CollectionJson {
     state_hash: stateHash(collection.digest),
     digest: toHex(collection.digest),
     created_at: collection.createdAtMs,
+    sync: node.sync,
+    retention: toRetentionJson(node.retention),
+    partial: node.isPartial,
+    expired_before: node.horizonMs === 0 ? null : node.horizonMs,
+    bytes: node.bytes ?? null,
+    dropped: { ...node.dropped },
+    voided: node.voided,
   }
 }
 

@@ -6,10 +6,15 @@ import { sendProblem } from './problem.ts'
 import type { App, RouteContext } from './route.ts'
 import { asBytes } from './schemas.ts'
 
-const Ready = Type.Object({ status: Type.Literal('ready') })
+const Ready = Type.Object({
+  status: Type.Literal('ready'),
+  warnings: Type.Optional(
+    Type.Array(Type.String(), { description: 'What a person should know, in sentences; absent when there is nothing.' }),
+  ),
+})
 
 export function addOperationRoutes(app: App, context: RouteContext): void {
-  const { metrics, readiness } = context
+  const { metrics, readiness, warnings } = context
   const tags = ['operations']
 
   app.get(
@@ -40,7 +45,8 @@ export function addOperationRoutes(app: App, context: RouteContext): void {
     (_request, reply) => {
       const reasons = readiness()
       if (reasons.length > 0) return sendProblem(reply, 'HS_NOT_READY', reasons.join('; '), { reasons })
-      return reply.code(200).send({ status: 'ready' })
+      const worth = warnings()
+      return reply.code(200).send({ status: 'ready', ...(worth.length === 0 ? {} : { warnings: worth }) })
     },
   )
 
@@ -104,8 +110,15 @@ export function* collectSamples({ replica, peers, sync, node, readiness }: Route
 
   const collections = replica.collections()
   yield gauge('collections', 'Collections.', collections.length)
-  for (const { name, recordCount, vectorCount } of collections) {
+  for (const { name, recordCount, vectorCount, node: kept } of collections) {
     yield gauge('records', 'Live records by collection.', recordCount, { collection: name })
+    const droppedHelp = 'Versions that this node gave up or did not take, by collection and reason.'
+    for (const [reason, count] of Object.entries(kept.dropped)) {
+      yield counter('dropped_records_total', droppedHelp, count, { collection: name, reason })
+    }
+    if (kept.voided > 0) {
+      yield counter('voided_records_total', 'Dropped versions that nobody else was known to have.', kept.voided, { collection: name })
+    }
     yield gauge('vectors', 'Live records with a vector by collection.', vectorCount, { collection: name })
   }
 
@@ -142,7 +155,7 @@ export function* collectSamples({ replica, peers, sync, node, readiness }: Route
     total(row => row.bytesReceived),
     { direction: 'received' },
   )
-  for (const state of ['idle', 'syncing', 'failed']) {
+  for (const state of ['idle', 'syncing', 'live', 'failed']) {
     yield gauge('sync_rows', 'Pairs of peer and collection by state.', rows.filter(row => row.state === state).length, { state })
   }
 }

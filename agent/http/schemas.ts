@@ -1,5 +1,7 @@
 /** The shapes of the API, as `/api/openapi.json` describes them. */
-import { Type, type Static, type TSchema } from 'typebox'
+import { Type, type Static, type TInteger, type TOptional, type TSchema } from 'typebox'
+import { BYTES_MAX_MIN, DROP_REASONS, TTL_MS_MAX, TTL_MS_MIN, type DropReason } from '../../sync/retention.ts'
+import { DURABILITIES } from '../durability.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -17,7 +19,7 @@ const Conflict = Type.Enum(['lww', 'siblings', 'append'])
 const StateHash = Type.Integer({ description: 'The leading 53 bits of the digest, as a number.' })
 const DIGEST_FORM = 'Digest of the content, 16 bytes in lower-case hexadecimal.'
 const Digest = Type.String({ description: DIGEST_FORM })
-const Role = Type.Enum(['Leader', 'Follower', 'Edge'])
+export const Role = Type.Enum(['Leader', 'Follower', 'Edge'])
 
 export const Problem = Type.Object(
   {
@@ -29,45 +31,6 @@ export const Problem = Type.Object(
     instance: Type.Optional(Type.String()),
   },
   { title: 'Problem' },
-)
-
-export const ClusterStatus = Type.Object(
-  {
-    node_id: Type.String(),
-    node_name: Type.String(),
-    role: Role,
-    upstream_peer: Type.Union([Type.String(), Type.Null()]),
-    downstream_peers: Type.Array(Type.String()),
-    logical_clock: Type.Integer(),
-    epoch: Type.Integer(),
-    version: Type.String(),
-    uptime_secs: Type.Number(),
-    public_key: Type.String({ description: 'Ed25519, 32 bytes in hexadecimal: checkpoints and proofs of this node are signed with it.' }),
-    secured: Type.Boolean({ description: 'Gossip and peer links are sealed with a swarm key.' }),
-    swarm_keys: Type.Array(
-      Type.Object(
-        {
-          id: Type.String({ description: '8 hexadecimal digits; no secret.' }),
-          seals: Type.Boolean({ description: 'This node seals with it; with the others it only opens.' }),
-          peers: Type.Integer(),
-          peers_sealing: Type.Integer({ description: 'Peers whose last packet was sealed with it.' }),
-          peers_holding: Type.Integer({ description: 'Peers that say that they hold it.' }),
-        },
-        { title: 'SwarmKey' },
-      ),
-    ),
-    duplicate_identity: Type.Union(
-      [
-        Type.Object(
-          { addr: Type.String({ description: 'Where its gossip comes from.' }), seen_secs: Type.Integer({ description: 'Unix seconds.' }) },
-          { title: 'DuplicateIdentity' },
-        ),
-        Type.Null(),
-      ],
-      { description: 'The last sight of another process that uses the id of this node.' },
-    ),
-  },
-  { title: 'ClusterStatus' },
 )
 
 const U64 = Type.String({ description: 'An unsigned 64-bit number in decimal, where a JSON number may not hold it.' })
@@ -123,6 +86,23 @@ export const SwarmPeers = Type.Object(
   { title: 'SwarmPeers' },
 )
 
+const SyncDirection = Type.Enum(['both', 'push', 'pull', 'none'])
+const retentionMembers = {
+  ttl_ms: Type.Optional(Type.Integer({ minimum: TTL_MS_MIN, maximum: TTL_MS_MAX })),
+  max_records: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
+  max_bytes: Type.Optional(Type.Integer({ minimum: BYTES_MAX_MIN, maximum: Number.MAX_SAFE_INTEGER })),
+}
+const RetentionPolicy = Type.Enum(['reject', 'drop_oldest', 'drop_lowest_priority'])
+const Retention = Type.Object({ ...retentionMembers, policy: RetentionPolicy }, { title: 'Retention' })
+const RetentionInput = Type.Object(
+  {
+    ttl: Type.Optional(Type.String({ description: 'The same as ttl_ms, with its unit: ms, s, min, h or d.' })),
+    ...retentionMembers,
+    policy: Type.Optional(RetentionPolicy),
+  },
+  { ...closed, title: 'RetentionInput' },
+)
+
 export const Collection = Type.Object(
   {
     name: Type.String(),
@@ -134,6 +114,16 @@ export const Collection = Type.Object(
     state_hash: StateHash,
     digest: Digest,
     created_at: Type.Integer({ description: 'Unix milliseconds.' }),
+    sync: SyncDirection,
+    retention: Type.Union([Retention, Type.Null()]),
+    partial: Type.Boolean({ description: 'This node may lack what others hold: it has given some up, or does not exchange both ways.' }),
+    expired_before: Type.Union([Type.Integer(), Type.Null()], { description: 'Unix milliseconds; null: nothing has expired.' }),
+    bytes: Type.Union([Type.Integer(), Type.Null()], { description: 'Of live keys and versions, where retention counts them.' }),
+    dropped: Type.Object(
+      Object.fromEntries(DROP_REASONS.map(reason => [reason, Type.Optional(Type.Integer())])) as Record<DropReason, TOptional<TInteger>>,
+      { description: 'Versions that this node gave up or did not take, by reason.' },
+    ),
+    voided: Type.Integer({ description: 'Of those, the ones that nobody else was known to have.' }),
   },
   { title: 'Collection' },
 )
@@ -156,8 +146,18 @@ export const CollectionInput = Type.Object(
     dimension: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
     metric: Type.Optional(Metric),
     conflict: Type.Optional(Conflict),
+    sync: Type.Optional(SyncDirection),
+    retention: Type.Optional(RetentionInput),
   },
   { ...closed, title: 'CollectionInput' },
+)
+
+export const CollectionNodeInput = Type.Object(
+  {
+    sync: Type.Optional(Type.Union([SyncDirection, Type.Null()])),
+    retention: Type.Optional(Type.Union([RetentionInput, Type.Null()])),
+  },
+  { ...closed, title: 'CollectionNodeInput' },
 )
 
 const Version = Type.Object(
@@ -256,7 +256,7 @@ export const SyncRows = Type.Array(
     {
       peer: Type.String(),
       collection: Type.String(),
-      state: Type.Enum(['idle', 'syncing', 'failed']),
+      state: Type.Enum(['idle', 'syncing', 'live', 'failed']),
       in_sync: Type.Boolean(),
       entries_sent: Type.Integer(),
       entries_received: Type.Integer(),
@@ -299,6 +299,14 @@ export const NodeParams = Type.Object({ node_id: Type.String({ description: 'The
 export const NoQuery = Type.Object({}, closed)
 
 /** Conditional requests (RFC 9110, section 13): described here, read by conditions.ts. */
+const DurabilityField = Type.Optional(
+  Type.Enum([...DURABILITIES], {
+    description:
+      'What the answer means: `fsync` on disk, `batch` on disk within HS_BATCH_MS, `async` handed to the system. As HS_DURABILITY says, if not given.',
+  }),
+)
+export const WriteQuery = Type.Object({ durability: DurabilityField }, closed)
+
 export const WriteConditions = Type.Object({
   'if-match': Type.Optional(Type.String({ description: 'Writes only over a version of these entity tags; `*` means any. Otherwise 412.' })),
   'if-none-match': Type.Optional(Type.String({ description: '`*`: writes only where nothing is. Otherwise 412.' })),
@@ -324,8 +332,9 @@ export function asBytes(
   }
 }
 
-export type ClusterStatusJson = Static<typeof ClusterStatus>
 export type SwarmPeersJson = Static<typeof SwarmPeers>
 export type CollectionJson = Static<typeof Collection>
+export type RetentionJson = Static<typeof Retention>
+export type RetentionInputJson = Static<typeof RetentionInput>
 export type CollectionDigestJson = Static<typeof CollectionDigest>
 export type SyncRowsJson = Static<typeof SyncRows>

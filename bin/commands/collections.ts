@@ -3,7 +3,7 @@ import { createUsageError, parseWholeNumber } from '../arguments.ts'
 import { defineCommand } from '../command.ts'
 import { renderTable } from '../table.ts'
 import { paint, print, printJson, terminalWidth } from '../terminal.ts'
-import { formatCount, formatText, formatTime, shorten } from '../words.ts'
+import { formatBytes, formatCount, formatDuration, formatText, formatTime, shorten } from '../words.ts'
 import type { ApiClient } from '../api-client.ts'
 import type { Column } from '../table.ts'
 
@@ -14,9 +14,23 @@ const columns: readonly Column<Readonly<Record<string, unknown>>>[] = [
   { title: 'DIMENSION', align: 'right', cell: collection => formatCount(collection['dimension']) },
   { title: 'METRIC', cell: collection => formatText(collection['metric']) },
   { title: 'CONFLICT', cell: collection => formatText(collection['conflict']) },
+  { title: 'SYNC', cell: collection => formatText(collection['sync']) },
+  { title: 'KEEPS', cell: collection => formatRetention(collection['retention']) },
   { title: 'DIGEST', cell: collection => shorten(collection['digest']) },
   { title: 'CREATED', cell: collection => formatTime(collection['created_at']) },
 ]
+
+/** `7d, 1000 records`; everything where there is no retention. */
+function formatRetention(retention: unknown): string {
+  if (typeof retention !== 'object' || retention === null) return 'all'
+  const { ttl_ms: ttlMs, max_records: records, max_bytes: bytes } = retention as Readonly<Record<string, unknown>>
+  const parts = [
+    ...(typeof ttlMs === 'number' ? [formatDuration(ttlMs)] : []),
+    ...(records === undefined ? [] : [`${formatCount(records)} records`]),
+    ...(bytes === undefined ? [] : [formatBytes(bytes)]),
+  ]
+  return parts.join(', ')
+}
 
 /** A dimension is at most what fits a vector. */
 const dimensionMax = 65_536
@@ -30,11 +44,42 @@ async function list(api: ApiClient, json: boolean): Promise<void> {
   return print(renderTable(collections, columns, { paint, widthMax: terminalWidth() }))
 }
 
+interface LocalOptions {
+  readonly sync?: string
+  readonly ttl?: string
+  readonly 'max-records'?: string
+  readonly 'max-bytes'?: string
+  readonly 'when-full'?: string
+  readonly 'keep-all'?: boolean
+}
+
+interface LocalSettings {
+  readonly sync?: string | null
+  readonly retention?: object | null
+}
+
+/** What this node keeps of a collection, as the API takes it; empty when no option says anything of it. */
+function readLocal(options: LocalOptions): LocalSettings {
+  const { sync, ttl, 'when-full': policy, 'keep-all': keepsAll } = options
+  const records = parseWholeNumber('max-records', options['max-records'], 1, 1e15 - 1)
+  const bytes = parseWholeNumber('max-bytes', options['max-bytes'], 1024, 1e15 - 1)
+  const isBounded = [ttl, records, bytes].some(given => given !== undefined)
+  if (keepsAll === true && isBounded) throw createUsageError('--keep-all goes without --ttl, --max-records and --max-bytes')
+  if (policy !== undefined && !isBounded) throw createUsageError('--when-full goes with --max-records or --max-bytes')
+  return {
+    ...(sync === undefined ? {} : { sync: sync === 'default' ? null : sync }),
+    ...(keepsAll === true ? { retention: null } : isBounded ? { retention: { ttl, max_records: records, max_bytes: bytes, policy } } : {}),
+  }
+}
+
+const withoutNull = (local: LocalSettings): object => Object.fromEntries(Object.entries(local).filter(([, value]) => value !== null))
+
 export const collections = defineCommand({
   summary: 'Lists collections; creates one, sets what nobody has set yet, or deletes one',
   details:
     'ACTION is `list` (when left out), `create NAME`, `set NAME` or `delete NAME`. Settings that somebody has set stay as they are: vectors ' +
-    'and versions are stored by them. A deletion holds on every replica.',
+    'and versions are stored by them. A deletion holds on every replica. With whom a collection is exchanged (--sync) and what is kept of it ' +
+    '(--ttl, --max-records, --max-bytes, --when-full, --keep-all) is this node’s own business: it can be changed, and nobody else learns of it.',
   positionals: ['[action]', '[name]'],
   choices: { action: actions, name: 'collections' },
   options: {
@@ -46,9 +91,27 @@ export const collections = defineCommand({
       doc: 'What happens to concurrent writes: lww (default), siblings or append',
       choices: ['lww', 'siblings', 'append'],
     },
+    sync: {
+      type: 'string',
+      value: 'DIRECTION',
+      doc: 'both, push (only to others), pull (only from others), none; `default` for HS_SYNC_DEFAULT',
+      choices: ['both', 'push', 'pull', 'none', 'default'],
+    },
+    ttl: { type: 'string', value: 'TIME', doc: 'How long records are kept here, such as 12h or 7d' },
+    'max-records': { type: 'string', value: 'N', doc: 'How many records are kept here' },
+    'max-bytes': { type: 'string', value: 'N', doc: 'How many bytes of records are kept here' },
+    'when-full': {
+      type: 'string',
+      value: 'POLICY',
+      doc: 'What happens then: drop_oldest (default), drop_lowest_priority or reject',
+      choices: ['drop_oldest', 'drop_lowest_priority', 'reject'],
+    },
+    'keep-all': { type: 'boolean', doc: 'Keeps everything here from now on' },
   },
   examples: [
     'hs-agent collections',
+    'hs-agent collections create camera --max-bytes 500000000 --ttl 7d',
+    'hs-agent collections set imu --sync push',
     'hs-agent collections create vision --dimension 512 --metric cosine',
     'hs-agent collections set imu --conflict append',
     'hs-agent collections delete vision',
@@ -58,11 +121,13 @@ export const collections = defineCommand({
     const { metric, conflict } = options
     if (!actions.includes(action)) throw createUsageError(`collections has no action ${JSON.stringify(action)}: ${actions.join(', ')}`)
     if (action === 'list' && name !== undefined) throw createUsageError('collections list takes no NAME')
-    const hasSettings = [options.dimension, metric, conflict].some(given => given !== undefined)
+    const local = readLocal(options)
+    const hasShared = [options.dimension, metric, conflict].some(given => given !== undefined)
+    const hasSettings = hasShared || Object.keys(local).length > 0
     if (hasSettings && action !== 'create' && action !== 'set') {
-      throw createUsageError('--dimension, --metric and --conflict go with collections create and set')
+      throw createUsageError('settings go with collections create and set')
     }
-    if (action === 'set' && !hasSettings) throw createUsageError('collections set needs --dimension, --metric or --conflict')
+    if (action === 'set' && !hasSettings) throw createUsageError('collections set needs a setting: hs-agent collections --help lists them')
     if (action === 'list') return list(await connect(), json)
     if (name === undefined) throw createUsageError(`collections ${action} needs NAME`)
     if (action === 'delete') {
@@ -73,7 +138,11 @@ export const collections = defineCommand({
     const api = await connect()
     // Setting is creating what is there already: the agent takes what was not set, and refuses what was set otherwise.
     if (action === 'set') await api.getObject(collectionPath(name))
-    const { status, body } = await api.send('POST', '/api/collections', { body: JSON.stringify({ name, dimension, metric, conflict }) })
+    const shared = { name, dimension, metric, conflict, ...(action === 'create' ? withoutNull(local) : {}) }
+    const post = (): ReturnType<ApiClient['send']> => api.send('POST', '/api/collections', { body: JSON.stringify(shared) })
+    const patch = (): ReturnType<ApiClient['send']> => api.send('PATCH', collectionPath(name), { body: JSON.stringify(local) })
+    let { status, body } = action === 'set' && !hasShared ? await patch() : await post()
+    if (action === 'set' && hasShared && Object.keys(local).length > 0) ({ status, body } = await patch())
     return json
       ? printJson(body)
       : print(status === 201 ? `created ${name}` : `${name} ${action === 'set' ? 'has' : 'exists with'} these settings`)

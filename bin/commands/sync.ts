@@ -18,8 +18,8 @@ const timeoutSecondsMax = 86_400
 
 function stateCell({ state, in_sync: isInSync }: Row): Cell {
   if (state === 'failed') return { text: 'failed', colour: 'red' }
-  if (isInSync === true) return { text: 'in sync', colour: 'green' }
-  return { text: state === 'syncing' ? 'syncing' : 'differs', colour: 'yellow' }
+  if (isInSync === true) return { text: state === 'live' ? 'in sync, live' : 'in sync', colour: 'green' }
+  return { text: state === 'syncing' || state === 'live' ? state : 'differs', colour: 'yellow' }
 }
 
 const columns: readonly Column<Row>[] = [

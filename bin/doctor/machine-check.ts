@@ -3,10 +3,11 @@ import { constants } from 'node:fs'
 import { access, readdir, readFile, stat, statfs } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { dirname, join } from 'node:path'
+import { isLoopback } from '../../agent/config-address.ts'
 import type { Config } from '../../agent/config.ts'
 import { CLOCK_SET_AFTER_MS, clockUnset } from '../../agent/diagnosis/explain-network.ts'
 import { found, type Finding } from '../../agent/diagnosis/finding.ts'
-import { chooseInterfaces, leftOutInterfaces } from '../../agent/gossip-interfaces.ts'
+import { chooseInterfaces, familyOf, leftOutInterfaces } from '../../agent/gossip-interfaces.ts'
 import { formatBytes } from '../words.ts'
 import { ownerOfLock } from './process-of.ts'
 
@@ -115,7 +116,8 @@ export async function checkInterfaces(config: Config): Promise<Finding[]> {
   if (gossipMulticast === undefined) return []
   const present = networkInterfaces()
   const named = gossipInterfaces.length === 0 ? undefined : gossipInterfaces
-  const chosen = chooseInterfaces(present, named, gossipHost)
+  const family = familyOf(gossipMulticast.host)
+  const chosen = chooseInterfaces(present, named, gossipHost, family)
   const missing = gossipInterfaces.filter(wanted => !chosen.some(({ name, address }) => name === wanted || address === wanted))
   const down = await interfacesDown()
   const findings = missing.map(name =>
@@ -123,7 +125,7 @@ export async function checkInterfaces(config: Config): Promise<Finding[]> {
       'fault',
       'interface-missing',
       name,
-      `${name}, which HS_GOSSIP_INTERFACE names, ${down.includes(name) ? 'is down' : 'is not there or has no IPv4 address'}`,
+      `${name}, which HS_GOSSIP_INTERFACE names, ${down.includes(name) ? 'is down' : `is not there or has no ${family} address`}`,
       {
         reason: down.includes(name)
           ? 'its cable is out, or its radio has not joined a network'
@@ -132,8 +134,8 @@ export async function checkInterfaces(config: Config): Promise<Finding[]> {
       },
     ),
   )
-  const isInward = chosen.every(({ address }) => address.startsWith('127.'))
-  const leftOut = leftOutInterfaces(present, named, gossipHost).filter(({ reason }) => reason !== 'loopback')
+  const isInward = chosen.every(({ address }) => isLoopback(address))
+  const leftOut = leftOutInterfaces(present, named, gossipHost, family).filter(({ reason }) => reason !== 'loopback')
   const others = [
     ...leftOut.map(({ name, reason }) => `${name} (${LEFT_OUT[reason]})`),
     ...down.filter(name => !missing.includes(name)).map(name => `${name} (down)`),

@@ -13,6 +13,7 @@ import { systemHash } from '../../agent/ports.ts'
 import { toHex } from '../../base/bytes.ts'
 import { createItemHasher, SALT_BYTES } from '../../sync/digest.ts'
 import { encodeMessage, decodeMessage, PROTOCOL_VERSION, type Hello, type Message } from '../../sync/messages.ts'
+import { FULL_TERMS } from '../../sync/partial.ts'
 import { ask, cleanEnvironment, findFreePort, makeFolder, stopEverything, until } from '../agent-process.ts'
 import { createSeededRandom } from '../seeded-random.ts'
 
@@ -268,6 +269,7 @@ const strangeHello = (changed: Partial<Hello> = {}): Hello => ({
   logicalClock: 1,
   wallMs: 0,
   isNamed: false,
+  isLive: false,
   ...changed,
 })
 const say = (message: Message): Buffer => frame(encodeMessage(codec, message))
@@ -347,7 +349,7 @@ it('peer link: nonsense in the middle of an exchange', async () => {
   const root = random.bytes(16)
   const offer: Message = {
     kind: 'offers',
-    offers: [{ name: 'notes', generation: 1, root, knowledge: root }],
+    offers: [{ name: 'notes', generation: 1, root, knowledge: root, flags: 0 }],
     isLast: true,
     rosterHash: new Uint8Array(8),
   }
@@ -361,6 +363,8 @@ it('peer link: nonsense in the middle of an exchange', async () => {
     collectedStampMax: { ms: 0, tick: 0 },
     rosterHash: new Uint8Array(8),
     acknowledgements: [],
+    terms: FULL_TERMS,
+    voided: [],
   }
   const items = times(500, i => ({ key: i % 2 === 0 ? '' : `k${i}`, version: random.bytes(i) }))
   const endings: Uint8Array[] = [

@@ -87,7 +87,12 @@ describe('bad input is refused with a problem, and the agent serves on', () => {
     ['deleting it', () => call('DELETE', '/api/collections/unknown'), 404, 'HS_NOT_FOUND'],
     ['an unknown route', () => call('GET', '/api/unknown'), 404, 'HS_NOT_FOUND'],
     ['an unknown method', () => call('PATCH', at('bad', 'k')), 405, 'HS_METHOD_NOT_ALLOWED'],
-    ['a setting of a later version', () => call('POST', '/api/collections', '{"name":"bad","retention":{}}'), 400, 'HS_INVALID_SETTINGS'],
+    [
+      'retention that keeps everything',
+      () => call('POST', '/api/collections', '{"name":"bad","retention":{}}'),
+      400,
+      'HS_INVALID_SETTINGS',
+    ],
     ['an unknown metric', () => call('POST', '/api/collections', '{"name":"bad","metric":"l1"}'), 400, 'HS_INVALID_SETTINGS'],
     ['a sync without gossip', () => call('POST', '/api/sync'), 409, 'HS_GOSSIP_DISABLED'],
   ])('%s', async (_what, action, status, code) => {

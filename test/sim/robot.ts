@@ -1,6 +1,7 @@
 /** One simulated robot: the real swarm core, the real replica and the real sessions, on a virtual clock, disk and network. */
 import { systemCryptography, systemHash } from '../../agent/ports.ts'
 import type { Clock, Random } from '../../base/ports.ts'
+import { createSettledPairs } from '../../agent/settled-pairs.ts'
 import { createDigestList, differingNames, type CollectionDigest } from '../../swarm/digest-list.ts'
 import { LIMITS, PROFILES } from '../../swarm/options.ts'
 import { createSwarm, type Swarm } from '../../swarm/swarm.ts'
@@ -9,6 +10,7 @@ import type { Link } from '../../sync/channel.ts'
 import { PROTOCOL_VERSION, type Hello } from '../../sync/messages.ts'
 import type { FrameLimits } from '../../sync/exchange.ts'
 import { openReplica, type OpenReplica } from '../../sync/open-replica.ts'
+import type { LiveControl } from '../../sync/live.ts'
 import { runSession } from '../../sync/session.ts'
 import { codec } from '../replica-pair.ts'
 import { createSeededRandom } from '../seeded-random.ts'
@@ -35,6 +37,8 @@ export interface Robot {
   /** How often it was started. */
   readonly starts: number
   readonly disksLost: number
+  /** It is in the middle of a session, or dials for one. */
+  readonly isBusy: boolean
   start(): void
   /** Cuts its power. */
   crash(): void
@@ -43,6 +47,8 @@ export interface Robot {
 }
 
 export interface RobotOptions {
+  /** Links that it keeps open behind the first round. */
+  readonly liveLinksMax: number
   readonly frames: FrameLimits
   readonly mutation: Mutation
   /** What is done with a new store before anybody else may use it. */
@@ -52,11 +58,17 @@ export interface RobotOptions {
 const PORT = 7946
 const WALL_START_MS = 1.7e12
 const RETRY_MS = 1_000
+const UNTOLD_MS = 1_500
 
 /** A rule of the design that is switched off, to show that the checkers notice. */
 export type Mutation = 'none' | 'vector-by-frames' | 'silent-damage'
 
-export function createRobot(world: World, network: Network, index: number, { frames, mutation, prepare }: RobotOptions): Robot {
+export function createRobot(
+  world: World,
+  network: Network,
+  index: number,
+  { liveLinksMax, frames, mutation, prepare }: RobotOptions,
+): Robot {
   const host = `10.0.0.${index + 1}`
   const nodeId = `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`
   const disk = createDisk(world)
@@ -69,7 +81,12 @@ export function createRobot(world: World, network: Network, index: number, { fra
   let cancelTick = (): void => {}
   /** Peers with a session under way, in this boot. */
   let busy = new Set<string>()
+  /** Those whose link has become live. */
+  let liveByPeer = new Map<string, LiveControl>()
+  let liveLinks = 0
   let isTelling = false
+  /** As in the agent: what sessions ended with, in this boot. */
+  let settled = createSettledPairs()
 
   const clock: Clock = {
     monotonicMs: () => world.nowMs(),
@@ -89,9 +106,10 @@ export function createRobot(world: World, network: Network, index: number, { fra
     for (const effect of swarm.step(event, world.nowMs())) {
       if (effect.type === 'send') network.send(host, effect.to === 'multicast' ? 'multicast' : effect.to.host, effect.bytes)
       else if (effect.type === 'observe-clock') replica?.observeLogicalClock(effect.logicalClock)
-      else if (effect.type === 'digests' && effect.differing.length > 0) {
+      else if (effect.type === 'digests' && differs(effect.nodeId)) {
         const delayMs = 50 + world.random.fraction() * 50 + (nodeId < effect.nodeId ? 0 : 200)
         world.after(delayMs, () => void (boot === boots && dial(effect.nodeId)))
+        world.after(UNTOLD_MS, () => boot === boots && roundWithWhomDiffers(effect.nodeId))
       }
     }
     cancelTick()
@@ -114,7 +132,14 @@ export function createRobot(world: World, network: Network, index: number, { fra
   const differs = (peer: string): boolean => {
     const theirs = swarm?.member(peer, world.nowMs())?.collections
     if (theirs === undefined) return false
-    return differingNames(createDigestList(collections(), systemHash), createDigestList(theirs, systemHash)).length > 0
+    const names = differingNames(createDigestList(collections(), systemHash), createDigestList(theirs, systemHash))
+    return settled.unsettled(peer, names, collections(), theirs).length > 0
+  }
+
+  /** As the agent does: what a live link has not told by now is a reason for a round. */
+  const roundWithWhomDiffers = (peer: string): void => {
+    const live = liveByPeer.get(peer)
+    if (live !== undefined && !live.isMoving() && differs(peer)) live.requestRound()
   }
 
   const dial = async (peer: string): Promise<void> => {
@@ -132,7 +157,15 @@ export function createRobot(world: World, network: Network, index: number, { fra
   const converse = async (link: Link, isInitiator: boolean): Promise<void> => {
     if (replica === undefined) return link.close()
     const own = replica
+    const boot = boots
     let taken: string | undefined
+    let other = ''
+    // Decided when it says hello.
+    let isLive: boolean | undefined
+    const takesLive = (): boolean => {
+      if (isLive === undefined && (isLive = liveLinks < liveLinksMax)) liveLinks += 1
+      return isLive
+    }
     const hello = (): Hello => ({
       kind: 'hello',
       protocol: PROTOCOL_VERSION,
@@ -143,8 +176,10 @@ export function createRobot(world: World, network: Network, index: number, { fra
       logicalClock: own.logicalClock(),
       wallMs: Math.floor(clock.wallMs()),
       isNamed: false,
+      isLive: takesLive(),
     })
     const sessions = busy
+    const pairs = settled
     await runSession({
       link,
       replica: mutation === 'vector-by-frames' ? advanceByFrames(own) : own,
@@ -153,9 +188,15 @@ export function createRobot(world: World, network: Network, index: number, { fra
       hash: systemHash,
       isInitiator,
       hello,
+      live: {
+        after: (delayMs, action) => world.after(delayMs, () => boot === boots && action()),
+        onLive: control => boot === boots && void liveByPeer.set(other, control),
+      },
+      onSettled: ({ nodeId: id }, collection) => pairs.note(dashed(id), collection),
       refusal(peer) {
+        const id = dashed(peer.nodeId)
+        other = id
         if (isInitiator) return undefined
-        const id = peer.nodeId.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
         // Of two sessions at once the one that the lower node id started stays; the other side gives way by itself.
         if (sessions.has(id)) return 'a session with this peer is under way'
         taken = id
@@ -164,6 +205,9 @@ export function createRobot(world: World, network: Network, index: number, { fra
       },
     })
     if (taken !== undefined) sessions.delete(taken)
+    if (boot !== boots) return
+    liveByPeer.delete(other)
+    if (isLive === true) liveLinks -= 1
   }
 
   const begin = async (boot: number, random: Random): Promise<void> => {
@@ -215,6 +259,9 @@ export function createRobot(world: World, network: Network, index: number, { fra
     swarm = undefined
     isTelling = false
     busy = new Set()
+    liveByPeer = new Map()
+    liveLinks = 0
+    settled = createSettledPairs()
   }
 
   return {
@@ -235,6 +282,9 @@ export function createRobot(world: World, network: Network, index: number, { fra
     get disksLost() {
       return disksLost
     },
+    get isBusy() {
+      return [...busy].some(peer => liveByPeer.get(peer)?.isMoving() ?? true)
+    },
     start() {
       stop()
       starts += 1
@@ -251,6 +301,8 @@ export function createRobot(world: World, network: Network, index: number, { fra
     },
   }
 }
+
+const dashed = (id: string): string => id.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 
 /** R5 switched off: the sender's vector is taken over with the first frame instead of with the mark. */
 function advanceByFrames(replica: OpenReplica): OpenReplica {

@@ -106,9 +106,8 @@ export async function createWatch(robots: readonly WatchedRobot[], history: Hist
       return found
     },
     lookAtEnd() {
-      let found: string | undefined
+      let found = findLostWriteAtEnd(robots.map(holder), history)
       for (const robot of robots) {
-        found ??= findLostWriteAtEnd(holder(robot), history)
         for (const collection of seenByRobot[robot.index]!.state.collections.values())
           found ??= findResurrection(robot.index, collection, history, true)
       }

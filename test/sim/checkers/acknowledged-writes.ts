@@ -10,9 +10,13 @@
  *
  * One exception, exactly as wide as R5 makes it: a mark covers what its sender held superseded by a version above its own vector, and
  * such versions are not forwarded. Until that version comes, the receiver has neither. So a version above the vector that was ever
- * durable somewhere accounts as well - but not at the end, when all vectors cover all.
+ * durable somewhere accounts as well - but not at the end, when all hold the same: what one lacks then, nobody has.
+ *
+ * At the end the same need not be known everywhere: whose link broke between the last frame and the mark has all that its peer has, below
+ * a lower vector (R5), and as digests agree nobody dials again. Neither a collected tombstone nor what it deleted was ever sent there. Since
+ * all hold the same, whether a write may be missing is asked of all as one: its tombstone was collected, and is below somebody's vector.
  */
-import { coversDot } from '../../../sync/dot.ts'
+import { coversDot, joinVectors, type VersionVector } from '../../../sync/dot.ts'
 import type { DurableCollection, DurableState } from '../durable-state.ts'
 import type { AcknowledgedWrite, History } from '../history.ts'
 import { above, accountsFor, dotName, hasSeen } from '../merge-rule.ts'
@@ -39,12 +43,18 @@ export function findLostWrite({ robot, disk, state }: Holder, history: History):
 }
 
 /** At the end everybody owes every write, without exceptions - also who has all that is left of it and was never told of the write itself. */
-export function findLostWriteAtEnd({ robot, state }: Holder, history: History): string | undefined {
+export function findLostWriteAtEnd(robots: readonly Holder[], history: History): string | undefined {
   for (const acknowledged of history.acknowledged) {
     const { collection, generation, isForgiven } = acknowledged
-    const held = state.collections.get(collection)
-    if (isForgiven || state.deletedGeneration(collection) >= generation) continue
-    if (held?.generation !== generation || !isHeld(held, acknowledged, history)) return describe(robot, acknowledged, 'lost')
+    if (isForgiven) continue
+    const known = robots
+      .map(({ state }) => state.collections.get(collection))
+      .reduce<VersionVector>((all, held) => (held?.generation === generation ? joinVectors(all, held.vector) : all), new Map())
+    for (const { robot, state } of robots) {
+      if (state.deletedGeneration(collection) >= generation) continue
+      const held = state.collections.get(collection)
+      if (held?.generation !== generation || !isHeld(held, acknowledged, history, known)) return describe(robot, acknowledged, 'lost')
+    }
   }
   return undefined
 }
@@ -63,20 +73,20 @@ export function forgiveUnconfirmed(history: History, others: readonly DurableSta
 
 function isAccounted(robot: number, held: DurableCollection, acknowledged: AcknowledgedWrite, history: History): boolean {
   const { key, write } = acknowledged
-  if (isHeld(held, acknowledged, history) || history.hasDamage(robot, held.id, key)) return true
+  if (isHeld(held, acknowledged, history, held.vector) || history.hasDamage(robot, held.id, key)) return true
   const rule = history.ruleOf(held.id)
   return above(history.key(held.id, key).versions, held.vector).some(version => accountsFor(version, write, rule))
 }
 
-/** The key holds what accounts for it, or that has been collected. */
-function isHeld({ id, entries, vector }: DurableCollection, { key, write }: AcknowledgedWrite, history: History): boolean {
+/** The key holds what accounts for it, or that has been collected; `known`: what is below it can have been. */
+function isHeld({ id, entries }: DurableCollection, { key, write }: AcknowledgedWrite, history: History, known: VersionVector): boolean {
   const rule = history.ruleOf(id)
   const entry = entries.get(key) ?? []
   if (entry.some(version => accountsFor(version, write, rule))) return true
   // Contexts are passed on from write to write, but for what was damaged when its successor was written.
   const { versions } = history.key(id, key)
   if (versions.some(between => hasSeen(between, write) && entry.some(version => hasSeen(version, between)))) return true
-  return history.collected(id, key).some(tombstone => coversDot(vector, tombstone) && accountsFor(tombstone, write, rule))
+  return history.collected(id, key).some(tombstone => coversDot(known, tombstone) && accountsFor(tombstone, write, rule))
 }
 
 const describe = (robot: number, { robot: writer, collection, key, write, isDelete }: AcknowledgedWrite, what: string): string =>

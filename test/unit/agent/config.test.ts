@@ -40,10 +40,13 @@ describe('defaults', () => {
       swarmOpen: false,
       digestSalt: undefined,
       swarmKeys: [],
+      syncLiveLinks: 16,
+      syncDefault: 'both',
       clockTrusted: 'auto',
       clockDriftMaxMs: 60_000,
-      durability: 'fsync',
+      durability: { usual: 'fsync', byCollection: {} },
       batchMs: 50,
+      outageLogMib: 64,
       logLevel: 'info',
       ignoreUnknown: false,
       url: 'http://127.0.0.1:50050',
@@ -105,8 +108,15 @@ describe('values', () => {
     ['HS_CLOCK_DRIFT_MAX', '1.5 min', 'clockDriftMaxMs', 90_000],
     ['HS_CLOCK_DRIFT_MAX', '24h', 'clockDriftMaxMs', 86_400_000],
     ['HS_BATCH_MS', '1', 'batchMs', 1],
+    ['HS_OUTAGE_LOG_MIB', '0', 'outageLogMib', 0],
   ] as const)('%s=%s is read', (variable, text, name, value) => {
     expect(configOf({ [variable]: text })[name]).toEqual(value)
+  })
+
+  it('an IPv6 group takes an IPv6 socket', () => {
+    const group = { HS_GOSSIP_MULTICAST: '[ff05::5341:5347]:7946' }
+    expect(configOf({ ...group, HS_GOSSIP_HOST: '::' }).gossipMulticast).toEqual({ host: 'ff05::5341:5347', port: 7946 })
+    expect(faultsOf(group)).toEqual([expect.objectContaining({ variable: 'HS_GOSSIP_HOST', value: '0.0.0.0' })])
   })
 
   it('peers are host:port with names, IPv4 and bracketed IPv6; the same one twice counts once', () => {
@@ -130,6 +140,10 @@ describe('values', () => {
     ['HS_NODE_NAME', 'é'.repeat(33)],
     ['HS_ROLE', 'Leader'],
     ['HS_GOSSIP_PORT', '70000'],
+    ['HS_GOSSIP_MULTICAST', '240.0.0.1:7946'],
+    ['HS_GOSSIP_MULTICAST', 'ff05::1:7946'],
+    ['HS_GOSSIP_MULTICAST', '[ff02::5341]:7946'],
+    ['HS_GOSSIP_MULTICAST', '[fe05::5341]:7946'],
     ['HS_GOSSIP_PEERS', 'rover-2'],
     ['HS_GOSSIP_PEERS', 'rover-2:0'],
     ['HS_GOSSIP_PEERS', 'fe80::1:7946'],

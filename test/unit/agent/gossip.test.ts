@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
 import type { Socket } from 'node:dgram'
 import { randomInt, randomUUID } from 'node:crypto'
+import type { NetworkInterfaceInfo } from 'node:os'
 import pino from 'pino'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createCodec } from '../../../agent/codec.ts'
@@ -254,14 +255,30 @@ describe('the choice of interfaces', () => {
   const board = { lo, wlan0: [info('192.0.2.7'), info('192.0.2.8')], eth0: [info('198.51.100.7')] }
   const docker = { docker0: [info('172.17.0.1')], vethab12: [info('169.254.1.1')], 'br-12': [info('172.18.0.1')] }
 
+  const info6 = (address: string): NetworkInterfaceInfo => ({
+    address,
+    family: 'IPv6',
+    scopeid: 0,
+    internal: false,
+    netmask: 'ffff:ffff:ffff:ffff::',
+    mac: '00:00:00:00:00:00',
+    cidr: null,
+  })
+  const v6 = { eth0: [info6('fe80::1'), info6('2001:db8::7')] }
+
   test.each<[string, Parameters<typeof chooseInterfaces>, string[]]>([
-    ['all that look outward, by their first address', [{ ...board, ...docker }, undefined, '0.0.0.0'], ['192.0.2.7', '198.51.100.7']],
-    ['loopback when there is nothing else', [{ lo, ...docker }, undefined, '0.0.0.0'], ['127.0.0.1']],
-    ['nothing when there is nothing', [{}, undefined, '0.0.0.0'], []],
-    ['those named', [{ ...board, ...docker }, ['lo', 'docker0'], '0.0.0.0'], ['127.0.0.1', '172.17.0.1']],
-    ['those named by address', [board, ['192.0.2.8'], '0.0.0.0'], ['192.0.2.8']],
-    ['the one that the socket is bound to', [board, undefined, '198.51.100.7'], ['198.51.100.7']],
-    ['none of those named when the socket is bound to another', [board, ['wlan0'], '127.0.0.1'], []],
+    [
+      'all that look outward, by their first address',
+      [{ ...board, ...docker }, undefined, '0.0.0.0', 'IPv4'],
+      ['192.0.2.7', '198.51.100.7'],
+    ],
+    ['loopback when there is nothing else', [{ lo, ...docker }, undefined, '0.0.0.0', 'IPv4'], ['127.0.0.1']],
+    ['nothing when there is nothing', [{}, undefined, '0.0.0.0', 'IPv4'], []],
+    ['those named', [{ ...board, ...docker }, ['lo', 'docker0'], '0.0.0.0', 'IPv4'], ['127.0.0.1', '172.17.0.1']],
+    ['those named by address', [board, ['192.0.2.8'], '0.0.0.0', 'IPv4'], ['192.0.2.8']],
+    ['the one that the socket is bound to', [board, undefined, '198.51.100.7', 'IPv4'], ['198.51.100.7']],
+    ['none of those named when the socket is bound to another', [board, ['wlan0'], '127.0.0.1', 'IPv4'], []],
+    ['with an IPv6 group, the first address that others can answer to', [v6, undefined, '::', 'IPv6'], ['2001:db8::7']],
   ])('%s', (_title, args, expected) => {
     expect(chooseInterfaces(...args).map(({ address }) => address)).toEqual(expected)
     const names = new Set([...chooseInterfaces(...args), ...leftOutInterfaces(...args)].map(({ name }) => name))
@@ -271,11 +288,11 @@ describe('the choice of interfaces', () => {
   test.each<[string, Parameters<typeof leftOutInterfaces>, Record<string, string>]>([
     [
       'loopback and those of containers',
-      [{ ...board, docker0: docker.docker0 }, undefined, '0.0.0.0'],
+      [{ ...board, docker0: docker.docker0 }, undefined, '0.0.0.0', 'IPv4'],
       { lo: 'loopback', docker0: 'container' },
     ],
-    ['all that are not named', [board, ['eth0'], '0.0.0.0'], { lo: 'not-named', wlan0: 'not-named' }],
-    ['all but the one that the socket is bound to', [board, undefined, '192.0.2.8'], { lo: 'not-bound', eth0: 'not-bound' }],
+    ['all that are not named', [board, ['eth0'], '0.0.0.0', 'IPv4'], { lo: 'not-named', wlan0: 'not-named' }],
+    ['all but the one that the socket is bound to', [board, undefined, '192.0.2.8', 'IPv4'], { lo: 'not-bound', eth0: 'not-bound' }],
   ])('leaves out %s, and says so', (_title, args, expected) => {
     expect(Object.fromEntries(leftOutInterfaces(...args).map(({ name, reason }) => [name, reason]))).toEqual(expected)
   })

@@ -39,6 +39,9 @@ describe('shapes', () => {
       public_key: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
       swarm_keys: [],
       duplicate_identity: null,
+      warnings: [],
+      recovery: null,
+      outage_log: null,
     })
   })
 
@@ -251,7 +254,13 @@ describe('collections', () => {
     ['{"name":"a","metric":"manhattan"}', 'HS_INVALID_SETTINGS'],
     ['{"name":"a","conflict":"none"}', 'HS_INVALID_SETTINGS'],
     ['{"name":"a","retention":{}}', 'HS_INVALID_SETTINGS'],
-    ['{"name":"a","sync":"both"}', 'HS_INVALID_SETTINGS'],
+    ['{"name":"a","sync":"never"}', 'HS_INVALID_SETTINGS'],
+    ['{"name":"a","sync":null}', 'HS_INVALID_SETTINGS'],
+    ['{"name":"a","retention":{"days":1}}', 'HS_INVALID_SETTINGS'],
+    ['{"name":"a","retention":{"ttl":"7"}}', 'HS_INVALID_SETTINGS'],
+    ['{"name":"a","retention":{"ttl":"7d","ttl_ms":5000}}', 'HS_INVALID_SETTINGS'],
+    ['{"name":"a","retention":{"max_records":0}}', 'HS_INVALID_SETTINGS'],
+    ['{"name":"a","retention":{"max_records":5,"policy":"lose"}}', 'HS_INVALID_SETTINGS'],
     ['{"name":"a","colour":1}', 'HS_INVALID_SETTINGS'],
     ['{"name":"a","__proto__":1}', 'HS_INVALID_SETTINGS'],
     ['{"name":"a"', 'HS_INVALID_JSON'],
@@ -263,10 +272,38 @@ describe('collections', () => {
     expect((await request(at)).json).toEqual([])
   })
 
-  test('settings of later versions are refused, not ignored', async () => {
-    expect(await send('POST', await url(), { name: 'a', retention: { days: 1 } })).toMatchObject({
-      json: { detail: 'retention is not available in this version' },
+  test('what this node keeps of a collection is set, changed and taken back; what others share is not touched by that', async () => {
+    const at = await url()
+    const created = await send('POST', at, { name: 'a', sync: 'push', retention: { ttl: '7d', max_records: 5 } })
+    const retention = { ttl_ms: 604_800_000, max_records: 5, policy: 'drop_oldest' }
+    expect(created).toMatchObject({ status: 201, json: { sync: 'push', retention, partial: true, dropped: {}, voided: 0 } })
+    expect(await send('POST', at, { name: 'a', sync: 'push', retention })).toMatchObject({ status: 200, json: { retention } })
+    expect(await send('POST', at, { name: 'a', sync: 'pull' })).toMatchObject({ status: 409, json: { code: 'HS_COLLECTION_EXISTS' } })
+    expect(await send('POST', at, { name: 'a', retention: { max_records: 6 } })).toMatchObject({ status: 409 })
+    expect(await send('PATCH', `${at}/a`, { retention: { max_records: 6, policy: 'reject' } })).toMatchObject({
+      status: 200,
+      json: { sync: 'push', retention: { max_records: 6, policy: 'reject' } },
     })
+    expect(await send('PATCH', `${at}/a`, { sync: null, retention: null })).toMatchObject({
+      status: 200,
+      json: { sync: 'both', retention: null, partial: false, expired_before: null, bytes: null },
+    })
+    expect(await send('PATCH', `${at}/a`, { metric: 'dot' })).toMatchObject({ status: 400, json: { code: 'HS_INVALID_SETTINGS' } })
+    expect(await send('PATCH', `${at}/b`, { sync: 'push' })).toMatchObject({ status: 404, json: { code: 'HS_NOT_FOUND' } })
+  })
+
+  test('a collection that is full says so, with 507, and counts what it drops', async () => {
+    const at = await url()
+    await send('POST', at, { name: 'a', retention: { max_records: 1, policy: 'reject' } })
+    expect(await send('PUT', `${at}/a/records/k`, { payload: 1 })).toMatchObject({ status: 201 })
+    expect(await send('PUT', `${at}/a/records/l`, { payload: 1 })).toMatchObject({ status: 507, json: { code: 'HS_COLLECTION_FULL' } })
+    expect(await send('PUT', `${at}/a/records/k`, { payload: 2 })).toMatchObject({ status: 200 })
+    await send('PATCH', `${at}/a`, { retention: { max_records: 1 } })
+    expect(await send('PUT', `${at}/a/records/l`, { payload: 1 })).toMatchObject({ status: 201 })
+    expect((await request(`${at}/a`)).json).toMatchObject({ record_count: 1, partial: true, dropped: { max_records: 1 }, voided: 1 })
+    const metrics = await (await fetch(at.replace('/api/collections', '/metrics'))).text()
+    expect(metrics).toContain('hs_dropped_records_total{collection="a",reason="max_records"} 1')
+    expect(metrics).toContain('hs_voided_records_total{collection="a"} 1')
   })
 
   test('a body beyond its bound is 413, another content type 415', async () => {
@@ -289,7 +326,7 @@ describe('errors', () => {
     const cases: [string, string, string][] = [
       ['POST', '/api/cluster/status', 'GET, HEAD'],
       ['DELETE', '/api/collections', 'GET, HEAD, POST'],
-      ['PUT', '/api/collections/c', 'DELETE, GET, HEAD'],
+      ['PUT', '/api/collections/c', 'DELETE, GET, HEAD, PATCH'],
       ['PATCH', '/api/collections/c/records/k/l', 'DELETE, GET, HEAD, PUT'],
       ['OPTIONS', '/', 'GET, HEAD'],
     ]
@@ -596,8 +633,8 @@ describe('fuzz', () => {
           const length = Math.max(0, bytes.length + (extra > 0 ? extra : 0))
           const head = `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: ${length}\r\n${lines}\r\n`
           const answer = await sendRaw(port, Buffer.concat([Buffer.from(head, 'latin1'), bytes]))
-          // A CONNECT is hung up on.
-          expect(answer).toMatch(method === 'CONNECT' ? /^$|^HTTP\/1\.1 400 / : /^HTTP\/1\.1 [1-4]\d\d /)
+          // A CONNECT is hung up on, or was too slow for the short time that is set here.
+          expect(answer).toMatch(method === 'CONNECT' ? /^$|^HTTP\/1\.1 40[08] / : /^HTTP\/1\.1 [1-4]\d\d /)
         },
       ),
       { numRuns: 300 },

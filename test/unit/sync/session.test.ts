@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { systemHash } from '../../../agent/ports.ts'
 import { encodeMessage, type Message } from '../../../sync/messages.ts'
+import { readTerms } from '../../../sync/partial.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
 import type { CollectionProgress } from '../../../sync/session.ts'
 import { runSession } from '../../../sync/session.ts'
@@ -98,15 +99,17 @@ describe('a session', () => {
 
 describe('an interrupted session', () => {
   it('X1 leaves the vector where it was, and the next session ends equal, wherever the link was cut', async () => {
-    await a.write(many('c', 0, 3_000))
-    await b.write(many('d', 0, 1_500))
+    // Small frames, so that the link is cut in many places.
+    const frames = { bytesMax: 4_096, itemsMax: 20 }
+    await a.write(many('c', 0, 90))
+    await b.write(many('d', 0, 45))
     for (let cutAfter = 0; ; cutAfter++) {
       const [left, right] = [await openTestReplica(storeA.crash(), 1), await openTestReplica(storeB.crash(), 2)]
       const link = createTestLink(cutAfter)
-      const [first] = await syncPair(left, right, link)
+      const [first] = await syncPair(left, right, link, { frames })
       if (first.isComplete) break
       expect(first.fault?.kind).toBe('closed')
-      const [second] = await syncPair(left, right)
+      const [second] = await syncPair(left, right, createTestLink(), { frames })
       expect(second.isComplete).toBe(true)
       for (const name of ['c', 'd']) {
         expect(digestOf(left, name)).toBe(digestOf(right, name))
@@ -209,12 +212,14 @@ describe('what a peer may do wrong', () => {
       collectedStampMax: { ms: 2 ** 48 - 1, tick: 0 },
       rosterHash: new Uint8Array(8),
       acknowledgements: [{ storeId: origin, rosterHash: new Uint8Array(8), vector: impossible }],
+      terms: readTerms(31, 2 ** 50, 2 ** 52),
+      voided: [{ origin, from: 0, to: 2 ** 50 }],
     }
     const messages: Message[] = [
       helloOf(b),
       {
         kind: 'offers',
-        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros }],
+        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros, flags: 31 }],
         isLast: true,
         rosterHash: new Uint8Array(8),
       },
@@ -239,7 +244,7 @@ describe('what a peer may do wrong', () => {
       { kind: 'frame', items: [{ key: 'k', version: new Uint8Array(3) }], position: dot, logicalClock: 7 },
       { kind: 'ack' },
       { kind: 'mark', vector: new Map() },
-      { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8) },
+      { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8), flags: 0 },
       { kind: 'repair', vector: new Map(), collected: new Map() },
       { kind: 'get-nodes', level: 7, indexes: [9] },
       { kind: 'get-nodes', level: 1, indexes: [15] },
