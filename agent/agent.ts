@@ -1,17 +1,19 @@
 /** The composition root: builds an agent from its configuration, in the order in which its parts need one another. */
 import { fromHex } from '../base/bytes.ts'
-import { SALT_BYTES } from '../sync/digest.ts'
-import { openReplica, type OpenReplica, type ReplicaOptions } from '../sync/open-replica.ts'
+import { createItemHasher, SALT_BYTES } from '../sync/digest.ts'
+import { openReplica, type OpenReplica } from '../sync/open-replica.ts'
+import type { ReplicaOptions } from '../sync/replica-options.ts'
 import { StoreFormatError } from '../sync/replica-state.ts'
 import { addAgentSamples } from './agent-samples.ts'
 import { createCodec } from './codec.ts'
+import { bringBack, type Comeback } from './comeback.ts'
 import { isLoopback } from './config-address.ts'
 import type { Config } from './config.ts'
-import { openDataDirectory } from './data-directory.ts'
+import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { observeSwarm } from './diagnosis/observe.ts'
+import { createWriter } from './durability.ts'
 import { AgentError } from './errors.ts'
 import { createEventHub } from './event-hub.ts'
-import { startFlushing } from './flusher.ts'
 import type { Gossip } from './gossip.ts'
 import type { DuplicateIdentity } from './http/port.ts'
 import { createHttpServer } from './http/server.ts'
@@ -23,10 +25,12 @@ import { createMetrics } from './metrics.ts'
 import { viewCompatPeer, viewPeer } from './peer-view.ts'
 import { createSystemClock, systemCryptography, systemHash, systemRandom } from './ports.ts'
 import { createDigestView, startPeering, type Peering } from './peering.ts'
+import { startPruning } from './outage-pruning.ts'
 import { createProver } from './proof/prover.ts'
 import { createStoreHealth } from './store-health.ts'
 import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
 import type { Synchroniser } from './synchroniser.ts'
+import { watchTables } from './table-watch.ts'
 
 export interface StartedAgent {
   /** One line for a person: node id, role, URL, gossip port, data directory. */
@@ -80,7 +84,10 @@ async function build(
   closers: (() => Promise<void> | void)[],
   close: () => Promise<void>,
 ): Promise<Agent> {
-  const { store, identity, signingKey } = await openDataDirectory(config.dataDir)
+  const digestSalt = digestSaltOf(config)
+  const outageLogBytesMax = config.outageLogMib * 1024 * 1024
+  const directory = await openDataDirectory(config.dataDir, { outageLogBytesMax, digestSalt, wallMs: Date.now() })
+  const { identity, signingKey, outageLog } = directory
   const { nodeId } = identity
   const nodeName = config.nodeName ?? defaultNodeName(nodeId)
   const { log, release } = createLog(config.logLevel, nodeName)
@@ -99,22 +106,28 @@ async function build(
   const codec = createCodec()
 
   const storeHealth = createStoreHealth(log, clock)
-  const digestSalt = digestSaltOf(config)
-  const replica = await openReplicaOrExplain({
-    store,
+  if (outageLog !== undefined) closers.push(() => outageLog.close())
+  const { replica, comeback } = await openReplicaOrExplain(config.dataDir, directory, {
+    store: directory.opened.store,
+    ...(outageLog === undefined || outageLogBytesMax === 0 ? {} : { journal: outageLog }),
     hash: systemHash,
     random: systemRandom,
     clock,
     digestSalt,
     nodeId,
     clockDriftMaxMs: config.clockDriftMaxMs,
-    durability: config.durability === 'fsync' ? 'fsync' : 'deferred',
+    durability: config.durability.usual === 'fsync' ? 'fsync' : 'deferred',
     syncDefault: config.syncDefault,
     onNotice: notice => storeHealth.notice(notice),
   })
   closers.push(() => replica.close())
+  if (comeback !== undefined) storeHealth.cameBack(comeback)
+  const tables = watchTables(config.dataDir, log)
+  closers.push(() => tables.close())
+  if (outageLog !== undefined) closers.push(startPruning(outageLog, replica, log))
   closers.push(startKeeping(replica, log))
-  if (config.durability !== 'fsync') closers.push(startFlushing(replica, config.durability, config.batchMs, log))
+  const writer = createWriter(replica, config.durability, config.batchMs, log)
+  closers.push(() => writer.close())
 
   let swarmKeys = readSwarmKeys(config.swarmKeys)
   const swarm: {
@@ -135,6 +148,7 @@ async function build(
     port: config.httpPort,
     tokens: config.apiTokens,
     replica,
+    writer,
     prover,
     node: () => ({
       nodeId,
@@ -147,6 +161,8 @@ async function build(
       secured: swarmKeys.length > 0,
       swarmKeys: countKeyUse(swarmKeys, swarm.gossip?.members() ?? []),
       duplicateIdentity: swarm.duplicate,
+      comeback,
+      outageLog: outageLog?.state(),
       upstreamPeer: undefined,
       downstreamPeers: swarm.synchroniser?.downstream() ?? [],
     }),
@@ -178,6 +194,7 @@ async function build(
         swarm: swarm.peering,
       }),
     events,
+    warnings: () => storeHealth.warnings(outageLog?.state(), tables.fault()),
     readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
     log,
     metrics,
@@ -214,7 +231,7 @@ async function build(
     gossipPort = peering.port
     replica.onChange(() => gossip.localStateChanged())
   }
-  addAgentSamples(metrics, { replica, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
+  addAgentSamples(metrics, { replica, outageLog, comeback, gossip: () => swarm.gossip, synchroniser: () => swarm.synchroniser })
 
   const gossipText = gossipPort === undefined ? 'gossip off' : `gossip port ${gossipPort}`
   const banner = `hs-agent ${version}: node ${nodeId} (${nodeName}), role ${config.role}, ${http.url}, ${gossipText}, data in ${config.dataDir}`
@@ -248,9 +265,15 @@ function digestSaltOf(config: Config): Uint8Array {
   return salt ?? new Uint8Array(SALT_BYTES)
 }
 
-async function openReplicaOrExplain(options: ReplicaOptions): Promise<OpenReplica> {
+async function openReplicaOrExplain(
+  dataDir: string,
+  { opened, outageLog }: DataDirectory,
+  options: ReplicaOptions,
+): Promise<{ readonly replica: OpenReplica; readonly comeback: Comeback | undefined }> {
   try {
-    return await openReplica(options)
+    const replica = await openReplica(options)
+    const hasher = createItemHasher(options.hash, options.digestSalt)
+    return { replica, comeback: await bringBack(dataDir, opened, replica, outageLog, hasher) }
   } catch (error) {
     await options.store.close()
     if (error instanceof StoreFormatError) throw new AgentError('HS_STORE_FORMAT', error.message, { cause: error })

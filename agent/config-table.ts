@@ -4,6 +4,7 @@
  */
 import { choice, directory, duration, flag, hexBytes, integer, keyList, label, tokenList } from './config-type.ts'
 import { host, hostPortList, httpUrl, interfaceList, ipAddress, multicastGroup } from './config-address.ts'
+import { durabilityPlan } from './durability.ts'
 import type { Limits, SettingType } from './config-type.ts'
 
 export interface Setting<
@@ -182,9 +183,9 @@ export const settings = {
   }),
   HS_DURABILITY: setting({
     name: 'durability',
-    type: choice(['fsync', 'batch', 'async']),
+    type: durabilityPlan,
     default: 'fsync',
-    doc: 'What an acknowledged write means: on disk, on disk within HS_BATCH_MS, or handed to the system.',
+    doc: 'What an acknowledged write means: on disk, on disk within HS_BATCH_MS, or handed to the system. A request may ask for another (`?durability=`).',
   }),
   HS_BATCH_MS: setting({
     name: 'batchMs',
@@ -193,7 +194,16 @@ export const settings = {
     min: 1,
     max: 60_000,
     unit: 'ms',
-    doc: 'With HS_DURABILITY=batch: the longest time until acknowledged writes are on disk.',
+    doc: 'With durability `batch`: the longest time until acknowledged writes are on disk.',
+  }),
+  HS_OUTAGE_LOG_MIB: setting({
+    name: 'outageLogMib',
+    type: integer,
+    default: '64',
+    min: 0,
+    max: 65_536,
+    unit: 'MiB',
+    doc: 'What the second copy of writes that no other node has acknowledged may take; beyond it the oldest go. 0 switches it off: then a damaged database loses them.',
   }),
   HS_LOG_LEVEL: setting({
     name: 'logLevel',

@@ -3,40 +3,72 @@ import { constants } from 'node:fs'
 import { access, mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { renewIdentity } from '../sync/replica-state.ts'
-import type { Store } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
-import { loadIdentity, type Identity } from './identity.ts'
-import { openLevelStore } from './level-store.ts'
+import { isIdentityThere, loadIdentity, type Identity } from './identity.ts'
 import { readMachine } from './machine.ts'
-import { systemRandom } from './ports.ts'
+import { openOutageLog, removeOutageLog, type OutageLog } from './outage-log.ts'
+import { systemHash, systemRandom } from './ports.ts'
 import { loadSigningKey, makeSigningKey, type SigningKey } from './signing-key.ts'
+import { copyOwnRows, openStore, type OpenedStore } from './store-opening.ts'
 
 export interface DataDirectory {
-  readonly store: Store
+  /** The database, and what had to be done to open it; to be finished when everything is back (comeback.ts). */
+  readonly opened: OpenedStore
+  /** Undefined: switched off. */
+  readonly outageLog: OutageLog | undefined
   readonly identity: Identity
   readonly signingKey: SigningKey
 }
 
-/** Opens the database, which locks the directory, and then the identity and the signing key. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED. */
-export async function openDataDirectory(folder: string): Promise<DataDirectory> {
+export interface DataDirectoryOptions {
+  /** 0: no outage log is written; what an earlier run has left is read. */
+  readonly outageLogBytesMax: number
+  readonly digestSalt: Uint8Array
+  readonly wallMs: number
+}
+
+/**
+ * Opens the database, which locks the directory, mending it where it must (store-opening.ts), and then the identity, the signing key and the
+ * outage log. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED.
+ */
+export async function openDataDirectory(folder: string, options: DataDirectoryOptions): Promise<DataDirectory> {
   try {
     await makeFolders(folder)
     await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new AgentError('HS_STORE_OPEN_FAILED', `the data directory ${folder} cannot be used: ${describeFault(error)}`, { cause: error })
   }
-  const store = await openLevelStore(join(folder, 'store'))
+  const { digestSalt, wallMs, outageLogBytesMax } = options
+  const isKnown = await isIdentityThere(folder)
+  const opened = await openStore({ dataDir: folder, hash: systemHash, random: systemRandom, digestSalt, wallMs, isKnown })
+  const outageFolder = join(folder, 'outage')
   try {
+    await copyOwnRows(folder, opened)
     const renew = async (): Promise<void> => {
-      await renewIdentity(store, systemRandom)
+      await renewIdentity(opened.store, systemRandom)
       await makeSigningKey(folder)
+      // The robot that this was copied from brings its own writes back.
+      await removeOutageLog(outageFolder)
     }
     const identity = await loadIdentity(folder, await readMachine(), renew)
-    return { store, identity, signingKey: await loadSigningKey(folder) }
+    const signingKey = await loadSigningKey(folder)
+    return { opened, identity, signingKey, outageLog: await openLog(outageFolder, outageLogBytesMax) }
   } catch (error) {
-    await store.close()
+    await opened.store.close()
     throw error
   }
+}
+
+async function openLog(folder: string, bytesMax: number): Promise<OutageLog | undefined> {
+  try {
+    return bytesMax === 0 && !(await isThere(folder)) ? undefined : await openOutageLog(folder, bytesMax)
+  } catch (error) {
+    throw new AgentError('HS_STORE_OPEN_FAILED', `the outage log in ${folder} cannot be opened: ${describeFault(error)}`, { cause: error })
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined
 }
 
 /** `mkdir -p`. Node's own never ends where the parent is there and takes no folders, as in /proc. */

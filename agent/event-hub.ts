@@ -2,6 +2,7 @@
  * What happens around the records: peers that come and go, exchanges that end, a role that changes. Told to whoever listens now and
  * kept nowhere; changes of records have a feed on disk instead (sync/feed.ts).
  */
+import type { Comeback } from './comeback.ts'
 import type { NodeRole, PeerView } from './http/port.ts'
 
 export interface PeerEvent {
@@ -42,7 +43,15 @@ export interface IdentityEvent {
   readonly addr: string
 }
 
-export type AgentEvent = PeerEvent | SyncEvent | RoleEvent | IdentityEvent
+/** The database came back from damage at this start. A stream of events says so behind the role, as long as the agent runs. */
+export interface StoreEvent {
+  readonly kind: 'store'
+  readonly recovery: Comeback['kind']
+  /** In a sentence. */
+  readonly detail: string
+}
+
+export type AgentEvent = PeerEvent | SyncEvent | RoleEvent | IdentityEvent | StoreEvent
 
 export interface EventHub {
   publish(event: AgentEvent): void

@@ -6,7 +6,7 @@
  * node, so that no two nodes have one identity.
  */
 import { randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { BOOT_COUNTER_MAX } from '../swarm/identity.ts'
@@ -55,6 +55,11 @@ export async function loadIdentity(dataDir: string, machine: MachineFacts, renew
     const reason = error instanceof Error ? error.message : String(error)
     throw new AgentError('HS_STORE_OPEN_FAILED', `the identity in ${path} cannot be read or written: ${reason}`, { cause: error })
   }
+}
+
+/** Whether this node has run before. */
+export async function isIdentityThere(dataDir: string): Promise<boolean> {
+  return (await stat(join(dataDir, FILE)).catch(() => undefined)) !== undefined
 }
 
 async function readIdentity(path: string): Promise<StoredIdentity | undefined> {

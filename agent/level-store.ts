@@ -1,11 +1,11 @@
 /** The store port on LevelDB. */
 import { open, readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Level } from 'level'
+import { ClassicLevel } from 'classic-level'
 import type { Row, RowRange, Store, StoreBatch, StoreReader } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
 
-type Database = Level<Uint8Array, Uint8Array>
+type Database = ClassicLevel<Uint8Array, Uint8Array>
 
 /**
  * Bytes that LevelDB collects in memory before it writes a table; there are at most two such memories, and opening reads one back from the
@@ -16,9 +16,9 @@ const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 /** After a failed write the database is opened again when this much is free: opening writes, too. */
 const REOPEN_FREE_BYTES_MIN = 16 * 1024 * 1024
 
-/** Opens or makes the database in `folder`. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED. */
-export async function openLevelStore(folder: string): Promise<Store> {
-  let database = await openDatabase(folder)
+/** Opens the database in `folder`, or makes it. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED. */
+export async function openLevelStore(folder: string, { createIfMissing = true } = {}): Promise<Store> {
+  let database = await openDatabase(folder, createIfMissing)
 
   // After a failed write LevelDB refuses all others until it is opened again (P3). The write that finds it so fails as well: what is in
   // the log of a failed write may or may not be there afterwards, so its caller must read the state again first.
@@ -27,7 +27,7 @@ export async function openLevelStore(folder: string): Promise<Store> {
     const { bavail, bsize } = await statfs(folder)
     if (bavail * bsize < REOPEN_FREE_BYTES_MIN) throw new Error('the disk is full; writing begins again when there is room')
     await database.close()
-    database = await openDatabase(folder)
+    database = await openDatabase(folder, false)
     isBroken = false
     throw new Error('the database had failed and was opened again; try again')
   }
@@ -86,17 +86,37 @@ export async function openLevelStore(folder: string): Promise<Store> {
   }
 }
 
-async function openDatabase(folder: string): Promise<Database> {
-  const database: Database = new Level<Uint8Array, Uint8Array>(folder, {
+async function openDatabase(folder: string, createIfMissing: boolean): Promise<Database> {
+  const database: Database = new ClassicLevel<Uint8Array, Uint8Array>(folder, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     writeBufferSize: WRITE_BUFFER_BYTES,
+    createIfMissing,
   })
   try {
     await database.open()
     return database
   } catch (error) {
     throw openFailure(folder, error)
+  }
+}
+
+/** No row is in front of the one or behind the other: rows begin with a letter. */
+const FIRST_ROW = Uint8Array.of(0)
+const LAST_ROW = Uint8Array.of(0xff)
+
+/**
+ * Resurrects what can be read of a damaged database that nobody has open: every table and log that has rows. The newest rows may be lost, older
+ * ones may come back, and rows of one batch may be of different moments. What it sets aside it keeps in `lost`. Throws an Error.
+ */
+export async function repairDatabase(folder: string): Promise<void> {
+  await ClassicLevel.repair(folder)
+  // A repair leaves all tables side by side, where reads of single rows may find older ones first; merging them puts that right.
+  const database = await openDatabase(folder, false)
+  try {
+    await database.compactRange(FIRST_ROW, LAST_ROW)
+  } finally {
+    await database.close()
   }
 }
 

@@ -1,16 +1,42 @@
 /** What the store tells of itself: in the log when it changes, in `/readyz` while it lasts. */
 import type { Logger } from 'pino'
 import type { Clock } from '../base/ports.ts'
-import type { ReplicaNotice } from '../sync/open-replica.ts'
+import type { ReplicaNotice } from '../sync/replica-options.ts'
+import type { Comeback } from './comeback.ts'
+import type { OutageLogState } from './outage-log.ts'
 
 export interface StoreHealth {
   notice(notice: ReplicaNotice): void
+  /** The store was damaged, and is back. */
+  cameBack(comeback: Comeback): void
   /** Why writes do not work now; empty when they do. */
   faults(): readonly string[]
+  /** What a person should know although the agent serves. */
+  warnings(outageLog: OutageLogState | undefined, damage: string | undefined): readonly string[]
+}
+
+const WHAT_HAPPENED: Readonly<Record<Comeback['kind'], string>> = {
+  replayed: 'the database had lost its newest writes',
+  repaired: 'the database was damaged and has been repaired',
+  rebuilt: 'the database was damaged beyond repair, and another one is in its place',
+  missing: 'the database was gone, and another one is in its place',
+}
+
+/** One sentence, for the log, `/readyz` and the command line. */
+export function describeComeback({ kind, reason, quarantines, redone, rescued, salvaged, damaged }: Comeback): string {
+  const counts = [
+    `${redone + rescued} writes came back from the outage log`,
+    ...(kind === 'rebuilt' ? [`${salvaged} versions from what is left of the old one`] : []),
+    ...(damaged > 0 ? [`${damaged} versions there are damaged`] : []),
+    ...(kind === 'replayed' ? [] : ['what else is missing comes from peers']),
+    ...(quarantines.length > 0 ? [`the old one is kept in ${quarantines.join(', ')}`] : []),
+  ]
+  return `${WHAT_HAPPENED[kind]} (${reason}): ${counts.join('; ')}`
 }
 
 export function createStoreHealth(log: Logger, clock: Pick<Clock, 'monotonicMs'>): StoreHealth {
   let fault: string | undefined
+  let comeback: Comeback | undefined
   const voided = createVoidedLog(log, clock)
   return {
     notice(notice) {
@@ -35,6 +61,18 @@ export function createStoreHealth(log: Logger, clock: Pick<Clock, 'monotonicMs'>
           voided.count(notice.collection, notice.dots.length)
       }
     },
+    cameBack(what) {
+      comeback = what
+      const { kind, reason, quarantines, redone, rescued, salvaged, damaged } = what
+      log.warn({ kind, reason, quarantines, redone, rescued, salvaged, damaged }, describeComeback(what))
+    },
+    warnings: (outageLog, damage) => [
+      ...(damage === undefined ? [] : [`the database is damaged, and the next start mends it: ${damage}`]),
+      ...(comeback === undefined ? [] : [describeComeback(comeback)]),
+      ...(outageLog === undefined || outageLog.droppedWrites === 0
+        ? []
+        : [`the outage log is full: ${outageLog.droppedWrites} writes that perhaps nobody else has are in the database alone`]),
+    ],
     faults: () => (fault === undefined ? [] : [`the store cannot write: ${fault}`]),
   }
 }

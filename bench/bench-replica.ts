@@ -1,6 +1,7 @@
 /** A replica on LevelDB as the agent opens it, without the agent around it. */
 import { openLevelStore } from '../agent/level-store.ts'
 import { createSystemClock, systemHash, systemRandom } from '../agent/ports.ts'
+import type { Journal } from '../sync/journal.ts'
 import { openReplica, type OpenReplica } from '../sync/open-replica.ts'
 import type { LocalWrite } from '../sync/replica.ts'
 import type { Store } from '../sync/store.ts'
@@ -13,7 +14,7 @@ export async function openBenchStore(folder: string): Promise<{ readonly store: 
   return { store, replica: await openBenchReplica(store) }
 }
 
-export function openBenchReplica(store: Store, durability: 'fsync' | 'deferred' = 'fsync'): Promise<OpenReplica> {
+export function openBenchReplica(store: Store, durability: 'fsync' | 'deferred' = 'fsync', journal?: Journal): Promise<OpenReplica> {
   return openReplica({
     store,
     hash: systemHash,
@@ -22,6 +23,7 @@ export function openBenchReplica(store: Store, durability: 'fsync' | 'deferred' 
     digestSalt: new Uint8Array(16),
     clockDriftMaxMs: 60_000,
     durability,
+    ...(journal === undefined ? {} : { journal }),
   })
 }
 

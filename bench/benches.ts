@@ -5,6 +5,7 @@ import { bench as firstSync } from './first-sync.ts'
 import { bench as ingestHttp } from './ingest-http.ts'
 import { bench as ingestStore } from './ingest-store.ts'
 import { bench as memory } from './memory.ts'
+import { bench as outageLog } from './outage-log.ts'
 import { bench as pointReads } from './point-reads.ts'
 import { bench as scan } from './scan.ts'
 import { bench as search } from './search.ts'
@@ -16,6 +17,7 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['ingest-store', ingestStore],
   ['ingest-http', ingestHttp],
   ['durable-writes', durableWrites],
+  ['outage-log', outageLog],
   ['scan', scan],
   ['point-reads', pointReads],
   ['search', search],

@@ -20,6 +20,28 @@ export interface DuplicateIdentity {
   readonly seen_secs: number
 }
 
+export interface Recovery {
+  readonly kind: 'replayed' | 'repaired' | 'rebuilt' | 'missing'
+  readonly reason: string
+  /** Writes that came back from the outage log as they were. */
+  readonly redone: number
+  /** Writes from the outage log that are issued anew once a peer has been met. */
+  readonly rescued: number
+  /** Versions taken over from what is left of the former database. */
+  readonly salvaged: number
+  /** Versions there that are not as they were written. */
+  readonly damaged: number
+  /** Folders in the data directory that hold former databases. */
+  readonly quarantines: readonly string[]
+}
+
+export interface OutageLog {
+  readonly bytes: number
+  readonly bytes_max: number
+  /** Writes that left it at its bound, since the start. */
+  readonly dropped_writes: number
+}
+
 export interface ClusterStatus {
   readonly node_id: string
   readonly node_name: string
@@ -37,6 +59,12 @@ export interface ClusterStatus {
   readonly swarm_keys: readonly SwarmKey[]
   /** The last sight of another process that uses the id of this node. */
   readonly duplicate_identity: DuplicateIdentity | null
+  /** What a person should know although the agent serves, in sentences. */
+  readonly warnings: readonly string[]
+  /** What was wrong with the database at this start, and what came back. */
+  readonly recovery: Recovery | null
+  /** The second copy of writes that no other node has acknowledged; null when it is off. */
+  readonly outage_log: OutageLog | null
 }
 
 export interface PeerCollection {
@@ -608,12 +636,15 @@ export interface HsAgentClient {
     options?: CallOptions,
   ): AsyncGenerator<StoredRecord>
 
-  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is durable, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
-  putRecords(args: { readonly name: string; readonly body: readonly BulkRecord[] }, options?: CallOptions): Promise<BulkResult>
+  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is what the durability says, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
+  putRecords(
+    args: { readonly durability?: 'fsync' | 'batch' | 'async' | undefined; readonly name: string; readonly body: readonly BulkRecord[] },
+    options?: CallOptions,
+  ): Promise<BulkResult>
 
-  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is durable, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
+  /** Writes many records. A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. With "Accept: application/x-ndjson" each line is acknowledged once it is what the durability says, and the last line of the answer sums up. `POST /api/collections/{name}/records` */
   putRecordsStream(
-    args: { readonly name: string; readonly body: Iterable<BulkRecord> },
+    args: { readonly durability?: 'fsync' | 'batch' | 'async' | undefined; readonly name: string; readonly body: Iterable<BulkRecord> },
     options?: CallOptions,
   ): AsyncGenerator<BulkAcknowledgement>
 
@@ -626,6 +657,7 @@ export interface HsAgentClient {
   /** Writes a record. 201 when the key was free, 200 when a record was replaced. If-Match and If-None-Match: * make it conditional. `PUT /api/collections/{name}/records/{key}` */
   putRecord(
     args: {
+      readonly durability?: 'fsync' | 'batch' | 'async' | undefined
       readonly name: string
       readonly key: string
       readonly ifMatch?: string | undefined
@@ -643,11 +675,17 @@ export interface HsAgentClient {
 
   /** Deletes a record; 204 also when there is none. If-Match makes it conditional. `DELETE /api/collections/{name}/records/{key}` */
   deleteRecord(
-    args: { readonly name: string; readonly key: string; readonly ifMatch?: string | undefined; readonly ifNoneMatch?: string | undefined },
+    args: {
+      readonly durability?: 'fsync' | 'batch' | 'async' | undefined
+      readonly name: string
+      readonly key: string
+      readonly ifMatch?: string | undefined
+      readonly ifNoneMatch?: string | undefined
+    },
     options?: CallOptions,
   ): Promise<void>
 
-  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync, role and identity have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
+  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync, role, identity and store have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
   streamEvents(
     args?: { readonly collection?: string | undefined; readonly since?: string | undefined; readonly lastEventId?: string | undefined },
     options?: CallOptions,
@@ -699,6 +737,8 @@ export interface HsAgentClient {
   /** The agent serves; 503 with reasons when it does not. `GET /readyz` */
   getReadiness(options?: CallOptions): Promise<{
     readonly status: 'ready'
+    /** What a person should know, in sentences; absent when there is nothing. */
+    readonly warnings?: readonly string[]
   }>
 
   /** Metrics for Prometheus. `GET /metrics` */
@@ -794,6 +834,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         {
           method: 'POST',
           path: `/api/collections/${segment(args.name)}/records`,
+          query: { durability: args.durability },
           body: { type: 'application/json', text: JSON.stringify(args.body) },
           accept: 'application/json',
         },
@@ -804,6 +845,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         {
           method: 'POST',
           path: `/api/collections/${segment(args.name)}/records`,
+          query: { durability: args.durability },
           body: { type: 'application/x-ndjson', text: toNdjson(args.body) },
           accept: 'application/x-ndjson',
         },
@@ -824,6 +866,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         {
           method: 'PUT',
           path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}`,
+          query: { durability: args.durability },
           headers: { 'if-match': args.ifMatch, 'if-none-match': args.ifNoneMatch },
           body: { type: 'application/json', text: JSON.stringify(args.body) },
           accept: 'application/json',
@@ -845,6 +888,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         {
           method: 'DELETE',
           path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}`,
+          query: { durability: args.durability },
           headers: { 'if-match': args.ifMatch, 'if-none-match': args.ifNoneMatch },
           accept: 'application/json',
         },
@@ -899,6 +943,8 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
     getReadiness: options =>
       transport.call({ method: 'GET', path: `/readyz`, accept: 'application/json' }, options) as Promise<{
         readonly status: 'ready'
+        /** What a person should know, in sentences; absent when there is nothing. */
+        readonly warnings?: readonly string[]
       }>,
     getMetrics: options => transport.call({ method: 'GET', path: `/metrics`, accept: 'text/plain' }, options) as Promise<string>,
     getDescription: options =>

@@ -107,7 +107,7 @@ export function encodeCollectionRow(state: CollectionState): Uint8Array {
     .finish()
 }
 
-function decodeCollectionRow(cid: number, value: Uint8Array): CollectionState {
+export function decodeCollectionRow(cid: number, value: Uint8Array): CollectionState {
   const reader = createByteReader(value)
   const generation = reader.u64()
   const dropped = reader.u8() === 1

@@ -120,7 +120,7 @@ async function* versionsBehind(
 }
 
 /** Issues one version anew, in the place of the one with the old dot, when that is still there. */
-function reissue(context: WriteContext, batch: WriteBatch, collection: CollectionState, key: string, dot: Dot): void {
+export function reissue(context: WriteContext, batch: WriteBatch, collection: CollectionState, key: string, dot: Dot): void {
   const { state } = context
   const before = batch.entry(collection, key)
   const old = before?.entry.find(version => version.origin === dot.origin && version.counter === dot.counter)
@@ -147,5 +147,6 @@ function reissue(context: WriteContext, batch: WriteBatch, collection: Collectio
     batch.put(runRow(collection.cid, version), fromHex(state.run) ?? new Uint8Array(8))
   }
   batch.setVector(collection, state.origin, { counter, run: state.run })
+  batch.journal(collection, state.run, key, version)
   if (isSystem) applySystemEntry(state, key, after)
 }

@@ -153,6 +153,7 @@ function putVersion(
     batch.put(runRow(collection.cid, version), fromHex(state.run) ?? new Uint8Array(8))
   }
   batch.setVector(collection, state.origin, { counter, run: state.run })
+  batch.journal(collection, state.run, key, version)
   state.lamport += 1
   return version
 }

@@ -4,7 +4,6 @@
  * Durability (R3): `fsync` acknowledges a write when it is durable; `deferred` when it is written, and the driver flushes. In both,
  * what others are told - digests, counts, snapshots - is durable first.
  */
-import type { Clock, Hash, Random } from '../base/ports.ts'
 import type { CollectionState, RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
 import { coversVector } from './dot.ts'
@@ -18,63 +17,25 @@ import { createPurger } from './purge.ts'
 import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
-import { refuse, type Refusal } from './refusal.ts'
+import { attempt, refuse } from './refusal.ts'
 import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
-import type { SyncDirection } from './partial.ts'
+import type { ReplicaCounters, ReplicaOptions } from './replica-options.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
 import { createReceptions } from './reception.ts'
-import type { Voided } from './retention-keeper.ts'
 import { createReplicaRetention } from './retention-replica.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
+import { createRescue, type Rescue } from './rescue.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
 import { collectionOfSystemKey, settingsFault, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
 import { adoptCollected } from './tombstones.ts'
-import type { Store } from './store.ts'
 import { createVectorSearch } from './vector-search.ts'
 import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
 
-export interface ReplicaOptions {
-  readonly store: Store
-  readonly hash: Hash
-  readonly random: Random
-  readonly clock: Clock
-  /** 16 bytes, the same in the whole swarm. */
-  readonly digestSalt: Uint8Array
-  /** How far ahead of the own wall clock a remote stamp may move the hybrid logical clock, in milliseconds. */
-  readonly clockDriftMaxMs: number
-  readonly durability: 'fsync' | 'deferred'
-  /** With which others collections are exchanged whose settings on this node do not say; `both` if not given. */
-  readonly syncDefault?: SyncDirection
-  /** The node that this replica belongs to, as the roster shows it. */
-  readonly nodeId?: string
-  /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
-  readonly searchBytesMax?: number
-  /** Called with what a person should know of. */
-  readonly onNotice?: (notice: ReplicaNotice) => void
-}
-
-export type ReplicaNotice =
-  /** Versions of a deleted collection that the deletion had not seen were kept aside. */
-  | { readonly kind: 'quarantined'; readonly collection: string; readonly versions: number }
-  /** Own writes were given up that nobody else is known to hold (R8). */
-  | ({ readonly kind: 'voided' } & Voided)
-  /** A write group could not be made durable; nothing of it was acknowledged. */
-  | { readonly kind: 'write-failed'; readonly error: unknown }
-  /** Writes work again. */
-  | { readonly kind: 'write-recovered' }
-
-export interface ReplicaCounters {
-  conflicts: number
-  clocksAhead: number
-  newOrigins: number
-  quarantined: number
-}
-
-export interface OpenReplica extends Replica, SyncReplica {
+export interface OpenReplica extends Replica, SyncReplica, Rescue {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
@@ -158,7 +119,13 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
   const commit: GroupCommit = createGroupCommit<GroupFacts & { readonly ended: readonly (() => void)[] }>({
     createBatch: () =>
-      createWriteBatch({ store, hasher, inFlight: () => commit.inFlight()?.overlay, nextSequence: () => (state.sequence += 1) }),
+      createWriteBatch({
+        store,
+        hasher,
+        inFlight: () => commit.inFlight()?.overlay,
+        nextSequence: () => (state.sequence += 1),
+        hasJournal: options.journal !== undefined,
+      }),
     seal(batch) {
       batch.seal()
       batch.put(metaRow('clock'), encodeClock(state))
@@ -166,7 +133,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
     async write(batch, sync) {
       try {
-        await batch.write({ sync })
+        // Both begin at once, and both end before anybody is told or anything else is written (J1).
+        const [written, kept] = await Promise.allSettled([batch.write({ sync }), options.journal?.append(batch.journaled, { sync })])
+        if (written.status === 'rejected') throw written.reason
+        if (kept.status === 'rejected') throw kept.reason
       } catch (error) {
         isFailing = true
         options.onNotice?.({ kind: 'write-failed', error })
@@ -203,6 +173,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
   })
   if (state.dropped.size > 0) purger.start()
 
+  const flushAll = async (): Promise<void> => {
+    await Promise.all([store.flush(), options.journal?.flush()])
+  }
+
   const reconcile = (batch: WriteBatch): void => {
     if (reconcileCollections(state, batch).length > 0) purger.start()
   }
@@ -220,6 +194,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
+  const rescue = createRescue({ store, context, submit: submitDurable, reconcile })
   const stability = createStability({
     store,
     context,
@@ -232,6 +207,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
   return {
     ...stability,
+    ...rescue,
     ...retention.exchange,
     setLocalSettings: (name, change) => attempt(() => retention.setLocalSettings(name, change)),
     keep: () => keeper.keep(),
@@ -274,8 +250,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       )
     },
 
-    async write(writes) {
-      const answer = await attempt(() => submitLocal(batch => writes.map(write => applyLocalWrite(context, batch, write))))
+    async write(writes, { isSynced } = { isSynced: syncLocal }) {
+      const answer = await attempt(() => commit.submit(batch => writes.map(write => applyLocalWrite(context, batch, write)), isSynced))
       for (const name of new Set(writes.map(({ collection }) => collection))) await keeper.enforce(name)
       return Array.isArray(answer) ? answer : writes.map(() => answer)
     },
@@ -316,7 +292,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       byCid.delete(SYSTEM_CID)
       const page = await readChanges({ reader: store, hash, collection: cid => byCid.get(cid) }, after, publisher.sequence(), limit)
       // A newer write may have taken a row's place and not be durable yet: what was not told here must not come back behind the cursor.
-      if (!syncLocal) await store.flush()
+      await store.flush()
       return page
     },
 
@@ -327,7 +303,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     claimTail: name => receptions.claim(name),
 
     async flush() {
-      await publisher.flush(() => store.flush())
+      await publisher.flush(flushAll)
     },
 
     async snapshot() {
@@ -335,7 +311,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       const receiving = new Set(receptions.names)
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
       try {
-        if (!syncLocal) await store.flush()
+        await store.flush()
       } catch (error) {
         await snapshot.close()
         throw error
@@ -382,6 +358,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         if (theirs !== undefined) adoptCollected(batch, collection, theirs)
         if (endReception !== undefined) receptions.endWith(batch, endReception)
         return true
+      }).then(async isApplied => {
+        // The peer has been pulled completely: what no vector covers now, nobody has (R2).
+        await rescue.settle(name, generation)
+        return isApplied
       }),
 
     dropItems: (name, generation, items) =>
@@ -403,19 +383,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       await keeper.idle()
       await commit.idle()
       try {
-        await store.flush()
+        await flushAll()
       } finally {
         await store.close()
       }
     },
-  }
-}
-
-/** A write that could not be made durable is the environment's fault, and an answer, not an exception. */
-async function attempt<T>(action: () => Promise<T>): Promise<T | Refusal> {
-  try {
-    return await action()
-  } catch (error) {
-    return refuse('HS_STORE_WRITE_FAILED', error instanceof Error ? error.message : String(error))
   }
 }

@@ -23,3 +23,12 @@ export interface Refusal {
 export function refuse(code: RefusalCode, detail: string): Refusal {
   return { ok: false, code, detail }
 }
+
+/** A write that could not be made durable is the environment's fault, and an answer, not an exception. */
+export async function attempt<T>(action: () => Promise<T>): Promise<T | Refusal> {
+  try {
+    return await action()
+  } catch (error) {
+    return refuse('HS_STORE_WRITE_FAILED', error instanceof Error ? error.message : String(error))
+  }
+}

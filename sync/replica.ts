@@ -187,8 +187,11 @@ export interface Replica {
   setLocalSettings(name: string, settings: LocalSettingsChange): Promise<boolean | Refusal>
   /** Deletes a collection and its generation, replicated; false when there was none. */
   deleteCollection(name: string): Promise<boolean | Refusal>
-  /** Applies the writes in order as part of one write group; results in the same order. Resolves once they are what HS_DURABILITY promises. */
-  write(writes: readonly LocalWrite[]): Promise<readonly (WriteDone | Refusal)[]>
+  /**
+   * Applies the writes in order as part of one write group; results in the same order. Resolves once they are durable, with `isSynced`, and
+   * once they are written, without; what the replica was opened with holds where it is not given.
+   */
+  write(writes: readonly LocalWrite[], options?: { readonly isSynced: boolean }): Promise<readonly (WriteDone | Refusal)[]>
   /** The live record; undefined when there is none. An unknown collection has none. */
   get(collection: string, key: string): RecordView | undefined
   /** At most `limit` live records of a range, and whether more follow. */

@@ -14,6 +14,7 @@
  *   s seq                             -> cid, kind(1), key      change feed
  *   x seq                             -> cid, key, version      conflicts: what lww dropped, in the feed's sequence
  *   e seq                             -> generation(8), name    deleted collections, in the feed's sequence; the latest of each name
+ *   y cid origin                      -> counter(8), settled(1) what was rescued from a damaged store (rescue.ts)
  *   p cid store                       -> resume cursor of what is being received from that store (R5)
  *   z cid origin counter              -> key                    tombstones by dot (R7)
  *   a cid store                       -> roster hash(8), vector what a replica has acknowledged (R7)
@@ -46,6 +47,7 @@ const LETTER = {
   collected: letter('g'),
   run: letter('n'),
   fork: letter('f'),
+  rescued: letter('y'),
   feed: letter('s'),
   conflict: letter('x'),
   deletion: letter('e'),
@@ -201,6 +203,8 @@ export const vectorOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.vector, 
 export const collectedOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.collected, cid))
 export const allOwnRuns = rangeOf(Uint8Array.of(LETTER.run))
 export const ownRunsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.run, cid))
+export const rescuedRow = (cid: number, origin: Origin): Uint8Array => rowOf(LETTER.rescued, cid, originBytes(origin))
+export const rescuedOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.rescued, cid))
 export const forkRow = (cid: number, origin: Origin): Uint8Array => rowOf(LETTER.fork, cid, originBytes(origin))
 
 /** Log rows of one origin with counters in (after, upTo]. */
@@ -239,9 +243,23 @@ export function itemsUnder(cid: number, level: number, index: number): RowRange 
 
 /** Every range of rows that belongs to one collection, its own row excepted. */
 export function rowsOfCollection(cid: number): RowRange[] {
-  const { record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement } = LETTER
+  const { record, log, item, bucket, vector, collected, run, fork, rescued, cursor, tombstone, acknowledgement } = LETTER
   const { retention, retentionState, kept } = LETTER
-  return [record, log, item, bucket, vector, collected, run, fork, cursor, tombstone, acknowledgement, retention, retentionState, kept].map(
-    kind => rangeOf(rowOf(kind, cid)),
-  )
+  return [
+    record,
+    log,
+    item,
+    bucket,
+    vector,
+    collected,
+    run,
+    fork,
+    rescued,
+    cursor,
+    tombstone,
+    acknowledgement,
+    retention,
+    retentionState,
+    kept,
+  ].map(kind => rangeOf(rowOf(kind, cid)))
 }

@@ -12,7 +12,7 @@
 import { allocateBytes, createScratch, type Allocate } from '../base/scratch.ts'
 import { compareBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
-import type { VectorEntry, CollectionState } from './collection-state.ts'
+import type { VectorEntry, CollectionState, RunId } from './collection-state.ts'
 import { encodeCollectionRow, encodeVectorEntry } from './collection-state.ts'
 import {
   addItem,
@@ -26,6 +26,7 @@ import {
   type ItemHasher,
 } from './digest.ts'
 import type { Origin } from './dot.ts'
+import { encodeJournalWrite, type EncodedWrite } from './journal.ts'
 import { KEY_BYTES_MAX } from './key.ts'
 import { decodeEntry, encodeEntry, shownVersion, type Entry } from './entry.ts'
 import {
@@ -67,6 +68,10 @@ export interface WriteBatch extends StoreBatch {
   /** Sum of the lengths of all rows in it, in bytes. */
   readonly bytes: number
   readonly touched: ReadonlySet<CollectionState>
+  /** The writes made here, for the journal; none where there is no journal. */
+  readonly journaled: readonly EncodedWrite[]
+  /** Notes a write made here for the journal. */
+  journal(collection: CollectionState, run: RunId, key: string, version: Version): void
   /** Reads an entry as it will be once this group is written. */
   entry(collection: CollectionState, key: string): StoredEntry | undefined
   /** Puts `after` in the place of `before` (what `entry` gave); undefined: the key goes without a trace. */
@@ -89,6 +94,8 @@ export interface WriteBatchContext {
   readonly inFlight: () => Overlay | undefined
   /** The next sequence of the feed. */
   readonly nextSequence: () => number
+  /** Whether writes made here also go into a journal. */
+  readonly hasJournal?: boolean
 }
 
 /** The entry of a record row; undefined when the row does not hold one. */
@@ -152,6 +159,7 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
     bytes += key.length
   }
   const overlay = new Map<number, Map<string, StoredEntry | null>>()
+  const journaled: EncodedWrite[] = []
   const touched = new Set<CollectionState>()
   const touchedBuckets = new Map<CollectionState, Set<number>>()
   const touchedOrigins = new Map<CollectionState, Set<Origin>>()
@@ -208,6 +216,12 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
   return {
     overlay,
     touched,
+    journaled,
+    journal({ name, generation }, run, key, version) {
+      if (context.hasJournal !== true) return
+      const bytes = encodeJournalWrite({ collection: name, generation, run, key, version })
+      journaled.push({ collection: name, generation, origin: version.origin, counter: version.counter, bytes })
+    },
     get bytes() {
       return bytes
     },

@@ -16,7 +16,7 @@ import { sendProblem, toAgentError } from './problem.ts'
 import { isFault, parseRecord } from './record-body.ts'
 import { toVersionJson } from './record-json.ts'
 import { accepts, type App, type RouteContext } from './route.ts'
-import { asBytes, BulkAcknowledgement, BulkRecord, BulkResult, CollectionParams } from './schemas.ts'
+import { asBytes, BulkAcknowledgement, BulkRecord, BulkResult, CollectionParams, WriteQuery } from './schemas.ts'
 
 interface Rejection {
   readonly line: number
@@ -32,7 +32,7 @@ interface Tally {
 }
 
 export function addBulkRoutes(app: App, context: RouteContext): void {
-  const { replica, bodies, limits } = context
+  const { writer, bodies, limits } = context
 
   app.post(
     RECORDS_ROUTE,
@@ -42,9 +42,10 @@ export function addBulkRoutes(app: App, context: RouteContext): void {
         summary: 'Writes many records.',
         description:
           'A JSON array, or NDJSON streamed. Bad lines are rejected one by one and good ones kept. A missing key is made. ' +
-          `With "Accept: ${NDJSON_TYPE}" each line is acknowledged once it is durable, and the last line of the answer sums up.`,
+          `With "Accept: ${NDJSON_TYPE}" each line is acknowledged once it is what the durability says, and the last line of the answer sums up.`,
         tags: ['records'],
         params: CollectionParams,
+        querystring: WriteQuery,
         body: asBytes({ 'application/json': Type.Array(BulkRecord), [NDJSON_TYPE]: BulkRecord }),
         response: { 200: asBytes({ 'application/json': BulkResult, [NDJSON_TYPE]: BulkAcknowledgement }) },
       },
@@ -54,7 +55,7 @@ export function addBulkRoutes(app: App, context: RouteContext): void {
       const isStreamed = mediaTypeOf(request.raw) === NDJSON_TYPE
       const leave = context.enterStream()
       const write = (lines: AsyncIterable<Iterable<BulkLine>>): AsyncGenerator<readonly LineResult[]> =>
-        writeLines(replica, collection, lines, limits)
+        writeLines({ write: writes => writer.write(writes, request.query.durability) }, collection, lines, limits)
       const answer = async (results: AsyncIterable<readonly LineResult[]>): Promise<FastifyReply> => {
         if (!accepts(request.headers.accept, NDJSON_TYPE)) return answerAtOnce(reply, results, limits)
         const acknowledgements = Readable.from(acknowledge(results, limits, context), { objectMode: false })

@@ -4,27 +4,18 @@ import type { SyncRow } from '../sync-state.ts'
 import { stateHash } from './collection-routes.ts'
 import type { CompatCollectionView, NodeRole, NodeView, PeerView } from './port.ts'
 import type { App, RouteContext } from './route.ts'
-import {
-  ClusterStatus,
-  isSet,
-  PeersQuery,
-  SwarmPeers,
-  SyncRows,
-  SyncStarted,
-  type ClusterStatusJson,
-  type SwarmPeersJson,
-  type SyncRowsJson,
-} from './schemas.ts'
+import { isSet, PeersQuery, SwarmPeers, SyncRows, SyncStarted, type SwarmPeersJson, type SyncRowsJson } from './schemas.ts'
+import { ClusterStatus, type ClusterStatusJson } from './status-schema.ts'
 
 export const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as const satisfies Record<NodeRole, string>
 
 export function addClusterRoutes(app: App, context: RouteContext): void {
-  const { replica, node, peers, departed, sync } = context
+  const { replica, node, peers, departed, sync, warnings } = context
 
   app.get(
     '/api/cluster/status',
     { schema: { operationId: 'getStatus', summary: 'This node.', tags: ['cluster'], response: { 200: ClusterStatus } } },
-    () => toStatusJson(node(), replica.logicalClock()),
+    () => toStatusJson(node(), replica.logicalClock(), warnings()),
   )
 
   app.get(
@@ -69,7 +60,7 @@ export function addClusterRoutes(app: App, context: RouteContext): void {
   )
 }
 
-function toStatusJson(node: NodeView, logicalClock: number): ClusterStatusJson {
+function toStatusJson(node: NodeView, logicalClock: number, warnings: readonly string[]): ClusterStatusJson {
   return {
     node_id: node.nodeId,
     node_name: node.nodeName,
@@ -93,6 +84,12 @@ function toStatusJson(node: NodeView, logicalClock: number): ClusterStatusJson {
       node.duplicateIdentity === undefined
         ? null
         : { addr: node.duplicateIdentity.addr, seen_secs: Math.floor(node.duplicateIdentity.seenAtMs / 1000) },
+    warnings: [...warnings],
+    recovery: node.comeback === undefined ? null : { ...node.comeback, quarantines: [...node.comeback.quarantines] },
+    outage_log:
+      node.outageLog === undefined
+        ? null
+        : { bytes: node.outageLog.bytes, bytes_max: node.outageLog.bytesMax, dropped_writes: node.outageLog.droppedWrites },
   }
 }
 

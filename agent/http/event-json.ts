@@ -30,7 +30,7 @@ export function toBlock({ comment, retryMs, id, event, data }: Block): Buffer {
   return Buffer.concat([head, LINE_END, Buffer.from('data: '), text, BLOCK_END])
 }
 
-/** `data` of a peer, sync, role or identity event. */
+/** `data` of an event that is no change. */
 export function toEventJson(event: AgentEvent): object {
   switch (event.kind) {
     case 'peer': {
@@ -62,5 +62,7 @@ export function toEventJson(event: AgentEvent): object {
       return { kind: 'role', role: ROLE_NAMES[event.role], epoch: event.epoch }
     case 'identity':
       return { kind: 'identity', fault: event.fault, addr: event.addr }
+    case 'store':
+      return { kind: 'store', recovery: event.recovery, detail: event.detail }
   }
 }

@@ -6,10 +6,15 @@ import { sendProblem } from './problem.ts'
 import type { App, RouteContext } from './route.ts'
 import { asBytes } from './schemas.ts'
 
-const Ready = Type.Object({ status: Type.Literal('ready') })
+const Ready = Type.Object({
+  status: Type.Literal('ready'),
+  warnings: Type.Optional(
+    Type.Array(Type.String(), { description: 'What a person should know, in sentences; absent when there is nothing.' }),
+  ),
+})
 
 export function addOperationRoutes(app: App, context: RouteContext): void {
-  const { metrics, readiness } = context
+  const { metrics, readiness, warnings } = context
   const tags = ['operations']
 
   app.get(
@@ -40,7 +45,8 @@ export function addOperationRoutes(app: App, context: RouteContext): void {
     (_request, reply) => {
       const reasons = readiness()
       if (reasons.length > 0) return sendProblem(reply, 'HS_NOT_READY', reasons.join('; '), { reasons })
-      return reply.code(200).send({ status: 'ready' })
+      const worth = warnings()
+      return reply.code(200).send({ status: 'ready', ...(worth.length === 0 ? {} : { warnings: worth }) })
     },
   )
 

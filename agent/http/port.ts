@@ -1,9 +1,12 @@
 /** What the HTTP API needs of the rest of the agent. */
 import type { Logger } from 'pino'
 import type { Replica } from '../../sync/replica.ts'
+import type { Comeback } from '../comeback.ts'
 import type { DiagnosisJson } from '../diagnosis/shape.ts'
+import type { Writer } from '../durability.ts'
 import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
+import type { OutageLogState } from '../outage-log.ts'
 import type { Prover } from '../proof/prover.ts'
 import type { KeyUse } from '../swarm-keys.ts'
 import type { SyncRow } from '../sync-state.ts'
@@ -28,6 +31,10 @@ export interface NodeView {
   readonly swarmKeys: readonly KeyUse[]
   /** The last sight of another process that uses this node's id. */
   readonly duplicateIdentity: DuplicateIdentity | undefined
+  /** What was wrong with the database at this start. */
+  readonly comeback: Comeback | undefined
+  /** Undefined: it is switched off. */
+  readonly outageLog: OutageLogState | undefined
   /** The leader's URL. */
   readonly upstreamPeer: string | undefined
   /** Node ids that replicate from this node now. */
@@ -95,6 +102,7 @@ export interface HttpOptions {
   /** Any of them opens the API. None: the API is for this machine, and Host and Origin are checked. */
   readonly tokens: readonly string[]
   readonly replica: Replica
+  readonly writer: Pick<Writer, 'write'>
   readonly prover: Prover
   readonly node: () => NodeView
   readonly peers: () => { readonly gossipEnabled: boolean; readonly peers: readonly PeerView[] }
@@ -108,6 +116,8 @@ export interface HttpOptions {
   /** What has been observed of the swarm. */
   readonly diagnose: () => DiagnosisJson
   readonly events: Pick<EventHub, 'subscribe'>
+  /** What a person should know although the agent is ready. */
+  readonly warnings: () => readonly string[]
   /** Why the agent is not ready; empty when it is. */
   readonly readiness: () => readonly string[]
   readonly log: Logger

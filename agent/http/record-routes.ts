@@ -1,6 +1,7 @@
 /** One record: put, get, delete, with conditions. */
 import { Type } from 'typebox'
 import type { LocalWrite, WriteDone } from '../../sync/replica.ts'
+import type { Durability } from '../durability.ts'
 import { AgentError } from '../errors.ts'
 import { isCurrent, writeConditions } from './conditions.ts'
 import { checkName, keyOfProofUrl, keyOfUrl } from './path-key.ts'
@@ -8,19 +9,29 @@ import type { ProofAnswer } from './proof-routes.ts'
 import { isFault, parseRecord } from './record-body.ts'
 import { createJsonWriter, toVersionJson } from './record-json.ts'
 import type { App, RouteContext } from './route.ts'
-import { asBytes, ReadCondition, RecordInput, RecordParams, StoredRecord, withEtag, WriteConditions, Written } from './schemas.ts'
+import {
+  asBytes,
+  ReadCondition,
+  RecordInput,
+  RecordParams,
+  StoredRecord,
+  withEtag,
+  WriteConditions,
+  WriteQuery,
+  Written,
+} from './schemas.ts'
 
 /** A wildcard, so that a key's slashes need not be escaped. */
 export const RECORD_ROUTE = '/api/collections/:name/records/*'
 
 /** `prove` answers for keys whose slashes are not escaped: those reach the wildcard. */
 export function addRecordRoutes(app: App, context: RouteContext, prove: ProofAnswer): void {
-  const { replica, bodies, limits } = context
+  const { replica, writer, bodies, limits } = context
   const tags = ['records']
   const params = RecordParams
 
-  const writeOne = async (write: LocalWrite): Promise<WriteDone> => {
-    const [done] = await replica.write([write])
+  const writeOne = async (write: LocalWrite, durability: Durability | undefined): Promise<WriteDone> => {
+    const [done] = await writer.write([write], durability)
     if (done === undefined) throw new Error('broken invariant: one result for one write')
     if (!done.ok) throw new AgentError(done.code, done.detail)
     return done
@@ -35,6 +46,7 @@ export function addRecordRoutes(app: App, context: RouteContext, prove: ProofAns
         description: '201 when the key was free, 200 when a record was replaced. If-Match and If-None-Match: * make it conditional.',
         tags,
         params,
+        querystring: WriteQuery,
         headers: WriteConditions,
         body: asBytes({ 'application/json': RecordInput }),
         response: { 200: withEtag(Written), 201: withEtag(Written) },
@@ -48,7 +60,7 @@ export function addRecordRoutes(app: App, context: RouteContext, prove: ProofAns
       const done = await bodies.withJsonText(request.raw, limits.recordBytesMax, tooLarge, async text => {
         const record = parseRecord(text, 'path')
         if (isFault(record)) throw new AgentError(record.code, record.detail)
-        return writeOne({ collection, key, content: record.content, ...conditions })
+        return writeOne({ collection, key, content: record.content, ...conditions }, request.query.durability)
       })
       if (done.version === undefined || done.etag === undefined) throw new Error('broken invariant: a put makes a version')
       const { version, etag } = done
@@ -99,6 +111,7 @@ export function addRecordRoutes(app: App, context: RouteContext, prove: ProofAns
         description: 'If-Match makes it conditional.',
         tags,
         params,
+        querystring: WriteQuery,
         headers: WriteConditions,
         response: { 204: Type.Null() },
       },
@@ -106,7 +119,7 @@ export function addRecordRoutes(app: App, context: RouteContext, prove: ProofAns
     async (request, reply) => {
       const collection = checkName(request.params.name)
       const key = keyOfUrl(request.raw.url ?? '')
-      await writeOne({ collection, key, content: undefined, ...writeConditions(request.headers) })
+      await writeOne({ collection, key, content: undefined, ...writeConditions(request.headers) }, request.query.durability)
       return reply.code(204).send(null)
     },
   )

@@ -1,6 +1,7 @@
 /** The shapes of the API, as `/api/openapi.json` describes them. */
 import { Type, type Static, type TInteger, type TOptional, type TSchema } from 'typebox'
 import { BYTES_MAX_MIN, DROP_REASONS, TTL_MS_MAX, TTL_MS_MIN, type DropReason } from '../../sync/retention.ts'
+import { DURABILITIES } from '../durability.ts'
 
 const closed = { additionalProperties: false } as const
 
@@ -18,7 +19,7 @@ const Conflict = Type.Enum(['lww', 'siblings', 'append'])
 const StateHash = Type.Integer({ description: 'The leading 53 bits of the digest, as a number.' })
 const DIGEST_FORM = 'Digest of the content, 16 bytes in lower-case hexadecimal.'
 const Digest = Type.String({ description: DIGEST_FORM })
-const Role = Type.Enum(['Leader', 'Follower', 'Edge'])
+export const Role = Type.Enum(['Leader', 'Follower', 'Edge'])
 
 export const Problem = Type.Object(
   {
@@ -30,45 +31,6 @@ export const Problem = Type.Object(
     instance: Type.Optional(Type.String()),
   },
   { title: 'Problem' },
-)
-
-export const ClusterStatus = Type.Object(
-  {
-    node_id: Type.String(),
-    node_name: Type.String(),
-    role: Role,
-    upstream_peer: Type.Union([Type.String(), Type.Null()]),
-    downstream_peers: Type.Array(Type.String()),
-    logical_clock: Type.Integer(),
-    epoch: Type.Integer(),
-    version: Type.String(),
-    uptime_secs: Type.Number(),
-    public_key: Type.String({ description: 'Ed25519, 32 bytes in hexadecimal: checkpoints and proofs of this node are signed with it.' }),
-    secured: Type.Boolean({ description: 'Gossip and peer links are sealed with a swarm key.' }),
-    swarm_keys: Type.Array(
-      Type.Object(
-        {
-          id: Type.String({ description: '8 hexadecimal digits; no secret.' }),
-          seals: Type.Boolean({ description: 'This node seals with it; with the others it only opens.' }),
-          peers: Type.Integer(),
-          peers_sealing: Type.Integer({ description: 'Peers whose last packet was sealed with it.' }),
-          peers_holding: Type.Integer({ description: 'Peers that say that they hold it.' }),
-        },
-        { title: 'SwarmKey' },
-      ),
-    ),
-    duplicate_identity: Type.Union(
-      [
-        Type.Object(
-          { addr: Type.String({ description: 'Where its gossip comes from.' }), seen_secs: Type.Integer({ description: 'Unix seconds.' }) },
-          { title: 'DuplicateIdentity' },
-        ),
-        Type.Null(),
-      ],
-      { description: 'The last sight of another process that uses the id of this node.' },
-    ),
-  },
-  { title: 'ClusterStatus' },
 )
 
 const U64 = Type.String({ description: 'An unsigned 64-bit number in decimal, where a JSON number may not hold it.' })
@@ -337,6 +299,14 @@ export const NodeParams = Type.Object({ node_id: Type.String({ description: 'The
 export const NoQuery = Type.Object({}, closed)
 
 /** Conditional requests (RFC 9110, section 13): described here, read by conditions.ts. */
+const DurabilityField = Type.Optional(
+  Type.Enum([...DURABILITIES], {
+    description:
+      'What the answer means: `fsync` on disk, `batch` on disk within HS_BATCH_MS, `async` handed to the system. As HS_DURABILITY says, if not given.',
+  }),
+)
+export const WriteQuery = Type.Object({ durability: DurabilityField }, closed)
+
 export const WriteConditions = Type.Object({
   'if-match': Type.Optional(Type.String({ description: 'Writes only over a version of these entity tags; `*` means any. Otherwise 412.' })),
   'if-none-match': Type.Optional(Type.String({ description: '`*`: writes only where nothing is. Otherwise 412.' })),
@@ -362,7 +332,6 @@ export function asBytes(
   }
 }
 
-export type ClusterStatusJson = Static<typeof ClusterStatus>
 export type SwarmPeersJson = Static<typeof SwarmPeers>
 export type CollectionJson = Static<typeof Collection>
 export type RetentionJson = Static<typeof Retention>

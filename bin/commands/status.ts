@@ -1,6 +1,6 @@
 import { defineCommand } from '../command.ts'
 import { paint, print, printable, printJson } from '../terminal.ts'
-import { formatCount, formatDuration, formatText, formatYesNo } from '../words.ts'
+import { formatBytes, formatCount, formatDuration, formatText, formatYesNo } from '../words.ts'
 
 type Status = Readonly<Record<string, unknown>>
 
@@ -16,6 +16,7 @@ const lines: readonly (readonly [string, (status: Status) => string])[] = [
   ['secured', status => formatYesNo(status['secured'])],
   ['upstream', status => (status['upstream_peer'] === null ? 'none' : formatText(status['upstream_peer']))],
   ['swarm key', status => (Array.isArray(status['swarm_keys']) ? status['swarm_keys'].map(formatKey).join('; ') || 'none' : '-')],
+  ['outage log', status => formatOutageLog(status['outage_log'])],
   [
     'downstream',
     status => (Array.isArray(status['downstream_peers']) ? status['downstream_peers'].map(formatText).join(', ') || 'none' : '-'),
@@ -25,6 +26,14 @@ const lines: readonly (readonly [string, (status: Status) => string])[] = [
 function formatKey(key: Status): string {
   const shared = `${formatCount(key['peers_sealing'])} of ${formatCount(key['peers'])} peers seal with it, ${formatCount(key['peers_holding'])} hold it`
   return `${formatText(key['id'])}${key['seals'] === true ? ' (seals)' : ''}: ${shared}`
+}
+
+/** Writes that no other node has acknowledged, kept twice. */
+function formatOutageLog(log: unknown): string {
+  if (typeof log !== 'object' || log === null) return 'off'
+  const { bytes, bytes_max: bytesMax, dropped_writes: dropped } = log as Status
+  const lost = dropped === 0 ? '' : `; full: ${formatCount(dropped)} writes are in the database alone`
+  return `${formatBytes(bytes)} of ${formatBytes(bytesMax)}${lost}`
 }
 
 export const status = defineCommand({
@@ -38,6 +47,8 @@ export const status = defineCommand({
     if (typeof double === 'object' && double !== null && 'addr' in double) {
       print(paint('red', `another process uses the id of this node: ${printable(formatText(double.addr))}`))
     }
+    const warnings: unknown = status['warnings']
+    for (const warning of Array.isArray(warnings) ? warnings : []) print(paint('yellow', printable(formatText(warning))))
     for (const [label, show] of lines) print(`${paint('dim', label.padEnd(width))}  ${printable(show(status))}`)
   },
 })

@@ -33,6 +33,7 @@ const describeByKind: Readonly<Record<string, (data: Data) => string>> = {
     return `${formatText(collection)} with ${shorten(peer)}: ${state}, ${formatCount(received)} received, ${formatCount(sent)} sent`
   },
   role: ({ role, epoch }) => `${formatText(role)}, epoch ${formatText(epoch)}`,
+  store: ({ detail }) => formatText(detail),
   identity: ({ addr }) => `another process uses the id of this node: ${formatText(addr)}`,
   reset: ({ reason }) => `${formatText(reason)}; from the beginning`,
 }

@@ -10,6 +10,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { openLevelStore } from '../../agent/level-store.ts'
 import { metaRow } from '../../sync/rows.ts'
 import { ask, cleanEnvironment, findFreePort, makeFolder, startAgentProcess, stopEverything } from '../agent-process.ts'
+import { openOwnReplica } from '../own-replica.ts'
+import { put } from '../replica-pair.ts'
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/hs-agent', import.meta.url))
 const EXIT_FAILED = 1
@@ -196,7 +198,63 @@ describe.skipIf(!canMount)(`a disk that cannot be written${canMount ? '' : ' (ca
   })
 })
 
+describe.skipIf(!canMount)(
+  `a disk with data on it that cannot be written${canMount ? '' : ' (cannot run here: mounting takes root)'}`,
+  () => {
+    /** A data directory on a disk of its own, on which `change` is made. The agent's status is the script's, and what it did to the database is on stdout. */
+    const runOnDataOf = async (size: string, change: string): Promise<Ending> => {
+      const [folder, data] = [await makeFolder(), await makeFolder()]
+      const own = await openOwnReplica(data)
+      for (let i = 0; i < 50; i++) await own.replica.write([put('c', `key ${i}`, 'x'.repeat(1_000))])
+      await own.close()
+      const script =
+        `mount -t tmpfs -o size=${size} none "$1" && cp -a "$3/." "$1/" && cd "$1" && ${change}; ` +
+        '"$2" run; status=$?; cd "$1"; ls -d quarantine-* recovery.json store/lost 2>/dev/null; exit $status'
+      return runToEnd({ HS_DATA_DIR: folder }, ['unshare', '--mount', 'sh', '-c', script, 'sh', folder, LAUNCHER, data])
+    }
+
+    it('P3 is full: it says so, and does not take the database for damaged', async () => {
+      const ending = await runOnDataOf('1M', 'head -c 2M /dev/zero > fill 2>/dev/null')
+      expect(refusalOf(ending)).toEqual(saying('HS_STORE_OPEN_FAILED', /disk is full|No space left|ENOSPC|no space left/))
+    })
+
+    it('P2 was mounted read-only by the kernel, as after an error of the card', async () => {
+      const ending = await runOnDataOf('8M', 'mount -o remount,ro "$1"')
+      expect(refusalOf(ending)).toEqual(saying('HS_STORE_OPEN_FAILED', 'the file system is mounted read-only'))
+    })
+  },
+)
+
 describe.concurrent('what is in the data directory', () => {
+  it('a signing key that is none: refused, and left as it is', async () => {
+    const folder = await makeFolder()
+    const path = join(folder, 'signing-key.pem')
+    await writeFile(path, 'not a key')
+    expect(refusalOf(await runToEnd({ HS_DATA_DIR: folder }))).toEqual(
+      saying('HS_STORE_OPEN_FAILED', 'signing-key.pem does not hold an Ed25519 key; restore it, or remove it'),
+    )
+    expect(await readFile(path, 'utf8')).toBe('not a key')
+  })
+
+  it('addresses of peers that cannot be read: it starts without them', async () => {
+    const folder = await makeFolder()
+    await writeFile(join(folder, 'peers.json'), '\0'.repeat(64))
+    const agent = await startAgentProcess({ env: { ...gossipOn(0), HS_DATA_DIR: folder } })
+    expect(await ask(agent, '/readyz')).toEqual({ status: 'ready' })
+    await agent.kill()
+  })
+
+  it('a recovery.json that somebody has altered: it starts', async () => {
+    const folder = await makeFolder()
+    const own = await openOwnReplica(folder)
+    await own.replica.write([put('c', 'a')])
+    await own.close()
+    await writeFile(join(folder, 'recovery.json'), '{"sources": ["../elsewhere", 7], "reason": {}}')
+    const agent = await startAgentProcess({ env: { HS_DATA_DIR: folder } })
+    expect(await ask(agent, '/api/collections/c/records/a')).toMatchObject({ key: 'a', payload: 1 })
+    await agent.kill()
+  })
+
   const damages: Readonly<Record<string, string>> = {
     'an empty identity.json': '',
     'a truncated identity.json': '{"node_id": "e8b37fde-6c60-42',

@@ -2,11 +2,13 @@
 import { systemHash } from '../../agent/ports.ts'
 import { toHex } from '../../base/bytes.ts'
 import { loadCollections } from '../../sync/collection-state.ts'
+import { decodeContent } from '../../sync/content.ts'
 import { coversDot, type VersionVector } from '../../sync/dot.ts'
 import type { Entry } from '../../sync/entry.ts'
 import { compareVersions, isTombstone, supersedes, type Version } from '../../sync/version.ts'
 import { auditStore, entriesOf, quarantineOf, type Quarantined } from './replica-audit.ts'
-import { byText, playSeed, POLICY, SALT, type Deletion, type Faults, type Robot, type Sim, type Wish } from './replica-model.ts'
+import type { Deletion } from './deletion-notes.ts'
+import { byText, playSeed, POLICY, SALT, type Faults, type Robot, type Sim, type Wish } from './replica-model.ts'
 
 /** What is wrong at the end of a seed, and then what happened in it; nothing when all is well. */
 export async function runSeed(seed: number, faults: Faults): Promise<string[]> {
@@ -84,7 +86,7 @@ async function checkAcknowledged(sim: Sim): Promise<string[]> {
       if (isHeld(sim, wish, entry) || isCollectedWith(wish, wishes, collectedByName.get(wish.collection) ?? new Map())) continue
     }
     const mayBeDeleted = wish.generations.some(generation => generation !== live)
-    if (mayBeDeleted && (wish.isDelete || isAccountedFor(wish, wishes, deletions, quarantined))) continue
+    if (mayBeDeleted && (wish.isDelete || isAccountedFor(wish, wishes, deletions.all, quarantined))) continue
     const { robot, life, collection, key, isDelete, id, generations } = wish
     problems.push(
       `lost: ${isDelete ? 'delete' : 'put'} ${id} of ${collection}@${generations.join('|')}/${key}, ${wish.dot.origin}:${wish.dot.counter}, by robot ${robot} in life ${life}`,
@@ -106,7 +108,7 @@ function isHeld(sim: Sim, wish: Wish, entry: Entry | undefined): boolean {
   }
   return entry.some(version => {
     if (version.origin === dot.origin && version.counter === dot.counter) {
-      return wish.isDelete ? isTombstone(version) : Buffer.from(version.body).includes(String(wish.id))
+      return wish.isDelete ? isTombstone(version) : isPutOf(version, wish.id)
     }
     const isBeaten = (POLICY[wish.collection] === 'lww' || sim.faults.mixedPolicies) && compareVersions(version, asVersion) > 0
     return isBeaten || supersedes(version, asVersion)
@@ -153,10 +155,14 @@ async function checkResurrection({ robots, wishes, faults }: Sim): Promise<strin
 const isLater = (a: NonNullable<Wish['dot']>, b: NonNullable<Wish['dot']>): boolean =>
   a.timeMs > b.timeMs || (a.timeMs === b.timeMs && (a.tick > b.tick || (a.tick === b.tick && a.origin > b.origin)))
 
+const isPutOf = (version: Version, id: number): boolean =>
+  Buffer.from(decodeContent(version)?.payload ?? new Uint8Array(0)).toString() === String(id)
+
 /** A put into a generation that is gone: a deleter had seen it, or it is in quarantine, or a later write of that key is or was a delete. */
 function isAccountedFor(wish: Wish, wishes: readonly Wish[], deletions: readonly Deletion[], quarantined: readonly Quarantined[]): boolean {
   const { collection, generations, key, dot, id } = wish
   if (dot === undefined) return true
+  // The last of `generations` may be too low: one that was made and deleted in one write group was never in any view.
   const isHere = (generation: number): boolean => generation >= generations[0]!
   if (deletions.some(({ name, generation, vector }) => name === collection && isHere(generation) && coversDot(vector, dot))) return true
   const later = quarantined.some(
@@ -164,9 +170,7 @@ function isAccountedFor(wish: Wish, wishes: readonly Wish[], deletions: readonly
       name === collection &&
       isHere(generation) &&
       otherKey === key &&
-      (Buffer.from(version.body).includes(String(id)) ||
-        version.stamp.ms > dot.timeMs ||
-        (version.stamp.ms === dot.timeMs && version.stamp.tick > dot.tick)),
+      (isPutOf(version, id) || version.stamp.ms > dot.timeMs || (version.stamp.ms === dot.timeMs && version.stamp.tick > dot.tick)),
   )
   if (later) return true
   return wishes.some(

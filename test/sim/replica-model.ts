@@ -13,11 +13,10 @@ import { openReplica, type OpenReplica } from '../../sync/open-replica.ts'
 import type { ConflictPolicy, LocalWrite } from '../../sync/replica.ts'
 import { runSession, type SessionResult } from '../../sync/session.ts'
 import { countersOf } from '../../sync/replica-snapshot.ts'
-import { deletedKey } from '../../sync/settings.ts'
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts'
 import { codec, createTestClock, helloOf, json, type TestClock } from '../replica-pair.ts'
 import { createSeededRandom } from '../seeded-random.ts'
-import { entriesOf } from './replica-audit.ts'
+import { createDeletionNotes, type DeletionNotes } from './deletion-notes.ts'
 import { createSimLink, type SimLink } from './sim-link.ts'
 import { createSlowStore, pause } from './sim-store.ts'
 
@@ -72,18 +71,12 @@ export interface Wish {
   isForgiven: boolean
 }
 
-export interface Deletion {
-  readonly name: string
-  readonly generation: number
-  readonly vector: VersionVector
-}
-
 export interface Sim {
   readonly random: Random
   readonly faults: Faults
   readonly robots: Robot[]
   readonly wishes: Wish[]
-  readonly deletions: Deletion[]
+  readonly deletions: DeletionNotes
   readonly running: Set<Promise<void>>
   readonly sessions: Map<string, SimLink>
   readonly problems: string[]
@@ -125,7 +118,7 @@ async function startSim(seed: number, faults: Faults): Promise<Sim> {
     faults,
     robots: [],
     wishes: [],
-    deletions: [],
+    deletions: createDeletionNotes('tmp'),
     running: new Set(),
     sessions: new Map(),
     problems: [],
@@ -134,7 +127,7 @@ async function startSim(seed: number, faults: Faults): Promise<Sim> {
   const count = 2 + Math.floor(random.fraction() * 3)
   for (let index = 0; index < count; index++) {
     const clock = createTestClock(faults.skewedClocks ? pick(random, [0, 5_000, 1.7e12, 1.7e12 + 3e10, 1.7e12 - 3e7]) : 1.7e12)
-    const store = createSlowStore(createMemoryStore(), random)
+    const store = createSlowStore(createMemoryStore(), random, sim.deletions.look)
     const replica = await openOn(sim, store, clock)
     sim.robots.push({ index, store, replica, clock, life: 0, isDown: false, backup: undefined, generationShown: 0 })
     if (faults.mixedPolicies && index > 0) continue
@@ -220,24 +213,13 @@ function write(sim: Sim, robot: Robot): void {
 }
 
 function deleteOrMake(sim: Sim, robot: Robot): void {
-  const { replica, life } = robot
+  const { replica } = robot
   const isDelete = chance(sim.random, 0.6)
   sim.trace.push(`${isDelete ? 'delete' : 'create'} tmp at ${robot.index}`)
   spawn(sim, 'a change of collections', async () => {
     if (isDelete) await replica.deleteCollection('tmp')
     else await replica.createCollection('tmp', {})
-    if (robot.life === life) await noteDeletions(sim, robot)
   })
-}
-
-/** Remembers what the deleters had seen, which tells which writes need not be kept. */
-async function noteDeletions(sim: Sim, robot: Robot): Promise<void> {
-  for (const version of (await entriesOf(robot.store, 1)).get(deletedKey('tmp')) ?? []) {
-    const value: unknown = JSON.parse(Buffer.from(version.body).toString())
-    const { generation, vector } = value as { generation: number; vector: Record<string, number> }
-    sim.deletions.push({ name: 'tmp', generation, vector: new Map(Object.entries(vector)) })
-    sim.trace.push(`noted at ${robot.index}: gen ${generation} ${JSON.stringify(vector)}`)
-  }
 }
 
 /** With `liveTurns` the link stays open so long, unless it is cut before. */
@@ -298,7 +280,7 @@ function restart(sim: Sim, robot: Robot, from: MemoryStore | undefined): void {
     link.cut()
     sim.sessions.delete(pair)
   }
-  robot.store = createSlowStore(disk, sim.random)
+  robot.store = createSlowStore(disk, sim.random, sim.deletions.look)
   spawn(sim, 'an opening', async () => {
     await pause(sim.random, 200)
     robot.replica = await openOn(sim, robot.store, robot.clock)
@@ -393,14 +375,13 @@ export async function playSeed(seed: number, faults: Faults): Promise<Sim> {
   for (const robot of sim.robots) {
     robot.store.failWrites(0)
     if (faults.durability === 'deferred') await settled(robot.replica.flush(), 'a flush')
-    if (faults.deletions) await noteDeletions(sim, robot)
   }
   await syncUntilQuiet(sim)
   await new Promise(resolve => void setImmediate(resolve))
   // What a purge left undone goes with the next opening.
   for (const robot of sim.robots) {
     await robot.replica.close()
-    robot.store = createSlowStore(robot.store.crash(), sim.random)
+    robot.store = createSlowStore(robot.store.crash(), sim.random, sim.deletions.look)
     robot.replica = await openOn(sim, robot.store, robot.clock)
     await new Promise(resolve => void setImmediate(resolve))
   }

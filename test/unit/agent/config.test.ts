@@ -40,11 +40,13 @@ describe('defaults', () => {
       swarmOpen: false,
       digestSalt: undefined,
       swarmKeys: [],
+      syncLiveLinks: 16,
       syncDefault: 'both',
       clockTrusted: 'auto',
       clockDriftMaxMs: 60_000,
-      durability: 'fsync',
+      durability: { usual: 'fsync', byCollection: {} },
       batchMs: 50,
+      outageLogMib: 64,
       logLevel: 'info',
       ignoreUnknown: false,
       url: 'http://127.0.0.1:50050',
@@ -106,6 +108,7 @@ describe('values', () => {
     ['HS_CLOCK_DRIFT_MAX', '1.5 min', 'clockDriftMaxMs', 90_000],
     ['HS_CLOCK_DRIFT_MAX', '24h', 'clockDriftMaxMs', 86_400_000],
     ['HS_BATCH_MS', '1', 'batchMs', 1],
+    ['HS_OUTAGE_LOG_MIB', '0', 'outageLogMib', 0],
   ] as const)('%s=%s is read', (variable, text, name, value) => {
     expect(configOf({ [variable]: text })[name]).toEqual(value)
   })

@@ -72,7 +72,7 @@ function plainRequestsOf(operation: Operation): Sent[] {
 }
 
 /** What makes something first; what deletes last, and of that the records before their collection. */
-const METHODS = ['PUT', 'POST', 'GET', 'DELETE']
+const METHODS = ['PUT', 'POST', 'PATCH', 'GET', 'DELETE']
 const inPlainOrder = (a: Operation, b: Operation): number =>
   METHODS.indexOf(a.method) - METHODS.indexOf(b.method) || b.path.length - a.path.length
 
@@ -117,7 +117,7 @@ function valueOf(schema: Schema): fc.Arbitrary<unknown> {
     case 'array':
       return fc.array(valueOf(schema.items ?? {}), { maxLength: Math.min(schema.maxItems ?? 8, 8) })
     case 'integer':
-      return fc.integer({ min: schema.minimum ?? 0, max: Math.min(schema.maximum ?? 1000, 1000) })
+      return fc.integer({ min: schema.minimum ?? 0, max: Math.min(schema.maximum ?? Infinity, (schema.minimum ?? 0) + 1000) })
     case 'number':
       return fc.oneof(fc.integer({ min: -9, max: 9 }), fc.double())
     case 'boolean':

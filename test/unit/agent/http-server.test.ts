@@ -39,6 +39,9 @@ describe('shapes', () => {
       public_key: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown,
       swarm_keys: [],
       duplicate_identity: null,
+      warnings: [],
+      recovery: null,
+      outage_log: null,
     })
   })
 

@@ -29,11 +29,11 @@ describe('the signing key', () => {
   })
 
   it('outlives the database', async () => {
-    const first = await openDataDirectory(folder)
-    await first.store.close()
+    const first = await openDataDirectory(folder, { outageLogBytesMax: 0, digestSalt: new Uint8Array(16), wallMs: 0 })
+    await first.opened.store.close()
     await rm(join(folder, 'store'), { recursive: true })
-    const second = await openDataDirectory(folder)
-    await second.store.close()
+    const second = await openDataDirectory(folder, { outageLogBytesMax: 0, digestSalt: new Uint8Array(16), wallMs: 0 })
+    await second.opened.store.close()
     expect(second.signingKey.publicKey).toEqual(first.signingKey.publicKey)
   })
 

@@ -1,0 +1,77 @@
+/** The shape of `GET /api/cluster/status`. */
+import { Type, type Static } from 'typebox'
+import { Role } from './schemas.ts'
+
+export const ClusterStatus = Type.Object(
+  {
+    node_id: Type.String(),
+    node_name: Type.String(),
+    role: Role,
+    upstream_peer: Type.Union([Type.String(), Type.Null()]),
+    downstream_peers: Type.Array(Type.String()),
+    logical_clock: Type.Integer(),
+    epoch: Type.Integer(),
+    version: Type.String(),
+    uptime_secs: Type.Number(),
+    public_key: Type.String({ description: 'Ed25519, 32 bytes in hexadecimal: checkpoints and proofs of this node are signed with it.' }),
+    secured: Type.Boolean({ description: 'Gossip and peer links are sealed with a swarm key.' }),
+    swarm_keys: Type.Array(
+      Type.Object(
+        {
+          id: Type.String({ description: '8 hexadecimal digits; no secret.' }),
+          seals: Type.Boolean({ description: 'This node seals with it; with the others it only opens.' }),
+          peers: Type.Integer(),
+          peers_sealing: Type.Integer({ description: 'Peers whose last packet was sealed with it.' }),
+          peers_holding: Type.Integer({ description: 'Peers that say that they hold it.' }),
+        },
+        { title: 'SwarmKey' },
+      ),
+    ),
+    duplicate_identity: Type.Union(
+      [
+        Type.Object(
+          { addr: Type.String({ description: 'Where its gossip comes from.' }), seen_secs: Type.Integer({ description: 'Unix seconds.' }) },
+          { title: 'DuplicateIdentity' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'The last sight of another process that uses the id of this node.' },
+    ),
+    warnings: Type.Array(Type.String(), { description: 'What a person should know although the agent serves, in sentences.' }),
+    recovery: Type.Union(
+      [
+        Type.Object(
+          {
+            kind: Type.Enum(['replayed', 'repaired', 'rebuilt', 'missing']),
+            reason: Type.String(),
+            redone: Type.Integer({ description: 'Writes that came back from the outage log as they were.' }),
+            rescued: Type.Integer({ description: 'Writes from the outage log that are issued anew once a peer has been met.' }),
+            salvaged: Type.Integer({ description: 'Versions taken over from what is left of the former database.' }),
+            damaged: Type.Integer({ description: 'Versions there that are not as they were written.' }),
+            quarantines: Type.Array(Type.String(), { description: 'Folders in the data directory that hold former databases.' }),
+          },
+          { title: 'Recovery' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'What was wrong with the database at this start, and what came back.' },
+    ),
+    outage_log: Type.Union(
+      [
+        Type.Object(
+          {
+            bytes: Type.Integer(),
+            bytes_max: Type.Integer(),
+            dropped_writes: Type.Integer({ description: 'Writes that left it at its bound, since the start.' }),
+          },
+          { title: 'OutageLog' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'The second copy of writes that no other node has acknowledged; null when it is off.' },
+    ),
+  },
+  { title: 'ClusterStatus' },
+)
+
+export type ClusterStatusJson = Static<typeof ClusterStatus>
