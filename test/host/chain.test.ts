@@ -124,7 +124,7 @@ describe.skipIf(obstacle !== undefined)(`robots in a chain${obstacle === undefin
       if (cut === 3 || cut === 6) {
         const victim = cut === 3 ? 1 : 2
         await agents[victim]!.kill('SIGKILL')
-        agents[victim] = await robots[victim]!.startAgent(TOGETHER)
+        agents[victim] = await robots[victim].startAgent(TOGETHER)
       }
       await (cut % 2 === 0 ? three : one).plug(true)
     }
