@@ -4,8 +4,10 @@ import type { Comeback } from './comeback.ts'
 import type { Gossip } from './gossip.ts'
 import type { Metrics, Sample } from './metrics.ts'
 import type { OutageLog } from './outage-log.ts'
+import type { LinkTraffic } from './peer-link.ts'
 import { collectSwarmSamples } from './swarm-samples.ts'
 import type { ScrubView } from './scrubber.ts'
+import type { SyncRow } from './sync-state.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 interface Sources {
@@ -15,9 +17,10 @@ interface Sources {
   readonly comeback: Comeback | undefined
   readonly gossip: () => Gossip | undefined
   readonly synchroniser: () => Synchroniser | undefined
+  readonly traffic: () => Readonly<LinkTraffic> | undefined
 }
 
-export function addAgentSamples(metrics: Metrics, { replica, scrub, outageLog, comeback, gossip, synchroniser }: Sources): void {
+export function addAgentSamples(metrics: Metrics, { replica, scrub, outageLog, comeback, gossip, synchroniser, traffic }: Sources): void {
   metrics.addCollector(function* () {
     const { conflicts, clocksAhead, newOrigins, quarantined } = replica.counters
     yield counter('conflicts_total', 'Concurrent versions that met here, of which lww dropped one.', conflicts)
@@ -57,8 +60,11 @@ export function addAgentSamples(metrics: Metrics, { replica, scrub, outageLog, c
         'Items that a repair found missing or altered on one side though both vectors cover them.',
         totals.drifted,
       )
+      yield* progressSamples(synchroniser()?.rows() ?? [])
       yield counter('sync_diverged_total', 'Collections that repair could not mend.', totals.diverged)
     }
+    const carried = traffic()
+    if (carried !== undefined) yield* linkSamples(carried)
     const running = gossip()
     if (running !== undefined) yield* collectSwarmSamples(running)
   })
@@ -66,4 +72,31 @@ export function addAgentSamples(metrics: Metrics, { replica, scrub, outageLog, c
 
 function counter(name: string, help: string, value: number): Sample {
   return { name, help, type: 'counter', value }
+}
+
+function* linkSamples(traffic: Readonly<LinkTraffic>): Generator<Sample> {
+  const messages = 'Bytes of sync messages, before they are packed into frames and after they are unpacked, by direction.'
+  const frames = 'Bytes of frames on the sync links, by direction; TLS, TCP and IP come on top.'
+  yield { ...counter('link_message_bytes_total', messages, traffic.sentMessageBytes), labels: { direction: 'sent' } }
+  yield { ...counter('link_message_bytes_total', messages, traffic.receivedMessageBytes), labels: { direction: 'received' } }
+  yield { ...counter('link_frame_bytes_total', frames, traffic.sentFrameBytes), labels: { direction: 'sent' } }
+  yield { ...counter('link_frame_bytes_total', frames, traffic.receivedFrameBytes), labels: { direction: 'received' } }
+}
+
+function* progressSamples(rows: readonly SyncRow[]): Generator<Sample> {
+  const gauge = (name: string, help: string, value: (row: SyncRow) => number): Sample => ({
+    name,
+    help,
+    type: 'gauge',
+    value: rows.reduce((sum, row) => sum + value(row), 0),
+  })
+  const left = 'of the sync sessions under way, with all peers and in both directions; an upper bound.'
+  yield gauge('sync_remaining_records', `Versions that are left ${left}`, row => row.remainingRecords ?? 0)
+  yield gauge('sync_remaining_bytes', `Bytes that are left ${left}`, row => row.remainingBytes ?? 0)
+  yield gauge('sync_records_per_second', 'Versions moved by sync sessions, over the last ten seconds.', row => row.rate.recordsPerSecond)
+  yield gauge(
+    'sync_bytes_per_second',
+    'Bytes of messages moved by sync sessions, over the last ten seconds.',
+    row => row.rate.bytesPerSecond,
+  )
 }

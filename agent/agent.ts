@@ -255,6 +255,7 @@ async function build(
     comeback,
     gossip: () => swarm.gossip,
     synchroniser: () => swarm.synchroniser,
+    traffic: () => swarm.peering?.traffic,
   })
 
   const gossipText = gossipPort === undefined ? 'gossip off' : `gossip port ${gossipPort}`

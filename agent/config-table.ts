@@ -222,6 +222,21 @@ export const settings = {
     max: 365 * 86_400_000,
     doc: 'How often, give or take a quarter, the whole store is verified as by `hs-agent sync --verify`: scrubbed at full speed, then compared with every peer. `0s`: never by itself.',
   }),
+  HS_SYNC_KBPS_MAX: setting({
+    name: 'syncKbpsMax',
+    type: integer,
+    default: undefined,
+    min: 8,
+    max: 100_000_000,
+    unit: 'kbit/s',
+    doc: 'The most that this node sends on one sync link, in thousand bits a second; the network adds its headers, some 4 %. Unset: as much as the link carries.',
+  }),
+  HS_SYNC_COMPRESSION: setting({
+    name: 'syncCompression',
+    type: choice(['auto', 'off']),
+    default: 'auto',
+    doc: 'Whether sync links may send packed frames (zstd): `auto` does where it pays. `off` where nobody may guess content from the size of sealed frames.',
+  }),
   HS_LOG_LEVEL: setting({
     name: 'logLevel',
     type: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
@@ -258,7 +273,6 @@ export const reserved: readonly string[] = [
   'HS_MQTT_INGEST',
   'HS_DISK_RESERVE',
   'HS_REPLICA_EXPIRY',
-  'HS_SYNC_KBPS_MAX',
 ]
 
 /** What Kubernetes puts into every container beside a service called hs-agent. */

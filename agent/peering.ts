@@ -9,7 +9,16 @@ import type { EventHub, PeerEvent } from './event-hub.ts'
 import { startGossip, type Gossip, type GossipOptions } from './gossip.ts'
 import { createLinkSecurity } from './link-security.ts'
 import { createLinkRecord, type LinkRecord } from './link-record.ts'
-import { dialPeer, LINK_LIMITS, listenForPeers, type PeerLink, type PeerListener } from './peer-link.ts'
+import {
+  createLinkTraffic,
+  dialPeer,
+  LINK_LIMITS,
+  listenForPeers,
+  type LinkLimits,
+  type LinkTraffic,
+  type PeerLink,
+  type PeerListener,
+} from './peer-link.ts'
 import { openPeerMemory } from './peer-memory.ts'
 import { viewPeer } from './peer-view.ts'
 import { systemHash } from './ports.ts'
@@ -77,6 +86,8 @@ export interface Peering {
   /** How dialling peers went. */
   readonly links: Pick<LinkRecord, 'last'>
   readonly port: number
+  /** What the sync links have carried. */
+  readonly traffic: Readonly<LinkTraffic>
 }
 
 /** Binds the peer link and then gossip on the same port number, and joins the two by the synchroniser. */
@@ -93,6 +104,8 @@ export async function startPeering(
   // Links and digests may come before both sides of the pair stand.
   const swarm: { gossip?: Gossip; synchroniser?: Synchroniser } = {}
   const isNamedPort = port !== 0
+  const limits = linkLimits(config)
+  const traffic = createLinkTraffic()
   const security = keys.length === 0 ? undefined : createLinkSecurity(keys, config.swarmName, LINK_LIMITS.firstMessageMs)
   const memory = await openPeerMemory({
     dataDir: config.dataDir,
@@ -103,7 +116,7 @@ export async function startPeering(
 
   const bind = async (): Promise<{ listener: PeerListener; gossip: Gossip }> => {
     const onLink = (link: PeerLink): void => (swarm.synchroniser === undefined ? link.close() : swarm.synchroniser.accept(link))
-    const listener = await listenForPeers(config.gossipHost, port, onLink, LINK_LIMITS, security)
+    const listener = await listenForPeers(config.gossipHost, port, onLink, limits, security, traffic)
     try {
       const gossip = await startGossip({
         ...options,
@@ -176,7 +189,7 @@ export async function startPeering(
     codec: options.codec,
     log,
     isSealed: keys.length > 0,
-    dial: (host, port) => dialPeer(host, port, LINK_LIMITS, security, outcome => links.note({ host, port }, outcome)),
+    dial: (host, port) => dialPeer(host, port, limits, security, outcome => links.note({ host, port }, outcome), traffic),
     peer(peerId) {
       const member = gossip.member(peerId)
       return member && peerOf(member)
@@ -204,10 +217,19 @@ export async function startPeering(
     gossip,
     synchroniser,
     links,
+    traffic,
     port: listener.port,
     useKeys(keys) {
       gossip.useKeys(keys.map(({ bytes }) => bytes))
       security?.useKeys(keys)
     },
+  }
+}
+
+function linkLimits({ syncKbpsMax, syncCompression }: Config): LinkLimits {
+  return {
+    ...LINK_LIMITS,
+    sendKbpsMax: syncKbpsMax ?? LINK_LIMITS.sendKbpsMax,
+    packBytesMin: syncCompression === 'off' ? Number.POSITIVE_INFINITY : LINK_LIMITS.packBytesMin,
   }
 }

@@ -1,5 +1,6 @@
 /** What has been exchanged with whom: the rows of `GET /api/sync`. One row a peer and collection, kept while the peer is listed. */
 import type { Clock } from '../base/ports.ts'
+import { createRateMeter, estimateBytes, type RateMeter } from '../sync/progress.ts'
 import { SYSTEM_COLLECTION } from '../sync/settings.ts'
 import type { CollectionProgress } from '../sync/session.ts'
 import type { SyncRow } from './sync-state.ts'
@@ -18,6 +19,9 @@ interface LedgerRow {
   current: Counts
   state: SyncRow['state']
   lastSyncAtMs: number | undefined
+  /** Of the session under way. */
+  remaining: { readonly records: number; readonly bytes: number | undefined } | undefined
+  readonly meter: RateMeter
   error: string | undefined
 }
 
@@ -52,21 +56,36 @@ export function createSyncLedger(clock: Clock): SyncLedger {
     if (rows === undefined) rowsByNodeId.set(nodeId, (rows = new Map()))
     let row = rows.get(name)
     if (row === undefined && rows.size < ROWS_PER_PEER_MAX) {
-      row = { past: NOTHING, current: NOTHING, state: 'idle', lastSyncAtMs: undefined, error: undefined }
+      row = {
+        past: NOTHING,
+        current: NOTHING,
+        state: 'idle',
+        lastSyncAtMs: undefined,
+        error: undefined,
+        remaining: undefined,
+        meter: createRateMeter(),
+      }
       rows.set(name, row)
     }
     return row
   }
 
   return {
-    record(nodeId, { name, state, itemsSent, itemsReceived, bytesSent, bytesReceived }) {
+    record(nodeId, progress) {
+      const { name, state, itemsSent, itemsReceived, bytesSent, bytesReceived } = progress
       const row = rowOf(nodeId, name)
       if (row === undefined) return
+      const { current } = row
+      const movedRecords = itemsSent + itemsReceived - current.entriesSent - current.entriesReceived
+      const movedBytes = bytesSent + bytesReceived - current.bytesSent - current.bytesReceived
+      row.meter.add(clock.monotonicMs(), Math.max(0, movedRecords), Math.max(0, movedBytes))
+      row.remaining = remainingOf(progress)
       row.current = { entriesSent: itemsSent, entriesReceived: itemsReceived, bytesSent, bytesReceived }
       row.state = state === 'syncing' ? 'syncing' : 'idle'
       if (state === 'syncing') return
       row.past = add(row.past, row.current)
       row.current = NOTHING
+      row.remaining = undefined
       row.lastSyncAtMs = clock.wallMs()
       row.error = undefined
     },
@@ -77,6 +96,7 @@ export function createSyncLedger(clock: Clock): SyncLedger {
         if (row.state !== 'syncing') continue
         row.past = add(row.past, row.current)
         row.current = NOTHING
+        row.remaining = undefined
         row.state = 'idle'
       }
       for (const name of names) {
@@ -104,6 +124,8 @@ export function createSyncLedger(clock: Clock): SyncLedger {
             inSync: !names.has(collection),
             ...add(row.past, row.current),
             lastSyncAtMs,
+            ...remainingShown(row, names.has(collection)),
+            rate: row.meter.rate(clock.monotonicMs()),
             ...(error === undefined ? {} : { error }),
           })
         }
@@ -111,4 +133,24 @@ export function createSyncLedger(clock: Clock): SyncLedger {
       return listed
     },
   }
+}
+
+function remainingOf({
+  toSend,
+  toReceive,
+  itemsSent,
+  itemsReceived,
+  bytesSent,
+  bytesReceived,
+}: CollectionProgress): LedgerRow['remaining'] {
+  if (toSend === undefined || toReceive === undefined) return undefined
+  const out = estimateBytes(toSend, itemsSent, bytesSent)
+  const into = estimateBytes(toReceive, itemsReceived, bytesReceived)
+  return { records: toSend + toReceive, bytes: out === undefined || into === undefined ? undefined : out + into }
+}
+
+function remainingShown({ remaining }: LedgerRow, differs: boolean): Pick<SyncRow, 'remainingRecords' | 'remainingBytes'> {
+  if (remaining !== undefined) return { remainingRecords: remaining.records, remainingBytes: remaining.bytes }
+  const nothing = differs ? undefined : 0
+  return { remainingRecords: nothing, remainingBytes: nothing }
 }

@@ -9,6 +9,7 @@ import type { Codec, Hash, Random } from '../base/ports.ts'
 import type { LiveControl } from '../sync/live.ts'
 import type { Hello } from '../sync/messages.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
+import { FRAME_LIMITS } from '../sync/exchange.ts'
 import type { SettledCollection } from '../sync/offer.ts'
 import { runSession, type SessionResult } from '../sync/session.ts'
 import type { SyncEvent } from './event-hub.ts'
@@ -265,6 +266,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       onSettled: (peer, collection) => options.onSettled(nodeIdOf(peer), collection),
       onVoided: (peer, collection, ranges) =>
         log.debug({ peer: nodeIdOf(peer), collection, ranges }, 'a peer gave up writes of its own that nobody else is known to hold'),
+      frames: { ...FRAME_LIMITS, bytesMax: Math.min(FRAME_LIMITS.bytesMax, link.batchBytesMax) },
     })
     if (hasPlace) livePlaces -= 1
     return result
@@ -298,27 +300,44 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     schedule(state, state.backoffMs)
   }
 
+  /** There is a session with this peer that another one, opened by the peer, does not take the place of. */
+  const isTaken = ({ running, nodeId }: PeerState): boolean => {
+    if (running === undefined) return false
+    const liveMs = running.live === undefined ? 0 : options.clock.monotonicMs() - running.live.sinceMs
+    // Of two sessions at once the one that the lower node id started stays.
+    return liveMs <= SYNC_LIMITS.establishedMs && (!running.isOutbound || options.nodeId < nodeId)
+  }
+
   const answer = async (link: PeerLink, caughtUp: () => void): Promise<void> => {
     let state: PeerState | undefined
     let own: Session | undefined
+    let greeted: PeerState | undefined
     const { promise: done, resolve } = Promise.withResolvers<void>()
+    /** Whoever says hello and no more takes nobody's place: the pair is busy with this session when the peer has answered our hello. */
+    const claim = (): void => {
+      if (greeted === undefined || own !== undefined) return
+      if (isTaken(greeted)) return link.close()
+      greeted.running?.abort()
+      state = greeted
+      own = { isOutbound: false, abort: () => link.close(), done }
+      state.running = own
+    }
+    const answering: PeerLink = {
+      ...link,
+      async receive() {
+        const message = await link.receive()
+        if (message !== undefined) claim()
+        return message
+      },
+    }
     const onHello = (hello: Hello): string | undefined => {
       if (isClosing) return 'this agent is stopping'
       const peerState = stateOf(nodeIdOf(hello))
-      const { running } = peerState
-      if (running !== undefined) {
-        const liveMs = running.live === undefined ? 0 : options.clock.monotonicMs() - running.live.sinceMs
-        // Of two sessions at once the one that the lower node id started stays.
-        const givesWay = liveMs > SYNC_LIMITS.establishedMs || (running.isOutbound && options.nodeId > peerState.nodeId)
-        if (!givesWay) return BUSY
-        running.abort()
-      }
-      state = peerState
-      own = { isOutbound: false, abort: () => link.close(), done }
-      peerState.running = own
+      if (isTaken(peerState)) return BUSY
+      greeted = peerState
       return undefined
     }
-    const result = await run(link, undefined, onHello, caughtUp)
+    const result = await run(answering, undefined, onHello, caughtUp)
     if (link.fault !== undefined) log.debug({ host: link.remote.host, fault: link.fault }, 'a peer link was closed')
     if (state !== undefined && own !== undefined) {
       end(state, own, result, false)

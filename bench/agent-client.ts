@@ -4,7 +4,7 @@ import { once } from 'node:events'
 
 export interface AgentClient {
   /** Sends a request and throws the answer's body away; a status of 300 or more ends the bench. */
-  send(method: 'GET' | 'PUT', path: string, body?: Uint8Array): Promise<void>
+  send(method: 'GET' | 'PUT' | 'DELETE', path: string, body?: Uint8Array): Promise<void>
   /** Posts NDJSON in chunks. */
   post(path: string, chunks: readonly Uint8Array[]): Promise<void>
   /** Bytes of an answer in NDJSON, and its lines. */

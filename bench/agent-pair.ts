@@ -25,9 +25,9 @@ export async function startGossipingAgent(peer?: GossipingAgent): Promise<Gossip
   return { ...agent, gossipPort }
 }
 
-export async function digestOf(agent: AgentProcess): Promise<string | undefined> {
+export async function digestOf(agent: AgentProcess, collection = COLLECTION): Promise<string | undefined> {
   const collections = (await ask(agent, '/api/collections')) as { name: string; digest: string }[]
-  return collections.find(({ name }) => name === COLLECTION)?.digest
+  return collections.find(({ name }) => name === collection)?.digest
 }
 
 export interface FirstSync {

@@ -7,14 +7,14 @@ import { stopEverything } from '../test/agent-process.ts'
 import { NotRunError } from './bench.ts'
 import { benchByName } from './benches.ts'
 
-const [name = '', rounds = ''] = process.argv.slice(2)
+const [name = '', rounds = '', records = ''] = process.argv.slice(2)
 
 async function runBench(): Promise<void> {
   const bench = benchByName.get(name)
   if (bench === undefined) throw new Error(`there is no bench ${name}`)
   const say = (text: string): void => printError(`${name}: ${text}`)
   try {
-    const measures = await bench.run({ rounds: Number(rounds), say })
+    const measures = await bench.run({ rounds: Number(rounds), ...(records !== '' && { records: Number(records) }), say })
     process.send?.({ name, question: bench.question, measures })
   } catch (error) {
     if (!(error instanceof NotRunError)) throw error

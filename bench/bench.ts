@@ -26,6 +26,8 @@ export interface Arm {
 export interface BenchContext {
   /** Rounds that count; one more runs before them to warm up. */
   readonly rounds: number
+  /** How many records the data has, where a bench leaves that open; unless said, its own number. */
+  readonly records?: number
   /** Says what is going on. */
   readonly say: (text: string) => void
 }

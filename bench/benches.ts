@@ -13,6 +13,9 @@ import { bench as search } from './search.ts'
 import { bench as startUp } from './start-up.ts'
 import { bench as swarmSimulated } from './swarm-simulated.ts'
 import { bench as swarmVsSerf } from './swarm-vs-serf.ts'
+import { bench as syncBytes } from './sync-bytes.ts'
+import { bench as syncCost } from './sync-cost.ts'
+import { bench as syncVsPouchdb } from './sync-vs-pouchdb.ts'
 
 export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['ingest-store', ingestStore],
@@ -28,4 +31,7 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['memory', memory],
   ['swarm-simulated', swarmSimulated],
   ['swarm-vs-serf', swarmVsSerf],
+  ['sync-bytes', syncBytes],
+  ['sync-vs-pouchdb', syncVsPouchdb],
+  ['sync-cost', syncCost],
 ])

@@ -4,36 +4,19 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createAgentClient } from './agent-client.ts'
 import { awaitFirstSync, digestOf, startGossipingAgent } from './agent-pair.ts'
 import type { Bench, Measure } from './bench.ts'
 import { COLLECTION } from './bench-replica.ts'
 import { makeRecords, toNdjson } from './made-records.ts'
+import { larger, residentOf, type Resident } from './process-cost.ts'
 
 const recordCount = 500_000
 const recordsPerRequest = 100_000
 const sampleMs = 50
 /** A round takes long and differs little from the next. */
 const roundsMax = 2
-
-interface Resident {
-  /** Megabytes, of a million bytes. */
-  readonly anonymous: number
-  readonly file: number
-}
-
-async function residentOf(pid: number): Promise<Resident> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  const megabytes = (name: string): number => (Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024) / 1e6
-  return { anonymous: megabytes('RssAnon'), file: megabytes('RssFile') }
-}
-
-const larger = (a: Resident, b: Resident): Resident => ({
-  anonymous: Math.max(a.anonymous, b.anonymous),
-  file: Math.max(a.file, b.file),
-})
 
 /** The most that a process has while `action` runs. */
 async function peakDuring(pid: number, action: () => Promise<void>): Promise<Resident> {

@@ -7,6 +7,10 @@ import { GROUP_RECORDS, type RawLevel } from './raw-level.ts'
 const headerBytes = 6
 const sendBytesMax = 256 * 1024
 
+/** Bytes that these records are on the wire. */
+export const frameBytes = (records: readonly MadeRecord[]): number =>
+  records.reduce((sum, { key, payload }) => sum + headerBytes + key.length + payload.length, 0)
+
 /** Frames of about 256 KiB: key length (2), payload length (4), key, payload. */
 function encodeFrames(records: readonly MadeRecord[]): Buffer[] {
   const frames: Buffer[] = []

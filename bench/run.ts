@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- name ...] [--rounds N] [--profile] [--reference DESCRIPTION]`
+ * `npm run bench [-- name ...] [--rounds N] [--records N] [--profile] [--reference DESCRIPTION]`
  *
  * Runs benches one after the other, each in a process of its own, so that none inherits another one's heap and compiled code; without names
  * all but those that are separate. Prints a table and writes bench/results/latest.json. With `--reference` also
@@ -28,6 +28,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '5' },
+    records: { type: 'string', default: '' },
     profile: { type: 'boolean', default: false },
     reference: { type: 'string' },
   },
@@ -35,7 +36,7 @@ const { values, positionals } = parseArgs({
 
 function runInProcess(name: string): Promise<BenchResult> {
   const execArgv = values.profile ? ['--cpu-prof', `--cpu-prof-dir=${resultsFolder}`] : []
-  const child = fork(pathOf('bench-process.ts'), [name, values.rounds], { execArgv })
+  const child = fork(pathOf('bench-process.ts'), [name, values.rounds, values.records], { execArgv })
   return new Promise((resolve, reject) => {
     let result: BenchResult | undefined
     child.once('message', message => (result = message as BenchResult))
@@ -61,6 +62,7 @@ function findFault(names: readonly string[]): string | undefined {
   const unknown = names.filter(name => !benchByName.has(name))
   if (unknown.length > 0) return `no such bench: ${unknown.join(', ')}`
   if (!/^[1-9]\d?$/.test(values.rounds)) return 'the number of rounds is from 1 to 99'
+  if (!/^([1-9]\d{3,7})?$/.test(values.records)) return 'the number of records is from 1000 to 99999999'
   const isSeparate = (name: string): boolean => benchByName.get(name)?.isSeparate === true
   const isOfOne = positionals.length === 1 && positionals.every(isSeparate)
   if (values.reference !== undefined && positionals.length > 0 && !isOfOne)

@@ -143,6 +143,13 @@ export interface SwarmPeers {
   readonly peers: readonly Peer[]
 }
 
+/** Over the last ten seconds. */
+export interface SyncRate {
+  readonly records_per_sec: number
+  /** Of messages, before they are packed. */
+  readonly bytes_per_sec: number
+}
+
 export interface SyncRow {
   readonly peer: string
   readonly collection: string
@@ -153,6 +160,11 @@ export interface SyncRow {
   readonly bytes_sent: number
   readonly bytes_received: number
   readonly last_sync_at: number | null
+  /** At most so many versions are left of the session under way, both ways together: writes are counted, and of a key only the last one travels. 0 when in sync, null when it is not known. */
+  readonly remaining_records: number | null
+  /** The same in bytes, by the size of what has been moved. */
+  readonly remaining_bytes: number | null
+  readonly rate: SyncRate
   readonly error?: string
 }
 

@@ -51,6 +51,10 @@ export interface SwarmState {
   startedAtMs: number
   /** When a packet of anybody else was last accepted. */
   inboundMs: number
+  /** When anybody last answered a ping, or a request to ping somebody. */
+  answeredMs: number
+  /** This process stood still for longer than a period: what it reads now was sent some time in between. */
+  isBehind: boolean
   effects: SwarmEffect[]
   readonly key: number
   readonly own: OwnState
@@ -100,6 +104,8 @@ export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmStat
     nowMs: 0,
     startedAtMs: 0,
     inboundMs: -Infinity,
+    answeredMs: -Infinity,
+    isBehind: false,
     effects: [],
     key,
     own,

@@ -119,6 +119,8 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   let leaveDueMs = Infinity
   let described = own.description()
 
+  const isAlone = (): boolean => membership.all().length === 0
+
   function onStart(): void {
     assert(phase === 'new', 'a swarm starts once')
     phase = 'running'
@@ -138,6 +140,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     claims.tick()
     prober.tick()
     if (periodDueMs <= state.nowMs) onPeriod()
+    if (tombstoneDueMs <= state.nowMs) greetTombstone()
     for (const { address, token } of seeds.takeDue(state.nowMs)) greetStranger(state, address, token)
     const isMember = (nodeId: NodeId): boolean => membership.get(nodeId) !== undefined
     for (const address of remembered.takeDue(state.nowMs, isMember)) greetStranger(state, address)
@@ -151,9 +154,10 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   function onPeriod(): void {
     periodDueMs = state.nowMs + timings.periodMs * (0.9 + 0.2 * ports.random.fraction())
     describeAnew()
+    isolation.period()
     prober.period(silence.period())
     claims.pingSuspects()
-    if (tombstoneDueMs <= state.nowMs) greetTombstone()
+    if (isAlone()) tombstoneDueMs = Math.min(tombstoneDueMs, state.nowMs)
     beacon.judgeMute()
     wantDigests(state)
   }
@@ -169,11 +173,13 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     }
   }
 
-  /** So that a healed partition meets again, also where no seed and no group connects it. Alone there is nothing better to do. */
+  /**
+   * So that a healed partition meets again, also where no seed and no group connects it. Whoever is alone may be deaf and heard: then this is all
+   * that shows the others that it lives, so it speaks about as often as before (probe.ts), spread over the period since losses come in bursts.
+   */
   function greetTombstone(): void {
-    const isAlone = membership.all().length === 0
-    const intervalMs = isAlone ? timings.periodMs : timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
-    tombstoneDueMs = state.nowMs + intervalMs
+    const crowded = timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
+    tombstoneDueMs = state.nowMs + (isAlone() ? timings.periodMs / timings.helpers : crowded)
     const tombstone = membership.randomTombstone(state.nowMs)
     if (tombstone !== undefined) greetStranger(state, tombstone.address)
   }
@@ -268,6 +274,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     if (phase !== 'running') return Infinity
     return Math.min(
       periodDueMs,
+      tombstoneDueMs,
       gossipDueMs,
       prober.deadline(),
       claims.deadline(),
@@ -285,6 +292,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     step(event, nowMs) {
       state.nowMs = Math.max(state.nowMs, nowMs)
       state.effects = []
+      state.isBehind = state.nowMs - periodDueMs > timings.periodMs
       handle(event)
       if (phase === 'running') scheduleGossip()
       return state.effects

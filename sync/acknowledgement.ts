@@ -4,13 +4,13 @@
  *
  * Row: roster hash(8), then per origin, ascending: origin(16) counter(8).
  */
-import { concatBytes, equalBytes, toHex, u64Bytes } from '../base/bytes.ts'
+import { concatBytes, equalBytes, toHex } from '../base/bytes.ts'
 import { rowsOf } from './collection-state.ts'
-import { coversVector, sortedEntries, type Origin, type VersionVector } from './dot.ts'
+import { coversVector, type Origin, type VersionVector } from './dot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
 import { acknowledgementsOf, storeAtOfAcknowledgementRow } from './rows.ts'
 import type { StoreReader } from './store.ts'
-import { DOT_BYTES, originBytes, readDot } from './version.ts'
+import { DOT_BYTES, readDot, vectorBytes } from './version.ts'
 
 /** Acknowledgements of others in one message, and entries of all their vectors together. What does not fit goes another time. */
 export const ACKNOWLEDGEMENTS_MAX = 256
@@ -24,9 +24,7 @@ export interface Acknowledgement {
 }
 
 export function encodeAcknowledgement({ rosterHash, vector }: Acknowledgement): Uint8Array {
-  const parts = [rosterHash]
-  for (const [origin, counter] of sortedEntries(vector)) parts.push(originBytes(origin), u64Bytes(counter))
-  return concatBytes(...parts)
+  return concatBytes(rosterHash, vectorBytes(vector))
 }
 
 export function decodeAcknowledgement(storeId: string, value: Uint8Array): Acknowledgement {

@@ -18,6 +18,7 @@ import { termsFlags, type Relation } from './partial.ts'
 import type { CollectedKnowledge, SyncReplica } from './sync-replica.ts'
 import type { RemoteItem } from './remote-write.ts'
 import { countersOf, type CollectionSnapshot, type ResumePoint } from './replica-snapshot.ts'
+import { createTailGauge } from './progress.ts'
 import { decodeVersion, ORIGIN_BYTES } from './version.ts'
 import { keyText } from './write-batch.ts'
 
@@ -38,6 +39,9 @@ export interface ExchangeStats {
   malformed: number
   /** Items that a repair found missing or altered on one side although both vectors cover them. */
   drifted: number
+  /** At most so many versions are still to be sent and received (progress.ts); not known before the exchange. */
+  toSend?: number
+  toReceive?: number
 }
 
 export interface ExchangeContext {
@@ -93,7 +97,7 @@ export async function exchangeTails(
   const credit = createCredit(FRAMES_IN_FLIGHT_MAX)
   const { name, collected, collectedStampMax } = theirs
   const claim: TailClaim = { name, generation, vector: countersOf(theirs.vector), collected, collectedStampMax }
-  const receiver = createReceiver(context, claim, unmarked)
+  const receiver = createReceiver(context, claim, unmarked, mine?.counters ?? new Map())
   const sending = sendTail(context, credit, mine, theirs)
   // A failure of the sender shows in the receiver, which the closed link wakes.
   sending.catch(() => channel.close())
@@ -156,6 +160,8 @@ export async function sendFrames(
   let frame: WireItem[] = []
   let bytes = 0
   let position: Dot | undefined
+  const gauge = createTailGauge(after, mine.counters, resume)
+  stats.toSend = gauge.total
 
   const flush = async (isLast: boolean): Promise<void> => {
     if (frame.length === 0) return
@@ -166,6 +172,7 @@ export async function sendFrames(
     // Behind the last frame nothing is left to go on with: a tail of one frame costs the receiver no row for its resume point.
     await channel.send({ kind: 'frame', items, position: isLast ? undefined : position, logicalClock: replica.logicalClock() })
     stats.itemsSent += items.length
+    if (position !== undefined) stats.toSend = gauge.behind(position)
     context.onProgress()
   }
 
@@ -179,6 +186,7 @@ export async function sendFrames(
     }
   }
   await flush(true)
+  stats.toSend = 0
 }
 
 /** What this replica holds of a collection now; zeros when it has none. */
@@ -243,10 +251,12 @@ export function createCredit(max: number): Credit {
 }
 
 /** Applies what comes in. Frames are handed to the store at once and acknowledged as they become durable. */
-export function createReceiver(context: ExchangeContext, theirs: TailClaim, unmarked: Unmarked) {
+export function createReceiver(context: ExchangeContext, theirs: TailClaim, unmarked: Unmarked, known: VersionVector) {
   const { replica, channel, stats } = context
   const { name, generation, vector: target } = theirs
   const senderStore = fromHex(context.peerStoreId) ?? new Uint8Array(16)
+  const gauge = createTailGauge(known, target)
+  stats.toReceive = gauge.total
   const recoveries = replica.recoveries()
   let endReception = (): void => {}
   let hasBegun = false
@@ -288,6 +298,7 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
           // There was no place for it here, and a mark must not say otherwise, should there be one by then.
           if (applied === undefined) unmarked.isAll = true
           stats.itemsReceived += items.length
+          if (frame.position !== undefined) stats.toReceive = gauge.behind(frame.position)
           context.onProgress()
           unacknowledged -= 1
           await channel.send({ kind: 'ack' })
@@ -305,6 +316,7 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
     async finish(mark: ReadonlyMap<Origin, VectorEntry>): Promise<void> {
       await Promise.all(applying)
       if (failure !== undefined) throw failure.error
+      stats.toReceive = 0
       const accepted =
         unmarked.isAll || !context.relation.receives
           ? new Map<Origin, VectorEntry>()

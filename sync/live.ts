@@ -4,15 +4,19 @@
  *   held       what this side holds of one collection now: additions to its vector and G, its root; an acknowledgement by itself (R7)
  *   frame ...  with `hasTail`: the versions that the other side lacks, as in L1, each applied, synced and acknowledged
  *   mark       with `hasTail`: everything up to that vector has been sent (R5)
+ *   pull       asks for a tail of a collection
  *   round      this side ships nothing more; when both have said so, both offer anew, as at the beginning of the session
+ *
+ * What a replica has written itself it ships at once. What it has from others it only tells of; who lacks it pulls it, from one peer at a
+ * time: where many are linked with many, each version comes to each of them about once.
  *
  * A side is in one of two states, and in each of them it does two things at once, shipping and receiving:
  *
  *   live       ships whatever has changed, one collection after another; takes what comes
  *   stopping   it wants a round or has heard that the other one does: it has said so, and takes what still comes and acknowledgements
  *
- * Live are records of collections that both sides hold in the same generation, whole and without a horizon (R8, R9). Everything else - the system collection, a collection that is
- * new or was deleted, a floor between the two (R6), unequal roots (R4), an operator's wish - is a reason for a round.
+ * Live are records of collections that both sides hold in the same generation, whole and without a horizon (R8, R9). Everything else - the
+ * system collection, a collection that is new or was deleted, a floor between the two (R6), unequal roots (R4), an operator's wish - is a reason for a round.
  *
  * Invariants (test/unit/sync/live.test.ts):
  *   X8  a vector moves by marks only, also here; wherever the link is cut, the next session ends equal;
@@ -25,9 +29,12 @@ import { equalBytes } from '../base/bytes.ts'
 import { SessionFault, type Channel } from './channel.ts'
 import { coversVector, joinVectors } from './dot.ts'
 import { comparableKnowledge, createCredit, createReceiver, FRAMES_IN_FLIGHT_MAX, sendFrames } from './exchange.ts'
-import type { Credit, ExchangeStats, FrameLimits, Unmarked } from './exchange.ts'
+import type { Credit, ExchangeContext, FrameLimits, Unmarked } from './exchange.ts'
 import { isBehindFloor } from './floor.ts'
 import type { Held, Hello, Message } from './messages.ts'
+import { createLiveCounter, type LiveProgress } from './live-progress.ts'
+import { createPulls } from './live-pull.ts'
+import { createRounds } from './live-rounds.ts'
 import { createSettling } from './live-settling.ts'
 import { isSame } from './offers.ts'
 import { isPlain, PLAIN_RELATION } from './partial.ts'
@@ -43,9 +50,6 @@ import {
 } from './shared-collection.ts'
 import type { SyncReplica } from './sync-replica.ts'
 
-/** From the end of one round to the next one that this side asks for by itself. */
-export const ROUND_SPACING_MS = 500
-
 export interface LiveOptions {
   /** Calls back once after so many milliseconds, unless the answer was called before. */
   readonly after: (delayMs: number, action: () => void) => () => void
@@ -60,12 +64,6 @@ export interface LiveControl {
   isMoving(): boolean
   /** Messages that the peer has sent in live phases. */
   messagesReceived(): number
-}
-
-/** What was moved of a collection since this was last told. */
-export interface LiveProgress extends ExchangeStats {
-  bytesSent: number
-  bytesReceived: number
 }
 
 export interface LiveContext extends LiveOptions {
@@ -94,9 +92,12 @@ export interface LivePhase {
   stop(): void
 }
 
-type Incoming =
-  | { readonly vector: Held['vector']; readonly receiver: ReturnType<typeof createReceiver>; readonly name: string }
-  | 'not taken'
+/** A tail that is coming in; without a receiver it is let go by. */
+interface Incoming {
+  readonly name: string
+  readonly vector: Held['vector']
+  readonly receiver: ReturnType<typeof createReceiver> | undefined
+}
 
 export function createLivePhase(context: LiveContext): LivePhase {
   const { channel, replica, peer } = context
@@ -110,27 +111,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
   })
 
   let round: RoundResult = { sharedByName: new Map(), unmarkedByName: new Map(), generationApart: new Map(), system: undefined }
-  let isRoundWanted = false
-  let isRoundSpaced = true
-  let isRoundDue = false
-  let cancelSpacing = (): void => {}
-
-  const requestRound = (): void => {
-    isRoundWanted = true
-    wakeShipper()
-  }
-  const requestSpacedRound = (): void => {
-    if (isRoundSpaced) requestRound()
-    else isRoundDue = true
-  }
-  const spaceRounds = (): void => {
-    isRoundSpaced = false
-    cancelSpacing = context.after(ROUND_SPACING_MS, () => {
-      isRoundSpaced = true
-      if (isRoundDue) requestRound()
-      isRoundDue = false
-    })
-  }
+  const rounds = createRounds(context.after, () => wakeShipper())
 
   // What one live phase has under way.
   let credit: Credit = createCredit(FRAMES_IN_FLIGHT_MAX)
@@ -142,42 +123,17 @@ export function createLivePhase(context: LiveContext): LivePhase {
   let isRoundSent = false
   let isTheirRoundHere = false
   let interruptReceiver = (): void => {}
-  let bytesReceived = 0
-  const progressByName = new Map<string, LiveProgress>()
+  const progress = createLiveCounter(channel)
+  const pulls = createPulls({ channel, replica, after: context.after })
 
-  const progressOf = (name: string): LiveProgress => {
-    let progress = progressByName.get(name)
-    if (progress === undefined) {
-      progress = { itemsSent: 0, itemsReceived: 0, malformed: 0, drifted: 0, bytesSent: 0, bytesReceived: 0 }
-      progressByName.set(name, progress)
-    }
-    return progress
-  }
-  const exchangeContext = (name: string) => {
-    const stats = progressOf(name)
-    const counting: Channel = {
-      ...channel,
-      send(message) {
-        const before = channel.bytesSent
-        const sent = channel.send(message)
-        stats.bytesSent += channel.bytesSent - before
-        return sent
-      },
-    }
-    return {
-      channel: counting,
-      replica,
-      peerStoreId: peer.storeId,
-      stats,
-      frames: context.frames,
-      relation: PLAIN_RELATION,
-      onProgress: () => {},
-    }
+  const exchangeContext = (name: string): ExchangeContext => {
+    const { frames } = context
+    return { ...progress.of(name), replica, peerStoreId: peer.storeId, frames, relation: PLAIN_RELATION, onProgress: () => {} }
   }
 
   // Shipping.
 
-  const isStopping = (): boolean => isRoundWanted || isOver
+  const isStopping = (): boolean => rounds.isWanted || isOver
 
   const ship = async (): Promise<void> => {
     while (!isStopping()) {
@@ -200,21 +156,25 @@ export function createLivePhase(context: LiveContext): LivePhase {
   /** Tells the peer what is new of a collection, and ships what it lacks. */
   const tell = async (name: string): Promise<void> => {
     if (replica.storeId !== ownStoreId) throw new SessionFault('closed', 'this replica has enrolled anew')
+    // With the snapshot: what comes in meanwhile is not lacking, and looked at again when it is here.
+    const isComing = incoming?.name === name
     const snapshot = await replica.snapshot()
     try {
       const mine = await snapshot.collection(name)
       const shared = round.sharedByName.get(name)
       if (name === SYSTEM_COLLECTION) {
-        if (mine?.isSettled === true && (round.system === undefined || !isSame(mine, round.system))) requestSpacedRound()
+        if (mine?.isSettled === true && (round.system === undefined || !isSame(mine, round.system))) rounds.requestSpaced()
       } else if (mine === undefined) {
         // The peer hears of it by the system collection.
         round.sharedByName.delete(name)
       } else if (shared?.generation === mine.generation && isPlain(mine.terms)) {
+        const isLacking = !isComing && incoming?.name !== name && pulls.isLacking(mine, shared)
         await tellHeld(mine, shared)
+        if (isLacking) await pulls.ask(mine, shared)
       } else if (shared !== undefined || round.generationApart.get(name) !== mine.generation) {
         // Also when it is a plain replica no more (R8): its marks mean something else now.
         round.sharedByName.delete(name)
-        requestSpacedRound()
+        rounds.requestSpaced()
       }
     } finally {
       await snapshot.close()
@@ -227,7 +187,9 @@ export function createLivePhase(context: LiveContext): LivePhase {
     if (told !== undefined && !coversVector(counters, told.vector)) {
       throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
     }
-    const hasTail = !coversVector(shared.known, counters)
+    const lacking = entriesAbove(counters, shared.known)
+    const hasTail = shared.isPulled || (lacking.size > 0 && [...lacking.keys()].every(origin => origin === replica.origin))
+    shared.isPulled = false
     const knowledge = comparableKnowledge(mine, ownStoreId)
     const acknowledgements = newAcknowledgements(shared, await mine.acknowledgements(), peer.storeId)
     const isKnowledgeNew = told === undefined || (mine.isSettled && !equalBytes(told.knowledge, knowledge))
@@ -235,9 +197,12 @@ export function createLivePhase(context: LiveContext): LivePhase {
       if (equalBytes(told?.root ?? root, root) || !mine.isSettled || !settling.isRootDue(name)) return
     }
     const exchange = exchangeContext(name)
-    const vector = entriesAbove(mine.vector, ({ counter }) => counter, told?.vector)
+    // What was told and not shipped before is in it again: with a tail, this is what the mark stands for.
+    const vector = new Map(
+      [...mine.vector].filter(([origin, { counter }]) => (hasTail && lacking.has(origin)) || counter > (told?.vector.get(origin) ?? 0)),
+    )
     const rest = { collectedStampMax, rosterHash: replica.rosterHash(), acknowledgements, root, knowledge, hasTail }
-    const news = entriesAbove(collected, counter => counter, told?.collected)
+    const news = entriesAbove(collected, told?.collected)
     await exchange.channel.send({ kind: 'held', name, generation, vector, collected: news, ...rest })
     shared.told = { vector: counters, collected, root, knowledge }
     noteAcknowledged(shared, acknowledgements)
@@ -259,64 +224,68 @@ export function createLivePhase(context: LiveContext): LivePhase {
       channel.peek().then(resolve, reject)
     })
 
-  const countReceived = (message: Message): void => {
-    const name = message.kind === 'held' ? message.name : incoming === undefined || incoming === 'not taken' ? undefined : incoming.name
-    if (name !== undefined) progressOf(name).bytesReceived += channel.bytesReceived - bytesReceived
-    bytesReceived = channel.bytesReceived
-  }
-
   const take = async (message: Message): Promise<void> => {
     if (message.kind === 'ack') return credit.give()
     if (message.kind === 'frame' && incoming !== undefined) {
-      if (incoming !== 'not taken') return incoming.receiver.take(message)
+      if (incoming.receiver !== undefined) return incoming.receiver.take(message)
       return channel.send({ kind: 'ack' })
     }
     if (message.kind === 'mark' && incoming !== undefined) {
-      const ended = incoming
-      if (ended !== 'not taken') {
-        await ended.receiver.finish(ended.vector)
-        ended.receiver.end()
-      }
+      const { name, vector, receiver } = incoming
+      await receiver?.finish(vector)
+      receiver?.end()
       incoming = undefined
-      return
+      return pulls.ended(name)
+    }
+    if (message.kind === 'pull' && incoming === undefined && !isTheirRoundHere) {
+      const shared = round.sharedByName.get(message.name)
+      if (shared?.generation !== message.generation) return
+      shared.isPulled = true
+      changed.add(message.name)
+      return wakeShipper()
     }
     if (incoming !== undefined || isTheirRoundHere || (message.kind !== 'held' && message.kind !== 'round')) {
       throw new SessionFault('unexpected', `the peer sent "${message.kind}" in the live phase`)
     }
     if (message.kind === 'held') return takeHeld(message)
     isTheirRoundHere = true
-    requestRound()
+    rounds.request()
   }
 
   const takeHeld = async (held: Held): Promise<void> => {
-    const { name, generation, hasTail } = held
+    const { name, generation, vector, hasTail } = held
     const shared = round.sharedByName.get(name)
     // It was deleted here, or made anew: the peer will hear of it.
-    if (hasTail) incoming = 'not taken'
+    if (hasTail) incoming = { name, vector, receiver: undefined }
     if (shared?.generation !== generation) return
     noteHeld(shared, held)
     settling.heard(name)
-    if (held.vector.size > 0 && (await replica.settleForks(name, generation, held.vector))) {
+    if (vector.size > 0 && (await replica.settleForks(name, generation, vector))) {
       throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
     }
     const own = await readCollection(name)
     if (own?.generation !== generation) return
     if (!isPlain(own.terms)) {
       round.sharedByName.delete(name)
-      return requestSpacedRound()
+      return rounds.requestSpaced()
     }
     const ownKnowledge = { vector: own.counters, collected: own.collected }
     if (isBehindFloor(ownKnowledge, shared.theirs) || isBehindFloor(shared.theirs, ownKnowledge)) {
       // R6: repair goes first, and until then nothing of this collection is taken: a later mark would cover what was left out.
       round.sharedByName.delete(name)
-      return requestSpacedRound()
+      return rounds.requestSpaced()
     }
     if (hasTail) {
       let unmarked = round.unmarkedByName.get(name)
       if (unmarked === undefined) round.unmarkedByName.set(name, (unmarked = { origins: new Set(), isAll: false }))
-      const receiver = createReceiver(exchangeContext(name), { ...shared.theirs, name, generation }, unmarked)
-      incoming = { name, vector: held.vector, receiver }
-    } else if (!coversVector(own.collected, shared.theirs.collected)) {
+      const receiver = createReceiver(exchangeContext(name), { ...shared.theirs, name, generation }, unmarked, own.counters)
+      incoming = { name, vector, receiver }
+      return
+    }
+    // There may be something to ask for.
+    changed.add(name)
+    wakeShipper()
+    if (!coversVector(own.collected, shared.theirs.collected)) {
       await replica.adoptCollected(name, generation, shared.theirs)
     }
   }
@@ -340,7 +309,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
       changed.add(name)
       wakeShipper()
     },
-    requestRound: requestSpacedRound,
+    requestRound: () => rounds.requestSpaced(),
     onSettled: (name, isInSync) => report(name, isInSync),
     onFailure(error) {
       failure ??= { error }
@@ -349,10 +318,8 @@ export function createLivePhase(context: LiveContext): LivePhase {
   })
 
   const report = (name: string, isInSync: boolean): void => {
-    const progress = progressByName.get(name)
-    if (progress === undefined) return
-    progressByName.delete(name)
-    context.onProgress(name, progress, isInSync)
+    const moved = progress.take(name)
+    if (moved !== undefined) context.onProgress(name, moved, isInSync)
   }
 
   return {
@@ -364,12 +331,12 @@ export function createLivePhase(context: LiveContext): LivePhase {
       // What was exchanged in the round has not been told in full, and the system collection may have moved on.
       for (const [name, { told }] of round.sharedByName) if (told === undefined) changed.add(name)
       changed.add(SYSTEM_COLLECTION)
-      bytesReceived = channel.bytesReceived
-      spaceRounds()
+      progress.received(undefined)
+      rounds.begin()
       settling.start()
       isLive = true
       context.onLive?.({
-        requestRound,
+        requestRound: () => rounds.request(),
         isMoving: () => !isLive || isShipping || incoming !== undefined || !credit.isWhole(),
         messagesReceived: () => messagesReceived,
       })
@@ -381,16 +348,15 @@ export function createLivePhase(context: LiveContext): LivePhase {
           if (message === undefined) continue
           await channel.receive()
           messagesReceived += 1
-          countReceived(message)
+          progress.received(message.kind === 'held' ? message.name : incoming?.name)
           await take(message)
         }
         await shipping
         await settling.stop()
         if (failure !== undefined) throw failure.error
-        for (const name of progressByName.keys()) report(name, false)
-        isRoundWanted = false
-        isRoundDue = false
-        cancelSpacing()
+        for (const name of progress.names()) report(name, false)
+        pulls.endAll()
+        rounds.end()
         isLive = false
       } catch (error) {
         isOver = true
@@ -398,17 +364,18 @@ export function createLivePhase(context: LiveContext): LivePhase {
         credit.fail(error)
         channel.close()
         await settling.stop()
-        if (incoming !== undefined && incoming !== 'not taken') incoming.receiver.rethrow()
+        incoming?.receiver?.rethrow()
         if (failure !== undefined) throw failure.error
         await shipping
         throw error
       } finally {
-        if (incoming !== undefined && incoming !== 'not taken') incoming.receiver.end()
+        incoming?.receiver?.end()
       }
     },
     stop() {
       stopWatching()
-      cancelSpacing()
+      pulls.endAll()
+      rounds.stop()
     },
   }
 }

@@ -93,7 +93,7 @@ export interface Held {
   readonly kind: 'held'
   readonly name: string
   readonly generation: number
-  /** Entries above those said before. */
+  /** Entries above those said before; with a tail also those that were said and not shipped: its mark stands for all of these. */
   readonly vector: ReadonlyMap<Origin, VectorEntry>
   readonly collected: VersionVector
   readonly collectedStampMax: Stamp
@@ -149,6 +149,8 @@ export type Message =
   | Held
   /** Ends the live phase: the sender ships nothing more before both have offered anew. */
   | { readonly kind: 'round' }
+  /** Asks for what the sender lacks of a collection of which the receiver has said that it holds it. */
+  | { readonly kind: 'pull'; readonly name: string; readonly generation: number }
 
 type PlainMessage = Exclude<Message, SketchMessage>
 
@@ -172,6 +174,7 @@ const KINDS = [
   'bye',
   'held',
   'round',
+  'pull',
 ] as const satisfies readonly PlainMessage['kind'][]
 
 const bytesOf = (hex: string): Uint8Array => fromHex(hex) ?? new Uint8Array(0)
@@ -247,6 +250,8 @@ function encodeFields(message: PlainMessage): unknown[] {
       const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), encodeStamp(collectedStampMax)]
       return [...fixed, rosterHash, encodeAcknowledgements(acknowledgements), root, knowledge, hasTail]
     }
+    case 'pull':
+      return [message.name, u64Bytes(message.generation)]
     case 'ack':
     case 'repaired':
     case 'round':
@@ -418,6 +423,8 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
         knowledge: octets(i, 16),
         hasTail: flag(j),
       }
+    case 'pull':
+      return { kind, name: collectionName(a), generation: counter(b) }
     case 'ack':
     case 'repaired':
     case 'round':

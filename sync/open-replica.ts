@@ -118,7 +118,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     return { logicalClock: state.lamport, sequence: state.sequence, viewByName }
   }
 
-  const receptions = createReceptions()
+  const receptions = createReceptions(name => publisher.touch(name))
 
   const commit: GroupCommit = createGroupCommit<GroupFacts & { readonly ended: readonly (() => void)[] }>({
     createBatch: () =>
@@ -204,7 +204,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     random,
     nodeId: options.nodeId ?? '',
     submit: submitDurable,
-    onAcknowledged: name => publisher.acknowledged(name),
+    onAcknowledged: name => publisher.touch(name),
   })
   const { keeper } = retention
 
@@ -216,6 +216,9 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     keep: () => keeper.keep(),
     get storeId() {
       return state.storeId
+    },
+    get origin() {
+      return state.origin
     },
     saltId: hasher.saltId,
     keyHash: key => hasher.keyHash(key),
@@ -308,6 +311,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     watch: listener => publisher.watch(listener),
     beginReception: name => receptions.begin(name),
+    claimTail: name => receptions.claim(name),
 
     async flush() {
       await publisher.flush(flushAll)

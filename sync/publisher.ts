@@ -24,9 +24,10 @@ export interface Publisher {
   flush(flush: () => Promise<void>): Promise<void>
   /** Calls back with the name of a collection after every durable change of it. */
   onChange(listener: (collection: string) => void): void
-  /** As `onChange`, and also when others have acknowledged more of it (R7). Until the answer is called. */
+  /** As `onChange`, and also when `touch` is called. Until the answer is called. */
   watch(listener: (collection: string) => void): () => void
-  acknowledged(collection: string): void
+  /** Something else of it has changed than its content: what others have acknowledged (R7), or whether a tail comes in. */
+  touch(collection: string): void
 }
 
 export function createPublisher(initial: GroupFacts): Publisher {
@@ -86,7 +87,7 @@ export function createPublisher(initial: GroupFacts): Publisher {
       watchers.add(listener)
       return () => void watchers.delete(listener)
     },
-    acknowledged(name) {
+    touch(name) {
       for (const watcher of watchers) watcher(name)
     },
   }

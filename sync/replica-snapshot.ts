@@ -28,7 +28,7 @@ import {
 } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Row, StoreSnapshot } from './store.ts'
-import { DOT_BYTES, originBytes, readCounter, readDot, ORIGIN_BYTES, writeDot } from './version.ts'
+import { DOT_BYTES, readCounter, readDot, ORIGIN_BYTES, vectorBytes, writeDot } from './version.ts'
 import { decodeStoredEntry, keyText, SEQUENCE_BYTES } from './write-batch.ts'
 
 /** One version as it lies in the store: nothing is decoded on the way to the wire. */
@@ -142,10 +142,7 @@ export function knowledgeHash(
   horizon: Horizon = NO_HORIZON,
 ): Uint8Array {
   const parts = [KNOWLEDGE_LABEL, saltId, u64Bytes(generation)]
-  for (const entries of [sortedEntries(vector), sortedEntries(collected)]) {
-    parts.push(u64Bytes(entries.length))
-    for (const [origin, counter] of entries) parts.push(originBytes(origin), u64Bytes(counter))
-  }
+  for (const entries of [vector, collected]) parts.push(u64Bytes(entries.size), vectorBytes(entries))
   // Where nothing has ever expired the hash is what it was before there were horizons.
   if (horizon.ms > 0) parts.push(HORIZON_LABEL, u64Bytes(horizon.ms), horizon.sweeper ?? EMPTY)
   return hash.sha256(concatBytes(...parts)).subarray(0, 16)
@@ -292,7 +289,7 @@ const summaryOf = ([row, value]: Row): ItemSummary => ({
 })
 
 /** Log rows of `origin` up to here need not be sent: the receiver's vector covers them, or an interrupted tail has sent them. */
-function tailStart(origin: Origin, after: VersionVector, resume: ResumePoint | undefined): number {
+export function tailStart(origin: Origin, after: VersionVector, resume: ResumePoint | undefined): number {
   const covered = after.get(origin) ?? 0
   if (resume === undefined) return covered
   const { target, position } = resume

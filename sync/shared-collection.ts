@@ -31,9 +31,15 @@ export interface SharedCollection {
   theirs: Claim
   /** Undefined: nothing since the round. */
   told: Told | undefined
+  /** The peer has asked for what it lacks. */
+  isPulled: boolean
+  /** What was asked for so far: what does not come then was passed over (X4), or comes with a round. */
+  pulled: VersionVector
   /** What others have acknowledged, as the two have told one another, by store id. */
   readonly acknowledged: Map<string, Acknowledgement>
 }
+
+const NOTHING: VersionVector = new Map()
 
 /** Both sides offered the same: generation, vector, G and content. */
 export function sharedAsSame(collection: CollectionSnapshot, rosterHash: Uint8Array): SharedCollection {
@@ -43,6 +49,8 @@ export function sharedAsSame(collection: CollectionSnapshot, rosterHash: Uint8Ar
     known: counters,
     theirs: { vector: counters, collected, collectedStampMax: STAMP_ZERO, root, knowledge, rosterHash },
     told: { vector: counters, collected, root, knowledge },
+    isPulled: false,
+    pulled: NOTHING,
     acknowledged: new Map(),
   }
 }
@@ -55,6 +63,8 @@ export function sharedAsExchanged(generation: number, mine: VersionVector, their
     known: joinVectors(vector, mine),
     theirs: { ...held, vector, collected: theirs.collected, collectedStampMax: theirs.collectedStampMax },
     told: undefined,
+    isPulled: false,
+    pulled: NOTHING,
     acknowledged: new Map(),
   }
 }
@@ -94,10 +104,6 @@ export function newAcknowledgements({ acknowledged }: SharedCollection, known: r
 }
 
 /** Entries of `all` above those of `said`. */
-export function entriesAbove<Entry>(
-  all: ReadonlyMap<string, Entry>,
-  counterOf: (entry: Entry) => number,
-  said: VersionVector | undefined,
-): Map<string, Entry> {
-  return new Map([...all].filter(([origin, entry]) => counterOf(entry) > (said?.get(origin) ?? 0)))
+export function entriesAbove(all: VersionVector, said: VersionVector | undefined): VersionVector {
+  return new Map([...all].filter(([origin, counter]) => counter > (said?.get(origin) ?? 0)))
 }

@@ -9,6 +9,8 @@ import type { CollectionSnapshot, ReplicaSnapshot, ResumePoint } from './replica
 /** What a session tells and asks of its replica. */
 export interface SyncReplica {
   readonly storeId: string
+  /** Under which it writes now. */
+  readonly origin: Origin
   readonly saltId: Uint8Array
   /** Places a key in the digest tree, 8 bytes. */
   keyHash(key: Uint8Array): Uint8Array
@@ -18,12 +20,14 @@ export interface SyncReplica {
   /** A durable moment; must be closed. */
   snapshot(): Promise<ReplicaSnapshot>
   /**
-   * Calls back with the name of a collection when what a peer may be told of it has changed: what it holds durably, what it knows, or what
-   * others have acknowledged. Until the answer is called.
+   * Calls back with the name of a collection when what a peer may be told or asked of it has changed: what it holds durably, what it knows,
+   * what others have acknowledged, or that a claim of it may be had. Until the answer is called.
    */
   watch(listener: (collection: string) => void): () => void
   /** A tail of this collection begins to come in: until its mark is applied, or until the answer is called, its snapshots are not settled. */
   beginReception(collection: string): () => void
+  /** Before a peer is asked for a tail: undefined while one comes in or was asked for elsewhere. The answer gives the claim back. */
+  claimTail(collection: string): (() => void) | undefined
   /** Where an interrupted tail from this store stands. */
   resumePoint(collection: string, generation: number, senderStore: Uint8Array): ResumePoint | undefined
   /**

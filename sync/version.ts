@@ -18,7 +18,7 @@
  * one dot, which correct replicas never make.
  */
 import { compareBytes, fromHex, readU32, toHex } from '../base/bytes.ts'
-import type { Dot, Origin } from './dot.ts'
+import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { compareStamps, STAMP_MS_MAX, type Stamp } from './hlc.ts'
 
 export const FLAG_TOMBSTONE = 1
@@ -113,6 +113,13 @@ export function writeCounter(target: Uint8Array, at: number, value: number): voi
 export function writeDot(target: Uint8Array, at: number, dot: Dot): void {
   target.set(originBytes(dot.origin), at)
   writeCounter(target, at + ORIGIN_BYTES, dot.counter)
+}
+
+/** The dots of a vector one after the other, ascending by origin. */
+export function vectorBytes(vector: VersionVector): Uint8Array {
+  const bytes = new Uint8Array(DOT_BYTES * vector.size)
+  for (const [i, [origin, counter]] of sortedEntries(vector).entries()) writeDot(bytes, i * DOT_BYTES, { origin, counter })
+  return bytes
 }
 
 export function readDot(bytes: Uint8Array, at: number): Dot {

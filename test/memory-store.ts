@@ -10,6 +10,8 @@ export interface MemoryStore extends Store {
   crash(): MemoryStore
   /** Makes the next `count` writes fail. */
   failWrites(count: number): void
+  /** A power cut would change nothing. */
+  isDurable(): boolean
 }
 
 type Rows = readonly Row[]
@@ -51,6 +53,7 @@ export function createMemoryStore(initial: Rows = []): MemoryStore {
     close: () => Promise.resolve(),
     crash: () => createMemoryStore(durable),
     failWrites: count => void (failures = count),
+    isDurable: () => durable === rows,
   }
 }
 

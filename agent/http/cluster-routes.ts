@@ -167,6 +167,11 @@ function toSyncRowJson(row: SyncRow): SyncRowsJson[number] {
     bytes_sent: row.bytesSent,
     bytes_received: row.bytesReceived,
     last_sync_at: row.lastSyncAtMs ?? null,
+    remaining_records: row.remainingRecords ?? null,
+    remaining_bytes: row.remainingBytes ?? null,
+    rate: { records_per_sec: round(row.rate.recordsPerSecond), bytes_per_sec: round(row.rate.bytesPerSecond) },
     ...(row.error === undefined ? {} : { error: row.error }),
   }
 }
+
+const round = (value: number): number => Math.round(value * 10) / 10

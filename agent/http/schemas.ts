@@ -263,6 +263,15 @@ export const SyncRows = Type.Array(
       bytes_sent: Type.Integer(),
       bytes_received: Type.Integer(),
       last_sync_at: Type.Union([Type.Integer({ description: 'Unix milliseconds.' }), Type.Null()]),
+      remaining_records: Type.Union([Type.Integer(), Type.Null()], {
+        description:
+          'At most so many versions are left of the session under way, both ways together: writes are counted, and of a key only the last one travels. 0 when in sync, null when it is not known.',
+      }),
+      remaining_bytes: Type.Union([Type.Integer(), Type.Null()], { description: 'The same in bytes, by the size of what has been moved.' }),
+      rate: Type.Object(
+        { records_per_sec: Type.Number(), bytes_per_sec: Type.Number({ description: 'Of messages, before they are packed.' }) },
+        { title: 'SyncRate', description: 'Over the last ten seconds.' },
+      ),
       error: Type.Optional(Type.String()),
     },
     { title: 'SyncRow' },

@@ -7,7 +7,7 @@ import { showLive, watchOption } from '../live.ts'
 import { renderTable } from '../table.ts'
 import { isObject } from '../api-client.ts'
 import { paint, print, printJson, terminalWidth } from '../terminal.ts'
-import { formatBytes, formatCount, formatText, formatTime, shorten } from '../words.ts'
+import { formatBytes, formatCount, formatDuration, formatText, formatTime, shorten } from '../words.ts'
 import type { ApiClient } from '../api-client.ts'
 import type { Cell, Column } from '../table.ts'
 
@@ -23,6 +23,15 @@ function stateCell({ state, in_sync: isInSync }: Row): Cell {
   return { text: state === 'syncing' || state === 'live' ? state : 'differs', colour: 'yellow' }
 }
 
+/** By the rate of the last seconds; at most so long, since what is left is an upper bound. */
+function timeLeftCell({ state, remaining_records: records, remaining_bytes: bytes, rate }: Row): string {
+  if (state !== 'syncing' || typeof rate !== 'object' || rate === null) return ''
+  const { records_per_sec: recordRate, bytes_per_sec: byteRate } = rate as Row
+  const over = (left: unknown, perSecond: unknown): string | undefined =>
+    typeof left === 'number' && typeof perSecond === 'number' && perSecond > 0 ? formatDuration((left * 1000) / perSecond) : undefined
+  return over(records, recordRate) ?? over(bytes, byteRate) ?? '?'
+}
+
 const columns: readonly Column<Row>[] = [
   { title: 'PEER', cell: row => shorten(row['peer']) },
   { title: 'COLLECTION', cell: row => formatText(row['collection']) },
@@ -31,6 +40,8 @@ const columns: readonly Column<Row>[] = [
   { title: 'RECEIVED', align: 'right', cell: row => formatCount(row['entries_received']) },
   { title: 'BYTES OUT', align: 'right', cell: row => formatBytes(row['bytes_sent']) },
   { title: 'BYTES IN', align: 'right', cell: row => formatBytes(row['bytes_received']) },
+  { title: 'LEFT', align: 'right', cell: row => (row['state'] === 'syncing' ? formatCount(row['remaining_records']) : '') },
+  { title: 'TIME LEFT', align: 'right', cell: timeLeftCell },
   { title: 'LAST SYNC', cell: row => formatTime(row['last_sync_at']) },
   { title: 'ERROR', cell: row => (row['error'] === undefined ? '' : formatText(row['error'])) },
 ]
@@ -105,7 +116,7 @@ function judgeVerification({ scrub, rows }: Verification, timeoutSeconds: number
 export const sync = defineCommand({
   summary: 'Syncs with every reachable peer now, and shows how far it is',
   details:
-    'SENT and RECEIVED count entries. --wait ends once every collection is in sync with every peer, and fails at the deadline. --verify first reads the whole store and holds it against itself, so that peers send again what is gone or damaged; it waits, too.',
+    'SENT and RECEIVED count entries, LEFT those that the session under way has to move at most. --wait ends once every collection is in sync with every peer, and fails at the deadline. --verify first reads the whole store and holds it against itself, so that peers send again what is gone or damaged; it waits, too.',
   options: {
     wait: { type: 'boolean', doc: 'Wait until all is in sync' },
     verify: { type: 'boolean', doc: 'Verify the whole store first; wait until all is whole' },
@@ -126,7 +137,11 @@ export const sync = defineCommand({
       return judgeVerification(verification, timeoutSeconds)
     }
     await api.send('POST', '/api/sync')
-    if (options.watch === true) return showLive({ read: call => api.getList('/api/sync', call), render, essence: rows => rows }, json)
+    if (options.watch === true)
+      return showLive(
+        { read: call => api.getList('/api/sync', call), render, essence: rows => rows.map(({ rate: _rate, ...row }) => row) },
+        json,
+      )
     const rows = await (options.wait === true ? waitUntilDone(api, timeoutSeconds) : api.getList('/api/sync'))
     if (json) printJson(rows)
     else print(render(rows))

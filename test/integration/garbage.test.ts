@@ -7,6 +7,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { zstdDecompressSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createCodec } from '../../agent/codec.ts'
 import { systemHash } from '../../agent/ports.ts'
@@ -294,7 +295,9 @@ async function dial(): Promise<Conversation> {
     const messages: Message[] = []
     for (let at = 4; at + 5 <= bytes.length;) {
       const length = bytes.readUInt32BE(at)
-      const message = length === 0 ? undefined : decodeMessage(codec, bytes.subarray(at + 5, at + 5 + length))
+      const body = bytes.subarray(at + 5, at + 5 + length)
+      const isPacked = bytes[at + 4] === 1 && body.length === length
+      const message = length === 0 ? undefined : decodeMessage(codec, isPacked ? zstdDecompressSync(body.subarray(4)) : body)
       if (message !== undefined) messages.push(message)
       at += 5 + length
     }
@@ -323,7 +326,7 @@ it('peer link: nonsense behind a valid hello', async () => {
   const u64 = (first: number): Uint8Array => Uint8Array.of(first, 255, 255, 255, 255, 255, 255, 255)
   const nonsense: Uint8Array[] = [
     frame(Buffer.concat([Buffer.from([0xff]), random.bytes(1_000)])),
-    frame(Buffer.alloc(1_000_000, 0x81)),
+    frame(Buffer.alloc(500_000, 0x81)),
     frame(codec.encode([99, 'a kind that nobody knows'])),
     frame(codec.encode([3, Array.from({ length: 1_000 }, () => [])])),
     frame(codec.encode([1, [['notes', u64(255), new Uint8Array(16), new Uint8Array(16)]], true])),
@@ -400,6 +403,29 @@ it('peer link: a stranger that says it is the other agent does not keep the two 
   await until('it was answered', DEADLINE_MS, async () => (impostor.heard().length > 0 ? undefined : 'not yet'))
   impostor.socket.destroy()
   expect(await serves()).toBe(true)
+})
+
+it('P16 peer link: a stranger that says it is the other agent and then next to nothing does not keep the two apart', async () => {
+  expect(await serves()).toBe(true)
+  let impostor = await dial()
+  const impostorHello = Buffer.concat([preamble, say(strangeHello({ nodeId: other.nodeId.replaceAll('-', '') }))])
+  impostor.socket.write(impostorHello)
+  await until('it was greeted', DEADLINE_MS, async () => {
+    const [answer] = impostor.heard()
+    if (answer?.kind === 'bye') {
+      // The two were at it themselves.
+      impostor = await dial()
+      impostor.socket.write(impostorHello)
+    }
+    return answer?.kind === 'hello' ? undefined : (answer?.kind ?? 'no answer yet')
+  })
+  let isClosed = false
+  void impostor.closed.then(() => (isClosed = true))
+  // The beginning of a message: enough to be listened to for two minutes.
+  impostor.socket.write(frame(Buffer.alloc(1_000)).subarray(0, 6))
+  expect(await serves()).toBe(true)
+  expect(isClosed).toBe(false)
+  impostor.socket.destroy()
 })
 
 it('peer link: strangers that hold as many links open as they get do not keep the two apart', async () => {

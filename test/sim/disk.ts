@@ -49,7 +49,7 @@ export function createDisk(world: World): Disk {
         })
       const syncMs = (): number => world.random.fraction() * SYNC_MAX_MS
       const flush = async (): Promise<void> => {
-        if (disk.isLying) return
+        if (disk.isLying || current.isDurable()) return
         await current.flush()
         changes += 1
       }

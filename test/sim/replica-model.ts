@@ -222,11 +222,19 @@ function deleteOrMake(sim: Sim, robot: Robot): void {
   })
 }
 
-async function session(sim: Sim, a: Robot, b: Robot, cutAfter: number): Promise<readonly [SessionResult, SessionResult] | undefined> {
+/** With `liveTurns` the link stays open so long, unless it is cut before. */
+async function session(
+  sim: Sim,
+  a: Robot,
+  b: Robot,
+  cutAfter: number,
+  liveTurns = 0,
+): Promise<readonly [SessionResult, SessionResult] | undefined> {
   const pair = a.index < b.index ? `${a.index}-${b.index}` : `${b.index}-${a.index}`
   if (sim.sessions.has(pair) || a.isDown || b.isDown) return undefined
   const link = createSimLink(sim.random, cutAfter)
   sim.sessions.set(pair, link)
+  const isLive = liveTurns > 0
   const run = (replica: OpenReplica, isInitiator: boolean): Promise<SessionResult> =>
     runSession({
       link: link.ends[isInitiator ? 0 : 1],
@@ -234,9 +242,11 @@ async function session(sim: Sim, a: Robot, b: Robot, cutAfter: number): Promise<
       codec,
       hash: systemHash,
       isInitiator,
-      hello: () => helloOf(replica),
+      hello: () => ({ ...helloOf(replica), isLive }),
       refusal: () => undefined,
+      live: { after: (delayMs, action) => laterTurn(sim.random, delayMs, action) },
     })
+  if (isLive) void pause(sim.random, liveTurns).then(() => link.ends[0].close())
   const results = await Promise.all([run(a.replica, true), run(b.replica, false)])
   if (sim.sessions.get(pair) === link) sim.sessions.delete(pair)
   for (const { fault } of results) {
@@ -245,6 +255,15 @@ async function session(sim: Sim, a: Robot, b: Robot, cutAfter: number): Promise<
     }
   }
   return results
+}
+
+/** Turns in the place of time. */
+function laterTurn(random: Random, delayMs: number, action: () => void): () => void {
+  const state = { isCancelled: false }
+  void pause(random, delayMs / 10).then(() => {
+    if (!state.isCancelled) action()
+  })
+  return () => void (state.isCancelled = true)
 }
 
 const isEviction = (fault: { readonly kind: string; readonly detail: string }): boolean =>
@@ -297,7 +316,8 @@ async function step(sim: Sim): Promise<void> {
     write(sim, robot)
   } else if (dice < 0.75 && other !== robot) {
     const cutAfter = chance(random, 0.4) ? Number.POSITIVE_INFINITY : Math.floor(random.fraction() * 40)
-    spawn(sim, 'a session', async () => void (await session(sim, robot, other, cutAfter)))
+    const liveTurns = chance(random, 0.5) ? 200 + random.fraction() * 4_000 : 0
+    spawn(sim, 'a session', async () => void (await session(sim, robot, other, cutAfter, liveTurns)))
   } else if (dice < 0.77) {
     scrub(sim, robot)
   } else if (dice < 0.83 && faults.deletions) {

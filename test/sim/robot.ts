@@ -288,6 +288,7 @@ export function createRobot(
     },
     diverged,
     get isBusy() {
+      // Links that are live and quiet are at rest.
       return [...busy].some(peer => liveByPeer.get(peer)?.isMoving() ?? true)
     },
     start() {

@@ -38,6 +38,8 @@ describe('defaults', () => {
       gossipCompat: 'off',
       swarmName: 'default',
       swarmOpen: false,
+      syncCompression: 'auto',
+      syncKbpsMax: undefined,
       digestSalt: undefined,
       swarmKeys: [],
       syncLiveLinks: 16,
@@ -111,6 +113,8 @@ describe('values', () => {
     ['HS_CLOCK_DRIFT_MAX', '24h', 'clockDriftMaxMs', 86_400_000],
     ['HS_BATCH_MS', '1', 'batchMs', 1],
     ['HS_OUTAGE_LOG_MIB', '0', 'outageLogMib', 0],
+    ['HS_SYNC_KBPS_MAX', '8', 'syncKbpsMax', 8],
+    ['HS_SYNC_COMPRESSION', 'off', 'syncCompression', 'off'],
   ] as const)('%s=%s is read', (variable, text, name, value) => {
     expect(configOf({ [variable]: text })[name]).toEqual(value)
   })

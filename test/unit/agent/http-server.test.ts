@@ -152,17 +152,40 @@ describe('shapes', () => {
 
   test('sync rows, and a sync started by hand', async () => {
     const row = { peer: 'p', collection: 'c', inSync: true, entriesSent: 1, entriesReceived: 2, bytesSent: 3, bytesReceived: 4 }
+    const rate = { recordsPerSecond: 12.345, bytesPerSecond: 1000 }
     const { url } = await startHttp({
       peers: [peer],
       rows: [
-        { ...row, state: 'idle', lastSyncAtMs: 5 },
-        { ...row, state: 'failed', lastSyncAtMs: undefined, error: 'gone' },
+        {
+          ...row,
+          state: 'idle',
+          lastSyncAtMs: 5,
+          remainingRecords: 0,
+          remainingBytes: 0,
+          rate: { recordsPerSecond: 0, bytesPerSecond: 0 },
+        },
+        { ...row, state: 'failed', lastSyncAtMs: undefined, error: 'gone', remainingRecords: undefined, remainingBytes: undefined, rate },
       ],
     })
     const json = { peer: 'p', collection: 'c', in_sync: true, entries_sent: 1, entries_received: 2, bytes_sent: 3, bytes_received: 4 }
     expect((await request(`${url}/api/sync`)).json).toEqual([
-      { ...json, state: 'idle', last_sync_at: 5 },
-      { ...json, state: 'failed', last_sync_at: null, error: 'gone' },
+      {
+        ...json,
+        state: 'idle',
+        last_sync_at: 5,
+        remaining_records: 0,
+        remaining_bytes: 0,
+        rate: { records_per_sec: 0, bytes_per_sec: 0 },
+      },
+      {
+        ...json,
+        state: 'failed',
+        last_sync_at: null,
+        remaining_records: null,
+        remaining_bytes: null,
+        rate: { records_per_sec: 12.3, bytes_per_sec: 1000 },
+        error: 'gone',
+      },
     ])
     expect(await request(`${url}/api/sync`, { method: 'POST' })).toMatchObject({ status: 202, json: { peers: 1 } })
     expect(await send('POST', `${url}/api/sync`, '')).toMatchObject({ status: 202 })
@@ -523,6 +546,9 @@ describe('metrics', () => {
       bytesSent: 7,
       bytesReceived: 8,
       lastSyncAtMs: 1,
+      remainingRecords: 9,
+      remainingBytes: 900,
+      rate: { recordsPerSecond: 0, bytesPerSecond: 0 },
     } as const
     const { url } = await startHttp({ metrics, peers: [peer], rows: [row, row] })
     await send('PUT', `${url}/api/collections/c/records/k`, { payload: 1 })

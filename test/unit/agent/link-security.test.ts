@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -78,7 +79,7 @@ describe('P16 the peer link under a swarm key', () => {
     const recorder = await record(port)
     const link = (await dial(recorder.port, securityOf([OLD])))!
     const marker = Buffer.from('a secret that nobody on the way may read')
-    const large = Buffer.concat([Buffer.alloc(2 * 1024 * 1024 - marker.length, 7), marker])
+    const large = Buffer.concat([randomBytes(2 * 1024 * 1024 - marker.length), marker])
     await link.send(marker)
     await eventually(() => expect(links).toHaveLength(1))
     expect(Buffer.from((await links[0]!.receive())!)).toEqual(marker)

@@ -4,6 +4,7 @@ import { beats, CLAIM_STATUSES } from '../../../swarm/claim-order.ts'
 import type { Standing } from '../../../swarm/claim-order.ts'
 import { createBroadcastQueue } from '../../../swarm/broadcast.ts'
 import { createLocalHealth } from '../../../swarm/health.ts'
+import type { SwarmEvent } from '../../../swarm/events.ts'
 import { createSuspicion } from '../../../swarm/suspicion.ts'
 import { createSeededRandom } from '../../seeded-random.ts'
 import { createVirtualNetwork, NODE_ID } from './virtual-network.ts'
@@ -82,12 +83,44 @@ describe('who lives is not declared dead', () => {
     expect(dropsOf(nodes).filter(text => !text.includes('robot-1 '))).toEqual([])
   })
 
+  test('by a node that hears others but gets no answer: what nobody answers is not heard, whoever else speaks (M7)', () => {
+    for (const seed of range(12)) {
+      const { net, nodes } = swarmOf(6, seed)
+      const [mute, ...others] = nodes as [VirtualNode, ...VirtualNode[]]
+      net.setLink(from => from !== HOST(1))
+      // As long as it takes to notice; what it thought until then it has not told anybody.
+      net.run(4_000)
+      const { suspicionsRaised } = mute.swarm.counters()
+      net.run(16_000)
+      // They hold it dead, and greet it.
+      for (const node of others) expect(node.lists()).toHaveLength(4)
+      expect(mute.lists()).toHaveLength(5)
+      expect(mute.swarm.counters().suspicionsRaised).toBe(suspicionsRaised)
+      net.setLink(() => true)
+      net.run(5_000)
+      for (const node of nodes) expect(node.lists()).toHaveLength(5)
+      const suspected = others.flatMap(node => node.effects('member-updated').filter(({ view }) => view.status === 'suspect'))
+      expect(suspected.filter(({ view }) => view.nodeName !== 'robot-1')).toEqual([])
+    }
+  })
+
   test('when it is heard and hears nobody: its packets are evidence (M1)', () => {
     const { net, nodes } = swarmOf(5)
     net.setLink((_from, to) => to !== HOST(1))
     net.run(25_000)
     for (const node of nodes.slice(1)) expect(node.lists()).toHaveLength(4)
     expect(dropsOf(nodes)).toEqual([])
+  })
+
+  test('when it has heard nobody for so long that it lists nobody: it goes on speaking, and who hears it vouches for it (M1)', () => {
+    for (const seed of range(10)) {
+      const { net, nodes } = swarmOf(5, seed)
+      const [deaf, ...others] = nodes as [VirtualNode, ...VirtualNode[]]
+      net.setLink((_from, to) => to !== HOST(1))
+      net.run(90_000)
+      expect(deaf.lists()).toEqual([])
+      expect(dropsOf(others)).toEqual([])
+    }
   })
 
   test('when only one link is cut, however long', () => {
@@ -139,6 +172,31 @@ describe('who lives is not declared dead', () => {
     expect(stalled.swarm.member(NODE_ID(4), atMs)!.status).toBe('suspect')
   })
 
+  test('P18 on the word of packets that waited in the socket of a process that stood still: it has been refuted since', () => {
+    const { net, nodes } = swarmOf(6)
+    const [stopped, ...others] = nodes as [VirtualNode, ...VirtualNode[]]
+    const { give } = stopped
+    const core = { ...stopped.swarm }
+    const waiting: SwarmEvent[] = []
+    net.setLink((from, to) => from !== HOST(6) && to !== HOST(6))
+    net.run(3_000)
+    stopped.give = event => (waiting.push(event), [])
+    Object.assign(stopped.swarm, { deadline: () => Infinity })
+    net.run(8_000)
+    expect(dropsOf(others)).toContain(`${HOST(2)} robot-6 dead`)
+    net.setLink(() => true)
+    net.run(3_000)
+    expect(others[0]!.lists()).toContain('robot-6')
+    Object.assign(stopped.swarm, core)
+    // As many as a small socket buffer keeps: the refutation did not fit.
+    for (const event of waiting.slice(0, 64)) give(event)
+    give({ type: 'tick' })
+    stopped.give = give
+    net.run(5_000)
+    expect(dropsOf([stopped])).toEqual([])
+    expect(stopped.lists()).toHaveLength(5)
+  })
+
   test('P18 when its process is stopped for 5 s', () => {
     const { net, nodes } = swarmOf(4)
     const stopped = nodes[3]!
@@ -152,7 +210,7 @@ describe('who lives is not declared dead', () => {
 })
 
 describe('suspicion', () => {
-  const options = { startedMs: 1_000, minMs: 3_000, maxMs: 18_000, confirmationsMax: 3 }
+  const options = { startedMs: 1_000, minMs: 3_000, maxMs: 18_000, askIntervalMs: 250, confirmationsMax: 3 }
   test('lasts longest without confirmation, and least with three independent ones (Lifeguard, IV-B)', () => {
     const suspicion = createSuspicion(options)
     suspicion.confirm(1)
@@ -164,6 +222,19 @@ describe('suspicion', () => {
     suspicion.confirm(4)
     expect(suspicion.dueMs()).toBe(4_000)
     expect(suspicion.confirm(5)).toBe(false)
+  })
+
+  test('others are asked twice before it ends, and it does not end before they can have answered', () => {
+    const suspicion = createSuspicion({ ...options, confirmationsMax: 1 })
+    suspicion.confirm(1)
+    expect(suspicion.askMs()).toBe(18_500)
+    // A confirmation has ended it long since.
+    suspicion.confirm(2)
+    expect(suspicion.askMs()).toBe(3_500)
+    suspicion.asked(5_000)
+    expect([suspicion.askMs(), suspicion.dueMs()]).toEqual([3_750, 5_250])
+    suspicion.asked(5_000)
+    expect([suspicion.askMs(), suspicion.dueMs()]).toEqual([Infinity, 5_250])
   })
 
   test('lasts twice as long while the host accepts connections, and longer by our own standstill', () => {

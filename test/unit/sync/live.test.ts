@@ -93,6 +93,50 @@ describe('a live link', () => {
     for (const pair of [ab, bc]) expect([...kinds(pair.sent[0]), ...kinds(pair.sent[1])]).not.toContain('round')
   })
 
+  it('X9 among robots that are all linked with one another each version comes to each of them once', async () => {
+    const d = await openTestReplica(createMemoryStore(), 4)
+    const robots = [a, b, c, d]
+    await a.write([put('c', 'before')])
+    const links: LivePair[] = []
+    for (const [i, one] of robots.entries()) for (const other of robots.slice(i + 1)) links.push(await connect(one, other))
+    await time.pass(10_000)
+    for (const link of links) clear(link)
+    for (let i = 0; i < 10; i++) {
+      for (const [n, robot] of robots.entries()) await robot.write([put('c', `${n}-${i}`)])
+      await time.pass(100)
+    }
+    await time.pass(5_000)
+    expect(new Set(robots.map(robot => digestOf(robot, 'c'))).size).toBe(1)
+    const shipped = links.flatMap(({ sent }) => sent.flatMap(keysShipped))
+    expect(shipped.length).toBeGreaterThanOrEqual(40 * 3)
+    // Whoever writes between two others' words ships what it has just got along with its own.
+    expect(shipped.length).toBeLessThan(40 * 3 * 1.2)
+  })
+
+  it('X9 a long tail that several peers offer is fetched from one of them, and from another one when that one is gone', async () => {
+    await a.write([put('c', 'k')])
+    await connect(a, b)
+    await connect(a, c)
+    const d = await openTestReplica(createMemoryStore(), 4)
+    const [bd, cd] = [await connect(b, d), await connect(c, d)]
+    await time.pass(10_000)
+    clear(bd)
+    clear(cd)
+    await a.write(Array.from({ length: 3_000 }, (_, i) => put('c', `k${i}`)))
+    await time.settle()
+    expect(d.collection('c')?.recordCount).toBe(3_001)
+    expect([bd, cd].map(({ sent }) => keysShipped(sent[0]).length).toSorted((x, y) => x - y)).toEqual([0, 3_000])
+    expect([...bd.sent[1], ...cd.sent[1]].filter(({ kind }) => kind === 'pull')).toHaveLength(1)
+
+    const [first, second] = keysShipped(bd.sent[0]).length > 0 ? [bd, cd] : [cd, bd]
+    first.close()
+    await first.results
+    await a.write([put('c', 'later')])
+    await time.settle()
+    expect(d.get('c', 'later')).toBeDefined()
+    expect(keysShipped(second.sent[0])).toEqual(['later'])
+  })
+
   it('X10 brings collections that are made, deleted and made again, by a round on the same link, through a chain', async () => {
     const [ab, bc] = [await connect(a, b), await connect(b, c)]
     await a.createCollection('new', { conflict: 'siblings' })
