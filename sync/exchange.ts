@@ -225,11 +225,23 @@ function createReceiver(context: ExchangeContext, theirs: Open, generation: numb
     return undefined
   }
 
+  /** It comes again for as long as its origin has no mark: a failure to keep it is no failure of the exchange. */
+  const setAside = (items: readonly WireItem[]): void => {
+    const task = replica
+      .setAside(theirs.name, generation, items)
+      .catch(() => {})
+      .finally(() => applying.delete(task))
+    applying.add(task)
+  }
+
   return {
     take(frame: Extract<Message, { kind: 'frame' }>): void {
       if (unacknowledged >= FRAMES_IN_FLIGHT_MAX) throw new SessionFault('unexpected', 'the peer sent more frames than it has credit for')
       unacknowledged += 1
-      const items = frame.items.map(decode).filter(item => item !== undefined)
+      const decoded = frame.items.map(decode)
+      const items = decoded.filter(item => item !== undefined)
+      const malformed = frame.items.filter((_item, i) => decoded[i] === undefined)
+      if (malformed.length > 0) setAside(malformed)
       const isClean = !isAllUnmarked && unmarked.size === 0
       const resume =
         isClean && frame.position !== undefined ? { senderStore, point: { target, position: frame.position }, recoveries } : undefined

@@ -15,6 +15,7 @@ import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
 import { applyLocalWrite, type WriteContext } from './local-write.ts'
 import { createPurger } from './purge.ts'
+import { createQuarantine } from './quarantine.ts'
 import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
@@ -196,6 +197,16 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
+  const { quarantine, setAside } = createQuarantine({
+    store,
+    context,
+    submit: submitDurable,
+    onChanged() {
+      counters.quarantined = state.quarantined
+      if (state.dropped.size > 0 && !isClosing) purger.start()
+    },
+  })
+
   const stability = createStability({ store, context, random, nodeId: options.nodeId ?? '', submit: submitDurable })
 
   return {
@@ -205,6 +216,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
     saltId: hasher.saltId,
     counters,
+    quarantine,
+    setAside,
     logicalClock: () => publisher.logicalClock(),
     recoveries: () => recoveries,
     observeLogicalClock(value) {

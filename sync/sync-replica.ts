@@ -2,6 +2,7 @@ import type { VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Stamp } from './hlc.ts'
+import type { SetAside } from './quarantine.ts'
 import type { AppliedItems, RemoteItem } from './remote-write.ts'
 import type { ReplicaSnapshot, ResumePoint } from './replica-snapshot.ts'
 
@@ -44,6 +45,8 @@ export interface SyncReplica {
   adoptCollected(collection: string, generation: number, theirs: CollectedKnowledge): Promise<void>
   /** Collects what every enrolled replica has acknowledged; returns how many keys went (R7). */
   collectStable(collection: string, generation: number): Promise<number>
+  /** Keeps versions of a peer that are none for a person to look at, as far as there is room. */
+  readonly setAside: SetAside
   dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
   /**
    * Compares what a peer knows of this replica's origins with its own history (R2, P15). Where that has forked it takes a new origin, issues
