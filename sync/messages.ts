@@ -11,7 +11,7 @@ import type { Stamp } from './hlc.ts'
 import { nameFault } from './key.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
-import { SYSTEM_COLLECTION } from './settings.ts'
+import { isPriority, SYSTEM_COLLECTION } from './settings.ts'
 import { readStamp, writeStamp } from './version.ts'
 
 export const PROTOCOL_VERSION = 1
@@ -37,6 +37,8 @@ export interface Offer {
   readonly generation: number
   readonly root: Uint8Array
   readonly knowledge: Uint8Array
+  /** As the sender has it set: the greater of both sides' counts. */
+  readonly priority: number
 }
 
 export interface ItemName {
@@ -138,7 +140,13 @@ function encodeFields(message: Message): unknown[] {
       return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed]
     }
     case 'offers': {
-      const offers = message.offers.map(({ name, generation, root, knowledge }) => [name, u64Bytes(generation), root, knowledge])
+      const offers = message.offers.map(({ name, generation, root, knowledge, priority }) => [
+        name,
+        u64Bytes(generation),
+        root,
+        knowledge,
+        priority,
+      ])
       return [offers, message.isLast, message.rosterHash]
     }
     case 'open': {
@@ -290,8 +298,10 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
       }
     case 'offers': {
       const offers = list(a, OFFERS_PER_MESSAGE_MAX).map(offer => {
-        const [name, generation, root, knowledge] = list(offer, 16)
-        return { name: collectionName(name), generation: counter(generation), root: octets(root, 16), knowledge: octets(knowledge, 16) }
+        const [name, generation, root, knowledge, priority = 0] = list(offer, 16)
+        if (!isPriority(priority)) throw new Malformed()
+        const [rootHash, knowledgeHash] = [octets(root, 16), octets(knowledge, 16)]
+        return { name: collectionName(name), generation: counter(generation), root: rootHash, knowledge: knowledgeHash, priority }
       })
       return { kind, offers, isLast: flag(b), rosterHash: octets(c, ROSTER_HASH_BYTES) }
     }

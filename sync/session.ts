@@ -3,7 +3,7 @@
  *
  *   hello      both say who they are; either may refuse
  *   offers     both list their collections with roots and knowledge hashes
- *   exchange   for each collection that differs, the system collection first (then offers are made again): `open` both ways,
+ *   exchange   for each collection that differs, the system collection first (then offers are made again), others by priority: `open` both ways,
  *              repair when one side is behind the other's floor, L1 both ways, and repair when equal knowledge has unequal roots
  *
  * It does no I/O of its own and keeps no time: the link, the replica and the peer's trust are arguments. It never throws; whatever was made
@@ -14,7 +14,7 @@ import type { VersionVector } from './dot.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Codec, Hash } from '../base/ports.ts'
 import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
-import { countersOf, type ReplicaSnapshot } from './replica-snapshot.ts'
+import { countersOf, type CollectionSnapshot, type ReplicaSnapshot } from './replica-snapshot.ts'
 import {
   exchangeTails,
   FRAME_LIMITS,
@@ -38,7 +38,7 @@ import {
 } from './messages.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { driveRepair, serveRepair } from './repair.ts'
-import { SYSTEM_COLLECTION } from './settings.ts'
+import { PRIORITY_MAX, SYSTEM_COLLECTION } from './settings.ts'
 
 /** Collections that a peer may offer: twice what an agent holds. */
 const OFFERS_MAX = 8_192
@@ -126,7 +126,7 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     const snapshot = await replica.snapshot()
     let compared: Comparison
     try {
-      compared = await compareOffers(channel, snapshot, () => replica.rosterHash())
+      compared = await compareOffers(channel, snapshot, replica)
     } finally {
       await snapshot.close()
     }
@@ -166,16 +166,15 @@ interface Comparison {
 }
 
 /** Both sides list what they hold. */
-async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRosterHash: () => Uint8Array): Promise<Comparison> {
+async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, replica: SyncReplica): Promise<Comparison> {
   const mine = new Map<string, Offer>()
   for (const name of snapshot.names()) {
     const collection = await snapshot.collection(name)
-    if (collection !== undefined)
-      mine.set(name, { name, generation: collection.generation, root: collection.root, knowledge: collection.knowledge })
+    if (collection !== undefined) mine.set(name, { ...offerOf(collection), priority: replica.priority(name) })
   }
   const offers = [...mine.values()]
   // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
-  const rosterHash = ownRosterHash()
+  const rosterHash = replica.rosterHash()
   const sendOffers = async (): Promise<void> => {
     let at = 0
     do {
@@ -211,8 +210,13 @@ async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRos
     }
     differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
   }
+  // Both know both priorities, so both take the same order, also while one of them has not heard of the other's yet.
+  const priority = (name: string): number => Math.max(...[mine.get(name), theirs.get(name)].map(offer => offer?.priority ?? -PRIORITY_MAX))
+  differing.sort((a, b) => priority(b.name) - priority(a.name))
   return { differing, waiting, rosterHash: theirRosterHash }
 }
+
+const offerOf = ({ name, generation, root, knowledge }: CollectionSnapshot) => ({ name, generation, root, knowledge })
 
 type Held = Pick<HeldState, 'root' | 'knowledge'>
 const isSame = (a: Held, b: Held): boolean => equalBytes(a.root, b.root) && equalBytes(a.knowledge, b.knowledge)

@@ -36,7 +36,8 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
       schema: {
         operationId: 'createCollection',
         summary: 'Creates a collection.',
-        description: '201 when it is new, 200 when it exists with the same settings, 409 when it exists with others.',
+        description:
+          '201 when it is new, 200 when it exists with the same settings, 409 when it exists with others; a priority can be set again.',
         tags,
         body: asBytes({ 'application/json': CollectionInput }),
         response: { 200: Collection, 201: Collection },
@@ -114,6 +115,7 @@ function parseSettings(text: string): { name: string; settings: Partial<Collecti
 function settingsRule(input: unknown): string {
   const field = Value.Errors(CollectionInput, input)[0]?.instancePath.slice(1)
   if (field === 'dimension') return 'dimension is an integer from 1 to 65536'
+  if (field === 'priority') return 'priority is an integer from -100 to 100'
   if (field === 'metric') return 'metric is one of cosine, l2, dot'
   return 'conflict is one of lww, siblings, append'
 }
@@ -131,6 +133,7 @@ function toCollectionJson(collection: CollectionView): CollectionJson {
     dimension: collection.dimension ?? null,
     metric: collection.metric,
     conflict: collection.conflict,
+    priority: collection.priority,
     state_hash: stateHash(collection.digest),
     digest: toHex(collection.digest),
     created_at: collection.createdAtMs,

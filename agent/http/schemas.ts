@@ -14,6 +14,11 @@ export const RecordParams = Type.Object({
 
 const Metric = Type.Enum(['cosine', 'l2', 'dot'])
 const Conflict = Type.Enum(['lww', 'siblings', 'append'])
+const Priority = Type.Integer({
+  minimum: -100,
+  maximum: 100,
+  description: 'Sync sessions exchange collections of greater ones first; 0 if not set. It can be set again.',
+})
 const StateHash = Type.Integer({ description: 'The leading 53 bits of the digest, as a number.' })
 const DIGEST_FORM = 'Digest of the content, 16 bytes in lower-case hexadecimal.'
 const Digest = Type.String({ description: DIGEST_FORM })
@@ -131,6 +136,7 @@ export const Collection = Type.Object(
     dimension: Type.Union([Type.Integer(), Type.Null()]),
     metric: Metric,
     conflict: Conflict,
+    priority: Priority,
     state_hash: StateHash,
     digest: Digest,
     created_at: Type.Integer({ description: 'Unix milliseconds.' }),
@@ -156,6 +162,7 @@ export const CollectionInput = Type.Object(
     dimension: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
     metric: Type.Optional(Metric),
     conflict: Type.Optional(Conflict),
+    priority: Type.Optional(Priority),
   },
   { ...closed, title: 'CollectionInput' },
 )

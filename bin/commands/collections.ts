@@ -14,12 +14,21 @@ const columns: readonly Column<Readonly<Record<string, unknown>>>[] = [
   { title: 'DIMENSION', align: 'right', cell: collection => formatCount(collection['dimension']) },
   { title: 'METRIC', cell: collection => formatText(collection['metric']) },
   { title: 'CONFLICT', cell: collection => formatText(collection['conflict']) },
+  { title: 'PRIORITY', align: 'right', cell: collection => formatCount(collection['priority']) },
   { title: 'DIGEST', cell: collection => shorten(collection['digest']) },
   { title: 'CREATED', cell: collection => formatTime(collection['created_at']) },
 ]
 
 /** A dimension is at most what fits a vector. */
 const dimensionMax = 65_536
+
+const priorityMax = 100
+
+function parsePriority(text: string | undefined): number | undefined {
+  const isNegative = text?.startsWith('-') === true
+  const size = parseWholeNumber('priority', isNegative ? text.slice(1) : text, 0, priorityMax)
+  return size !== undefined && isNegative ? -size : size
+}
 
 const actions: readonly string[] = ['list', 'create', 'set', 'delete']
 
@@ -46,6 +55,7 @@ export const collections = defineCommand({
       doc: 'What happens to concurrent writes: lww (default), siblings or append',
       choices: ['lww', 'siblings', 'append'],
     },
+    priority: { type: 'string', value: 'N', doc: 'Synced first where it is greater: -100 to 100 (0); it can be set again' },
   },
   examples: [
     'hs-agent collections',
@@ -58,22 +68,25 @@ export const collections = defineCommand({
     const { metric, conflict } = options
     if (!actions.includes(action)) throw createUsageError(`collections has no action ${JSON.stringify(action)}: ${actions.join(', ')}`)
     if (action === 'list' && name !== undefined) throw createUsageError('collections list takes no NAME')
-    const hasSettings = [options.dimension, metric, conflict].some(given => given !== undefined)
+    const hasSettings = [options.dimension, metric, conflict, options.priority].some(given => given !== undefined)
     if (hasSettings && action !== 'create' && action !== 'set') {
-      throw createUsageError('--dimension, --metric and --conflict go with collections create and set')
+      throw createUsageError('--dimension, --metric, --conflict and --priority go with collections create and set')
     }
-    if (action === 'set' && !hasSettings) throw createUsageError('collections set needs --dimension, --metric or --conflict')
+    if (action === 'set' && !hasSettings) throw createUsageError('collections set needs --dimension, --metric, --conflict or --priority')
     if (action === 'list') return list(await connect(), json)
     if (name === undefined) throw createUsageError(`collections ${action} needs NAME`)
     if (action === 'delete') {
       await (await connect()).send('DELETE', collectionPath(name))
       return json ? printJson({ name }) : print(`deleted ${name}`)
     }
+    const priority = parsePriority(options.priority)
     const dimension = parseWholeNumber('dimension', options.dimension, 1, dimensionMax)
     const api = await connect()
     // Setting is creating what is there already: the agent takes what was not set, and refuses what was set otherwise.
     if (action === 'set') await api.getObject(collectionPath(name))
-    const { status, body } = await api.send('POST', '/api/collections', { body: JSON.stringify({ name, dimension, metric, conflict }) })
+    const { status, body } = await api.send('POST', '/api/collections', {
+      body: JSON.stringify({ name, dimension, metric, conflict, priority }),
+    })
     return json
       ? printJson(body)
       : print(status === 201 ? `created ${name}` : `${name} ${action === 'set' ? 'has' : 'exists with'} these settings`)

@@ -216,7 +216,7 @@ describe('what a peer may do wrong', () => {
       helloOf(b),
       {
         kind: 'offers',
-        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros }],
+        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros, priority: 0 }],
         isLast: true,
         rosterHash: new Uint8Array(8),
       },
