@@ -22,6 +22,8 @@ export interface ClockFault {
   offsetMs: number
   /** Milliseconds gained per millisecond. */
   driftRate: number
+  /** The board says that the clock is right; undefined: it knows when it is not. */
+  isTrusted?: boolean | undefined
 }
 
 export interface Robot {
@@ -38,6 +40,8 @@ export interface Robot {
   readonly disksLost: number
   /** It is in the middle of a session, or dials for one. */
   readonly isBusy: boolean
+  /** Versions that it has sent. */
+  readonly versionsSent: number
   start(): void
   /** Cuts its power. */
   crash(): void
@@ -53,8 +57,9 @@ export interface RobotOptions {
 }
 
 const PORT = 7946
-const WALL_START_MS = 1.7e12
+export const WALL_START_MS = 1.7e12
 const RETRY_MS = 1_000
+const KEEP_MS = 1_000
 
 /** A rule of the design that is switched off, to show that the checkers notice. */
 export type Mutation = 'none' | 'vector-by-frames' | 'silent-damage'
@@ -67,6 +72,7 @@ export function createRobot(world: World, network: Network, index: number, { fra
   let boots = 0
   let starts = 0
   let disksLost = 0
+  let versionsSent = 0
   let replica: OpenReplica | undefined
   let swarm: Swarm | undefined
   let cancelTick = (): void => {}
@@ -79,7 +85,7 @@ export function createRobot(world: World, network: Network, index: number, { fra
   const clock: Clock = {
     monotonicMs: () => world.nowMs(),
     wallMs: () => Math.max(0, WALL_START_MS + clockFault.offsetMs + world.nowMs() * (1 + clockFault.driftRate)),
-    trusted: () => clockFault.offsetMs === 0,
+    trusted: () => clockFault.isTrusted ?? clockFault.offsetMs === 0,
   }
 
   const collections = (): CollectionDigest[] => {
@@ -160,6 +166,9 @@ export function createRobot(world: World, network: Network, index: number, { fra
       hash: systemHash,
       isInitiator,
       hello,
+      onProgress({ state, itemsSent }) {
+        if (state === 'done') versionsSent += itemsSent
+      },
       onSettled: ({ nodeId: id }, collection) => pairs.note(dashed(id), collection),
       refusal(peer) {
         if (isInitiator) return undefined
@@ -173,6 +182,14 @@ export function createRobot(world: World, network: Network, index: number, { fra
     })
     if (taken !== undefined) sessions.delete(taken)
   }
+
+  /** As the agent does: what only time asks for. */
+  const keep = (boot: number): void =>
+    void world.after(KEEP_MS, () => {
+      if (boot !== boots || replica === undefined) return
+      void replica.keep().catch(() => {})
+      keep(boot)
+    })
 
   const begin = async (boot: number, random: Random): Promise<void> => {
     const opened = await openReplica({
@@ -189,6 +206,7 @@ export function createRobot(world: World, network: Network, index: number, { fra
     if (boot !== boots) return
     replica = opened
     opened.onChange(() => tell(boot))
+    keep(boot)
     swarm = createSwarm(
       {
         nodeId,
@@ -246,6 +264,9 @@ export function createRobot(world: World, network: Network, index: number, { fra
     },
     get isBusy() {
       return busy.size > 0
+    },
+    get versionsSent() {
+      return versionsSent
     },
     start() {
       stop()
