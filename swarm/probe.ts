@@ -12,7 +12,8 @@
  *     proves that nobody listens: then the verdict need not wait for T, once a helper has said that it is not we who are deaf.
  *     It is tried only at addresses that have been proven, so that no rumour can make us connect anywhere.
  *   - Evidence: any packet of the member that comes meanwhile, to us or to others (evidence-vector.ts), ends the probe well.
- *   - Deaf: a probe during which nothing came in from anybody is void; it says something about us (N > 2).
+ *   - Deaf: a probe during which nothing came in from anybody, or no answer while there has been none for long, is void; it says something
+ *     about us (N > 2).
  *   - Members that are known through others only come first: with whom no cookies were exchanged yet, nothing but pings can be.
  *   - Whoever hears of a suspicion probes the suspect too, at once and directly, and whoever is silent is probed out of turn.
  *
@@ -216,7 +217,8 @@ export function createProber(state: SwarmState, listener: ProbeListener): Prober
         if (isDeafSince(state, probe.startedMs)) judge(probe)
         else isTurnUnderWay = true
       }
-      if (isDeafSince(state, state.nowMs - 2 * timings.periodMs)) {
+      // Before that is an isolation: perhaps nobody was asked who is there.
+      if (state.answeredMs < state.nowMs - 1.5 * timings.periodMs && membership.size() > 2) {
         for (const { address } of membership.sample(timings.helpers, () => true)) {
           sendMessages(state, address, [encodeToken('ping', ports.random.bytes(PING_TOKEN_BYTES))], { gossip: false, unasked: true })
         }

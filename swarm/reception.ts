@@ -106,7 +106,7 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
     const tombstone = current === undefined ? membership.tombstone(header.nodeId) : undefined
     const buried = tombstone?.bootId === header.bootId ? tombstone : undefined
     const counts = isFresh || (current !== undefined && isAdmitted(current))
-    if (counts) isolation.heard()
+    if (counts) isolation.heard(messages)
     if (buried?.claimedMs !== undefined && (said?.incarnation ?? 0) <= buried.incarnation) {
       return tellDead(buried, arrival, isFresh ? messages : [])
     }

@@ -51,6 +51,8 @@ export interface SwarmState {
   startedAtMs: number
   /** When a packet of anybody else was last accepted. */
   inboundMs: number
+  /** When anybody last answered a ping, or a request to ping somebody. */
+  answeredMs: number
   effects: SwarmEffect[]
   readonly key: number
   readonly own: OwnState
@@ -100,6 +102,7 @@ export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmStat
     nowMs: 0,
     startedAtMs: 0,
     inboundMs: -Infinity,
+    answeredMs: -Infinity,
     effects: [],
     key,
     own,

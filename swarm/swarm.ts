@@ -151,6 +151,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   function onPeriod(): void {
     periodDueMs = state.nowMs + timings.periodMs * (0.9 + 0.2 * ports.random.fraction())
     describeAnew()
+    isolation.period()
     prober.period(silence.period())
     claims.pingSuspects()
     if (tombstoneDueMs <= state.nowMs) greetTombstone()

@@ -8,7 +8,9 @@ vi.mock('../../swarm/isolation.ts', () => ({
   createIsolation: (state: SwarmState) => ({
     heard() {
       state.inboundMs = state.nowMs
+      state.answeredMs = state.nowMs
     },
+    period() {},
   }),
 }))
 

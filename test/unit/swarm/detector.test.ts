@@ -82,6 +82,27 @@ describe('who lives is not declared dead', () => {
     expect(dropsOf(nodes).filter(text => !text.includes('robot-1 '))).toEqual([])
   })
 
+  test('by a node that hears others but gets no answer: what nobody answers is not heard, whoever else speaks (M7)', () => {
+    for (const seed of range(12)) {
+      const { net, nodes } = swarmOf(6, seed)
+      const [mute, ...others] = nodes as [VirtualNode, ...VirtualNode[]]
+      net.setLink(from => from !== HOST(1))
+      // As long as it takes to notice; what it thought until then it has not told anybody.
+      net.run(4_000)
+      const { suspicionsRaised } = mute.swarm.counters()
+      net.run(16_000)
+      // They hold it dead, and greet it.
+      for (const node of others) expect(node.lists()).toHaveLength(4)
+      expect(mute.lists()).toHaveLength(5)
+      expect(mute.swarm.counters().suspicionsRaised).toBe(suspicionsRaised)
+      net.setLink(() => true)
+      net.run(5_000)
+      for (const node of nodes) expect(node.lists()).toHaveLength(5)
+      const suspected = others.flatMap(node => node.effects('member-updated').filter(({ view }) => view.status === 'suspect'))
+      expect(suspected.filter(({ view }) => view.nodeName !== 'robot-1')).toEqual([])
+    }
+  })
+
   test('when it is heard and hears nobody: its packets are evidence (M1)', () => {
     const { net, nodes } = swarmOf(5)
     net.setLink((_from, to) => to !== HOST(1))
