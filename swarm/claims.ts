@@ -183,6 +183,8 @@ export function createClaims(
       pass(claim)
       return
     }
+    // Its age does not count the time that it waited in our socket: the accused may have refuted it long since.
+    if (state.isBehind && claim.status !== 'left') return
     const confirmed = claim.status === 'suspect' && member.status === 'suspect' && claim.incarnation === member.incarnation
     if (!confirmed && !beats(claim, member)) return
     if (isHeardSince(membership, member, state.nowMs - claim.ageMs)) {

@@ -53,6 +53,8 @@ export interface SwarmState {
   inboundMs: number
   /** When anybody last answered a ping, or a request to ping somebody. */
   answeredMs: number
+  /** This process stood still for longer than a period: what it reads now was sent some time in between. */
+  isBehind: boolean
   effects: SwarmEffect[]
   readonly key: number
   readonly own: OwnState
@@ -103,6 +105,7 @@ export function createState(options: SwarmOptions, ports: SwarmPorts): SwarmStat
     startedAtMs: 0,
     inboundMs: -Infinity,
     answeredMs: -Infinity,
+    isBehind: false,
     effects: [],
     key,
     own,

@@ -286,6 +286,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     step(event, nowMs) {
       state.nowMs = Math.max(state.nowMs, nowMs)
       state.effects = []
+      state.isBehind = state.nowMs - periodDueMs > timings.periodMs
       handle(event)
       if (phase === 'running') scheduleGossip()
       return state.effects

@@ -19,8 +19,8 @@ const SILENCE_MS = 45_000
 export interface SwarmChecker {
   onEffect(node: SimNode, effect: SwarmEffect, nowMs: number): void
   /** Something hinders this node: it may be suspected, and what it thinks of others may be wrong. */
-  hinder(index: number): void
-  release(index: number): void
+  hinder(index: number, isStall: boolean): void
+  release(index: number, isStall: boolean): void
   /** This node hears nobody and is heard: nobody may think it dead, and it can bear witness for nobody. */
   deafen(index: number, deaf: boolean): void
   /** The halves do not hear one another. */
@@ -41,6 +41,9 @@ export function createSwarmChecker(world: () => SwarmWorld, isQuiet: boolean): S
   const hinderedBy = new Map<number, number>()
   /** When this node was last not healthy. */
   const hinderedMs = new Map<number, number>()
+  /** By anything but a standstill: that is no reason to drop anybody for silence. */
+  const cutOffBy = new Map<number, number>()
+  const cutOffMs = new Map<number, number>()
   const startedMs = new Map<number, number>()
   const goneMs = new Map<string, number>()
   const deafFromMs = new Map<number, number>()
@@ -53,13 +56,14 @@ export function createSwarmChecker(world: () => SwarmWorld, isQuiet: boolean): S
   const say = (text: string): void => {
     fault ??= `at ${(world().nowMs() / 1_000).toFixed(3)} s: ${text}`
   }
-  const isHealthy = (index: number, forMs: number): boolean => {
+  const add = (counts: Map<number, number>, index: number, by: number): void => void counts.set(index, (counts.get(index) ?? 0) + by)
+  const isHealthy = (index: number, forMs: number, by = hinderedBy, ms = hinderedMs): boolean => {
     const nowMs = world().nowMs()
-    if ((hinderedBy.get(index) ?? 0) > 0 || parted) return false
+    if ((by.get(index) ?? 0) > 0 || parted) return false
     // Started deaf, it knows nobody to speak to.
     const startedDeaf = (startedMs.get(index) ?? -Infinity) > (deafFromMs.get(index) ?? Infinity)
     if (startedDeaf && nowMs - (deafUntilMs.get(index) ?? -Infinity) < forMs) return false
-    return nowMs - Math.max(hinderedMs.get(index) ?? -Infinity, startedMs.get(index) ?? -Infinity, partedMs) > forMs
+    return nowMs - Math.max(ms.get(index) ?? -Infinity, startedMs.get(index) ?? -Infinity, partedMs) > forMs
   }
   const indexOf = (nodeId: string): number => {
     if (indexById.size === 0) for (const node of world().nodes) indexById.set(node.nodeId, node.index)
@@ -79,12 +83,16 @@ export function createSwarmChecker(world: () => SwarmWorld, isQuiet: boolean): S
 
   return {
     fault: () => fault,
-    hinder(index) {
-      hinderedBy.set(index, (hinderedBy.get(index) ?? 0) + 1)
+    hinder(index, isStall) {
+      add(hinderedBy, index, 1)
+      if (!isStall) add(cutOffBy, index, 1)
     },
-    release(index) {
-      hinderedBy.set(index, (hinderedBy.get(index) ?? 0) - 1)
+    release(index, isStall) {
+      add(hinderedBy, index, -1)
       hinderedMs.set(index, world().nowMs())
+      if (isStall) return
+      add(cutOffBy, index, -1)
+      cutOffMs.set(index, world().nowMs())
     },
     deafen(index, deaf) {
       if (deaf) deafFromMs.set(index, world().nowMs())
@@ -119,7 +127,8 @@ export function createSwarmChecker(world: () => SwarmWorld, isQuiet: boolean): S
           say(`W1 ${who}, which has not left`)
         if (effect.reason === 'dead' && isHealthy(about, RECOVERY_MS) && isWitnessed(about))
           say(`W1 ${who} as dead, which is alive and healthy`)
-        if (effect.reason === 'timeout' && isHealthy(about, SILENCE_MS) && isHealthy(node.index, SILENCE_MS)) say(`W2 ${who} for silence`)
+        const bothHealthy = isHealthy(about, SILENCE_MS) && isHealthy(node.index, SILENCE_MS, cutOffBy, cutOffMs)
+        if (effect.reason === 'timeout' && bothHealthy) say(`W2 ${who} for silence`)
       }
       if (effect.type === 'member-updated' && effect.reason === 'status' && effect.view.status === 'suspect' && isQuiet) {
         const about = indexOf(effect.view.nodeId)

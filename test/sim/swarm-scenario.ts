@@ -23,13 +23,14 @@ export interface SwarmScenario {
   readonly sealed: boolean
   readonly seeds: readonly number[]
   readonly quality: LinkQuality
+  readonly socketPacketsMax?: number | undefined
   readonly faults: readonly SwarmFault[]
   /** When the last fault is over. */
   readonly calmMs: number
   readonly endMs: number
 }
 
-export type FaultKind = SwarmFault['kind']
+type FaultKind = SwarmFault['kind']
 
 const KINDS: readonly FaultKind[] = [
   'kill',
@@ -58,18 +59,23 @@ export interface ScenarioShape {
   readonly nodesMin?: number
   readonly nodesMax?: number
   readonly quality?: LinkQuality
+  readonly socketPacketsMax?: number
+  readonly stallMaxMs?: number
   readonly faultsMax?: number
 }
 
+/** Boards that sleep, for longer than the 30 s rule: nothing waits in the socket that could clear anybody. */
+export const SLEEP: ScenarioShape = { kinds: ['stall'], socketPacketsMax: 0, stallMaxMs: 60_000 }
+
 export function makeSwarmScenario(seed: number, shape: ScenarioShape = {}): SwarmScenario {
-  const { kinds = KINDS, nodesMin = 3, nodesMax = 7, faultsMax = 4 } = shape
+  const { kinds = KINDS, nodesMin = 3, nodesMax = 7, faultsMax = 4, stallMaxMs = 20_000 } = shape
   const random = createSeededRandom(seed)
   const int = (min: number, max: number): number => min + Math.floor(random.fraction() * (max - min + 1))
   const nodes = int(nodesMin, nodesMax)
   const faults: SwarmFault[] = []
   for (let left = int(1, faultsMax); left > 0; left--) {
     const kind = kinds[int(0, kinds.length - 1)]!
-    faults.push(makeFault(kind, nodes, random, int))
+    faults.push(makeFault(kind, { nodes, stallMaxMs }, random, int))
   }
   faults.sort((a, b) => a.atMs - b.atMs)
   const endOf = (fault: SwarmFault): number =>
@@ -83,6 +89,7 @@ export function makeSwarmScenario(seed: number, shape: ScenarioShape = {}): Swar
     sealed: seed % 4 === 0,
     seeds: multicast ? [] : [0, 1],
     quality: shape.quality ?? makeQuality(random),
+    socketPacketsMax: shape.socketPacketsMax,
     faults,
     calmMs,
     endMs: calmMs + QUIET_MS,
@@ -99,7 +106,12 @@ function makeQuality(random: Random): LinkQuality {
   return { ...CLEAN, burstShare: 0.1, burstMs: 250, loss: 0.02 }
 }
 
-function makeFault(kind: FaultKind, nodes: number, random: Random, int: (min: number, max: number) => number): SwarmFault {
+function makeFault(
+  kind: FaultKind,
+  { nodes, stallMaxMs }: { readonly nodes: number; readonly stallMaxMs: number },
+  random: Random,
+  int: (min: number, max: number) => number,
+): SwarmFault {
   const atMs = SETTLED_MS + int(0, 15_000)
   const node = int(0, nodes - 1)
   switch (kind) {
@@ -110,7 +122,7 @@ function makeFault(kind: FaultKind, nodes: number, random: Random, int: (min: nu
     case 'radio':
       return { kind, node, atMs, untilMs: atMs + int(1_000, 28_000) }
     case 'stall':
-      return { kind, node, atMs, untilMs: atMs + int(200, 20_000) }
+      return { kind, node, atMs, untilMs: atMs + int(200, stallMaxMs) }
     case 'deaf':
     case 'mute':
       return { kind, node, atMs, untilMs: atMs + int(1_000, 25_000) }
@@ -144,6 +156,7 @@ export function runSwarmScenario(scenario: SwarmScenario): SwarmOutcome {
     multicast: scenario.multicast,
     keys: scenario.sealed ? [SWARM_KEY] : [],
     seeds: scenario.seeds,
+    socketPacketsMax: scenario.socketPacketsMax,
     onEffect(node, effect, nowMs) {
       checker.onEffect(node, effect, nowMs)
       if (effect.type === 'member-joined' || effect.type === 'member-dropped') {
@@ -176,13 +189,13 @@ export function runSwarmScenario(scenario: SwarmScenario): SwarmOutcome {
       fault,
       () => {
         note(`robot-${fault.node} ${fault.kind}`)
-        checker.hinder(fault.node)
+        checker.hinder(fault.node, fault.kind === 'stall')
         set(true)
       },
       () => {
         note(`robot-${fault.node} ${fault.kind} ends`)
         set(false)
-        checker.release(fault.node)
+        checker.release(fault.node, fault.kind === 'stall')
       },
     )
 

@@ -13,7 +13,7 @@ import { createSwarmNetwork } from './swarm-network.ts'
 import type { SwarmNetwork } from './swarm-network.ts'
 
 const PORT = 7_946
-/** Datagrams that a socket of a process that stands still keeps; further ones are lost. */
+/** What a socket keeps unless the options say otherwise. */
 const SOCKET_PACKETS_MAX = 64
 /** IPv4 and UDP headers. */
 export const IP_UDP_BYTES = 28
@@ -42,6 +42,8 @@ export interface SwarmWorldOptions {
   readonly multicast?: boolean
   /** HS_SWARM_KEY of all of them. */
   readonly keys?: readonly Uint8Array[]
+  /** Datagrams that a socket of a process that stands still keeps; further ones are lost. None: the whole board sleeps. */
+  readonly socketPacketsMax?: number | undefined
   readonly onEffect?: (node: SimNode, effect: SwarmEffect, nowMs: number) => void
 }
 
@@ -218,7 +220,7 @@ export function createSwarmWorld(options: SwarmWorldOptions): SwarmWorld {
     }
     const waiting = waitingByNode.get(node) ?? []
     waitingByNode.set(node, waiting)
-    if (waiting.length < SOCKET_PACKETS_MAX) waiting.push(event)
+    if (waiting.length < (options.socketPacketsMax ?? SOCKET_PACKETS_MAX)) waiting.push(event)
   }
 
   /** As the driver does it: the sockets are drained before the tick. */

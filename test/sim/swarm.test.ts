@@ -1,7 +1,7 @@
 /** Many seeds of swarms that lose packets, nodes and one another. `npm run sim:swarm` runs more of them. */
 import { expect, it } from 'vitest'
-import { makeSwarmScenario, runSwarmScenario } from './swarm-scenario.ts'
-import type { FaultKind } from './swarm-scenario.ts'
+import { makeSwarmScenario, runSwarmScenario, SLEEP } from './swarm-scenario.ts'
+import type { ScenarioShape } from './swarm-scenario.ts'
 import { runSwarmSeeds } from './swarm-seeds.ts'
 
 /** Enough to notice a broken rule at every change; `npm test` runs 2,000. */
@@ -17,8 +17,13 @@ it(
   SEEDS * 5_000,
 )
 
-it.each<FaultKind>(['radio', 'deaf', 'stall'])('the scenarios that catch a rule switched off pass with it: %s', kind => {
-  const { failures } = runSwarmSeeds({ from: 1, count: 40, make: seed => makeSwarmScenario(seed, { kinds: [kind] }) })
+it.each<readonly [string, ScenarioShape]>([
+  ['radio', { kinds: ['radio'] }],
+  ['deaf', { kinds: ['deaf'] }],
+  ['stall', { kinds: ['stall'] }],
+  ['sleep', SLEEP],
+])('the scenarios that catch a rule switched off pass with it: %s', (_name, shape) => {
+  const { failures } = runSwarmSeeds({ from: 1, count: 40, make: seed => makeSwarmScenario(seed, shape) })
   expect(failures).toEqual([])
 })
 

@@ -4,6 +4,7 @@ import { beats, CLAIM_STATUSES } from '../../../swarm/claim-order.ts'
 import type { Standing } from '../../../swarm/claim-order.ts'
 import { createBroadcastQueue } from '../../../swarm/broadcast.ts'
 import { createLocalHealth } from '../../../swarm/health.ts'
+import type { SwarmEvent } from '../../../swarm/events.ts'
 import { createSuspicion } from '../../../swarm/suspicion.ts'
 import { createSeededRandom } from '../../seeded-random.ts'
 import { createVirtualNetwork, NODE_ID } from './virtual-network.ts'
@@ -158,6 +159,31 @@ describe('who lives is not declared dead', () => {
     expect(effects.filter(({ type }) => type === 'member-dropped')).toEqual([])
     expect(stalled.swarm.counters().stalls).toBe(1)
     expect(stalled.swarm.member(NODE_ID(4), atMs)!.status).toBe('suspect')
+  })
+
+  test('P18 on the word of packets that waited in the socket of a process that stood still: it has been refuted since', () => {
+    const { net, nodes } = swarmOf(6)
+    const [stopped, ...others] = nodes as [VirtualNode, ...VirtualNode[]]
+    const { give } = stopped
+    const core = { ...stopped.swarm }
+    const waiting: SwarmEvent[] = []
+    net.setLink((from, to) => from !== HOST(6) && to !== HOST(6))
+    net.run(3_000)
+    stopped.give = event => (waiting.push(event), [])
+    Object.assign(stopped.swarm, { deadline: () => Infinity })
+    net.run(8_000)
+    expect(dropsOf(others)).toContain(`${HOST(2)} robot-6 dead`)
+    net.setLink(() => true)
+    net.run(3_000)
+    expect(others[0]!.lists()).toContain('robot-6')
+    Object.assign(stopped.swarm, core)
+    // As many as a small socket buffer keeps: the refutation did not fit.
+    for (const event of waiting.slice(0, 64)) give(event)
+    give({ type: 'tick' })
+    stopped.give = give
+    net.run(5_000)
+    expect(dropsOf([stopped])).toEqual([])
+    expect(stopped.lists()).toHaveLength(5)
   })
 
   test('P18 when its process is stopped for 5 s', () => {
