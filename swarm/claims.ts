@@ -6,6 +6,7 @@
  * Departures, each from a failure seen in swarms that follow the papers to the letter:
  *   - Evidence. Any authentic packet of a member clears its suspicion here, and claims that are older than our evidence are vetoed: they are
  *     neither adopted nor passed on, and the accused is told, so that it refutes. (There only a greater incarnation clears a suspicion.)
+ *   - Vouching. The accusers are told of that evidence too, by a claim of `alive` with its age, since a deaf node never hears what to refute.
  *   - Tell the dead. A packet from a member held dead is answered with that claim, and its refutation brings it back.
  *   - With N = 2 there are no witnesses: a suspicion never ends in death, the 30 s rule decides.
  *   - Nobody is declared dead by a node that hears nobody itself.
@@ -24,7 +25,7 @@ import type { Tombstone } from './membership.ts'
 import { listMessage } from './message-fields.ts'
 import { encodeToken, KIND, PING_TOKEN_BYTES } from './messages.ts'
 import { encodeMember } from './outbound.ts'
-import { dropMember, sendMessages, tellUpdated, viewOf } from './state.ts'
+import { dropMember, isReached, sendMessages, tellUpdated, viewOf } from './state.ts'
 import type { SwarmState } from './state.ts'
 import { createSuspicion } from './suspicion.ts'
 
@@ -93,6 +94,7 @@ export function createClaims(
       startedMs: state.nowMs,
       minMs,
       maxMs: timings.suspicionFactor * minMs,
+      askIntervalMs: timings.periodMs / 4,
       confirmationsMax: Math.max(0, Math.min(timings.confirmationsMax, size - 2)),
     })
     suspects.add(member)
@@ -133,6 +135,35 @@ export function createClaims(
     if (state.nowMs - member.toldClaimMs < timings.periodMs / 2 || !state.claimAnswers.take(state.nowMs)) return
     member.toldClaimMs = state.nowMs
     sendMessages(state, member.address, [encodeNow(claim)], { gossip: false, unasked: true })
+    vouch(member)
+  }
+
+  /** Ends a suspicion on evidence. */
+  function clear(member: Member): void {
+    if (member.suspicion === undefined) return
+    acquit(member)
+    vouch(member)
+  }
+
+  /**
+   * Whoever accuses is told of the evidence at once: the accused may not hear what it would have to refute, and ages of evidence go round with
+   * probes alone. In a large swarm about as many say so as are needed.
+   */
+  function vouch(member: Member): void {
+    if (ports.random.fraction() >= CONFIRMERS / membership.size()) return
+    const { nodeId, bootId, incarnation } = member
+    const ageMs = state.nowMs - membership.evidenceMs(member)
+    pass({ nodeId, bootId, incarnation, status: 'alive', accuser: 0, listening: false, ageMs })
+  }
+
+  /** Its evidence may not have come here yet. The token's last byte asks for ages in return (probe.ts). */
+  function askOthers(suspect: Member): void {
+    if (ports.random.fraction() >= CONFIRMERS / membership.size()) return
+    const token = ports.random.bytes(PING_TOKEN_BYTES)
+    token[PING_TOKEN_BYTES - 1] = 0
+    for (const { address } of membership.sample(timings.helpers, other => other !== suspect && isReached(state, other))) {
+      sendMessages(state, address, [encodeToken('ping', token)], { evidence: true })
+    }
   }
 
   function applyToSelf(claim: Claim, from: Address): void {
@@ -176,9 +207,10 @@ export function createClaims(
   function applyToMember(member: Member, claim: Claim): void {
     if (claim.bootId !== member.bootId) return
     if (claim.status === 'alive') {
-      if (claim.incarnation <= member.incarnation) return
-      member.incarnation = claim.incarnation
       membership.hear(member, state.nowMs - claim.ageMs)
+      const isCleared = member.suspicion !== undefined && isHeardSince(membership, member, member.suspicion.startedMs)
+      if (claim.incarnation <= member.incarnation && !isCleared) return
+      member.incarnation = Math.max(member.incarnation, claim.incarnation)
       acquit(member)
       pass(claim)
       return
@@ -221,7 +253,7 @@ export function createClaims(
       suspect(member, claim)
       pingSuspect(member)
     },
-    clear: acquit,
+    clear,
     announce,
     revive,
     assertAlive,
@@ -257,8 +289,11 @@ export function createClaims(
           continue
         }
         // Somebody has heard it since.
-        if (isHeardSince(membership, member, suspicion.startedMs)) acquit(member)
-        else if (suspicion.dueMs() <= state.nowMs && membership.size() > 2) {
+        if (isHeardSince(membership, member, suspicion.startedMs)) clear(member)
+        else if (suspicion.askMs() <= state.nowMs) {
+          suspicion.asked(state.nowMs)
+          askOthers(member)
+        } else if (suspicion.dueMs() <= state.nowMs && membership.size() > 2) {
           if (isDeafSince(state, state.nowMs - 1.5 * timings.periodMs)) suspicion.extend(timings.periodMs)
           else {
             counters.deathsDeclared += 1
@@ -271,7 +306,10 @@ export function createClaims(
     },
     deadline() {
       let earliestMs = Infinity
-      if (membership.size() > 2) for (const { suspicion } of suspects) earliestMs = Math.min(earliestMs, suspicion?.dueMs() ?? Infinity)
+      for (const { suspicion } of suspects) {
+        if (suspicion !== undefined)
+          earliestMs = Math.min(earliestMs, suspicion.askMs(), membership.size() > 2 ? suspicion.dueMs() : Infinity)
+      }
       return earliestMs
     },
   }

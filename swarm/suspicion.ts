@@ -9,13 +9,18 @@
  *     failure, and the suspect is told with these probes, so confirmations and refutations come within a second;
  *   - a suspect whose host still accepts TCP connections is a stopped process rather than a dead one: it gets twice the time (an accepted
  *     connection is the kernel's word, not the agent's, so it delays death and clears nothing);
+ *   - before the end others are asked what they have heard: whoever hears a deaf node cannot make it refute (claims.ts);
  *   - the time can be extended by as long as this node itself stood still (stall.ts).
  */
+
+const ASKS_MAX = 2
 
 export interface SuspicionOptions {
   readonly startedMs: number
   readonly minMs: number
   readonly maxMs: number
+  /** Others are asked two of these before the end, and again one before. */
+  readonly askIntervalMs: number
   /** K: confirmations after which `min` holds; 0 when there is nobody to confirm. */
   readonly confirmationsMax: number
 }
@@ -29,14 +34,26 @@ export interface Suspicion {
   listens(): void
   isListening(): boolean
   extend(byMs: number): void
+  /** When others are to be asked what they have heard; Infinity when they have been, twice. */
+  askMs(): number
+  asked(nowMs: number): void
+  /** Not before others can have answered. */
   dueMs(): number
 }
 
 export function createSuspicion(options: SuspicionOptions): Suspicion {
-  const { startedMs, minMs, maxMs, confirmationsMax } = options
+  const { startedMs, minMs, maxMs, askIntervalMs, confirmationsMax } = options
   const accusers = new Set<number>()
   let listening = false
   let extendedMs = 0
+  let asks = 0
+  let earliestMs = -Infinity
+  const endMs = (): number => {
+    const confirmations = Math.max(0, accusers.size - 1)
+    const share = confirmationsMax === 0 ? 1 : Math.log(confirmations + 1) / Math.log(confirmationsMax + 1)
+    const timeMs = Math.max(minMs, maxMs - (maxMs - minMs) * share)
+    return startedMs + extendedMs + (listening ? 2 : 1) * timeMs
+  }
   return {
     startedMs,
     confirm(accuser) {
@@ -52,11 +69,11 @@ export function createSuspicion(options: SuspicionOptions): Suspicion {
     extend(byMs) {
       extendedMs += byMs
     },
-    dueMs() {
-      const confirmations = Math.max(0, accusers.size - 1)
-      const share = confirmationsMax === 0 ? 1 : Math.log(confirmations + 1) / Math.log(confirmationsMax + 1)
-      const timeMs = Math.max(minMs, maxMs - (maxMs - minMs) * share)
-      return startedMs + extendedMs + (listening ? 2 : 1) * timeMs
+    askMs: () => (asks < ASKS_MAX ? endMs() - (ASKS_MAX - asks) * askIntervalMs : Infinity),
+    asked(nowMs) {
+      if (asks === 0) earliestMs = nowMs + askIntervalMs
+      asks += 1
     },
+    dueMs: () => Math.max(endMs(), earliestMs),
   }
 }

@@ -119,6 +119,9 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   let leaveDueMs = Infinity
   let described = own.description()
 
+  /** Nobody answers, and few are listed or nobody. */
+  const isLost = (): boolean => membership.all().length < timings.helpers && state.answeredMs < state.nowMs - 1.5 * timings.periodMs
+
   function onStart(): void {
     assert(phase === 'new', 'a swarm starts once')
     phase = 'running'
@@ -138,6 +141,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     claims.tick()
     prober.tick()
     if (periodDueMs <= state.nowMs) onPeriod()
+    if (tombstoneDueMs <= state.nowMs) greetTombstone()
     for (const { address, token } of seeds.takeDue(state.nowMs)) greetStranger(state, address, token)
     const isMember = (nodeId: NodeId): boolean => membership.get(nodeId) !== undefined
     for (const address of remembered.takeDue(state.nowMs, isMember)) greetStranger(state, address)
@@ -154,7 +158,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     isolation.period()
     prober.period(silence.period())
     claims.pingSuspects()
-    if (tombstoneDueMs <= state.nowMs) greetTombstone()
+    if (isLost()) tombstoneDueMs = Math.min(tombstoneDueMs, state.nowMs)
     beacon.judgeMute()
     wantDigests(state)
   }
@@ -170,11 +174,14 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     }
   }
 
-  /** So that a healed partition meets again, also where no seed and no group connects it. Alone there is nothing better to do. */
+  /**
+   * So that a healed partition meets again, also where no seed and no group connects it. Whoever gets no answer may be deaf and heard: when it
+   * lists nobody any more this is all that shows the others that it lives, so it speaks about as often as before (probe.ts), spread over the
+   * period since losses come in bursts.
+   */
   function greetTombstone(): void {
-    const isAlone = membership.all().length === 0
-    const intervalMs = isAlone ? timings.periodMs : timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
-    tombstoneDueMs = state.nowMs + intervalMs
+    const crowded = timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
+    tombstoneDueMs = state.nowMs + (isLost() ? timings.periodMs / timings.helpers : crowded)
     const tombstone = membership.randomTombstone(state.nowMs)
     if (tombstone !== undefined) greetStranger(state, tombstone.address)
   }
@@ -269,6 +276,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     if (phase !== 'running') return Infinity
     return Math.min(
       periodDueMs,
+      tombstoneDueMs,
       gossipDueMs,
       prober.deadline(),
       claims.deadline(),

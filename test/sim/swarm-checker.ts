@@ -128,7 +128,7 @@ export function createSwarmChecker(world: () => SwarmWorld, isQuiet: boolean): S
         if (effect.reason === 'dead' && isHealthy(about, RECOVERY_MS) && isWitnessed(about))
           say(`W1 ${who} as dead, which is alive and healthy`)
         const bothHealthy = isHealthy(about, SILENCE_MS) && isHealthy(node.index, SILENCE_MS, cutOffBy, cutOffMs)
-        if (effect.reason === 'timeout' && bothHealthy) say(`W2 ${who} for silence`)
+        if (effect.reason === 'timeout' && bothHealthy && hears(node.index) && isWitnessed(about)) say(`W2 ${who} for silence`)
       }
       if (effect.type === 'member-updated' && effect.reason === 'status' && effect.view.status === 'suspect' && isQuiet) {
         const about = indexOf(effect.view.nodeId)

@@ -124,6 +124,8 @@ function makeFault(
     case 'stall':
       return { kind, node, atMs, untilMs: atMs + int(200, stallMaxMs) }
     case 'deaf':
+      // Longer than the 30 s after which it lists nobody any more.
+      return { kind, node, atMs, untilMs: atMs + int(1_000, 60_000) }
     case 'mute':
       return { kind, node, atMs, untilMs: atMs + int(1_000, 25_000) }
     case 'cut':

@@ -112,6 +112,17 @@ describe('who lives is not declared dead', () => {
     expect(dropsOf(nodes)).toEqual([])
   })
 
+  test('when it has heard nobody for so long that it lists nobody: it goes on speaking, and who hears it vouches for it (M1)', () => {
+    for (const seed of range(10)) {
+      const { net, nodes } = swarmOf(5, seed)
+      const [deaf, ...others] = nodes as [VirtualNode, ...VirtualNode[]]
+      net.setLink((_from, to) => to !== HOST(1))
+      net.run(90_000)
+      expect(deaf.lists()).toEqual([])
+      expect(dropsOf(others)).toEqual([])
+    }
+  })
+
   test('when only one link is cut, however long', () => {
     const { net, nodes } = swarmOf(4)
     net.setLink((from, to) => ![from, to].every(host => host === HOST(1) || host === HOST(2)))
@@ -199,7 +210,7 @@ describe('who lives is not declared dead', () => {
 })
 
 describe('suspicion', () => {
-  const options = { startedMs: 1_000, minMs: 3_000, maxMs: 18_000, confirmationsMax: 3 }
+  const options = { startedMs: 1_000, minMs: 3_000, maxMs: 18_000, askIntervalMs: 250, confirmationsMax: 3 }
   test('lasts longest without confirmation, and least with three independent ones (Lifeguard, IV-B)', () => {
     const suspicion = createSuspicion(options)
     suspicion.confirm(1)
@@ -211,6 +222,19 @@ describe('suspicion', () => {
     suspicion.confirm(4)
     expect(suspicion.dueMs()).toBe(4_000)
     expect(suspicion.confirm(5)).toBe(false)
+  })
+
+  test('others are asked twice before it ends, and it does not end before they can have answered', () => {
+    const suspicion = createSuspicion({ ...options, confirmationsMax: 1 })
+    suspicion.confirm(1)
+    expect(suspicion.askMs()).toBe(18_500)
+    // A confirmation has ended it long since.
+    suspicion.confirm(2)
+    expect(suspicion.askMs()).toBe(3_500)
+    suspicion.asked(5_000)
+    expect([suspicion.askMs(), suspicion.dueMs()]).toEqual([3_750, 5_250])
+    suspicion.asked(5_000)
+    expect([suspicion.askMs(), suspicion.dueMs()]).toEqual([Infinity, 5_250])
   })
 
   test('lasts twice as long while the host accepts connections, and longer by our own standstill', () => {
