@@ -129,8 +129,8 @@ export function createMembership(limits: SwarmLimits, own: { readonly key: numbe
       return drawAtEnd(members.filter(accept), count)
     },
     nextInTurn(accept) {
-      // What is left of this round, and one round more: nobody who can be taken is missed.
-      let left = turn.length + members.length
+      // What is left of this round, its end, and one round more: nobody who can be taken is missed.
+      let left = turn.length + 1 + members.length
       for (; left > 0; left--) {
         const next = turn.pop()
         if (next === undefined) turn = drawAtEnd([...members], members.length)

@@ -119,7 +119,8 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   let leaveDueMs = Infinity
   let described = own.description()
 
-  const isAlone = (): boolean => membership.all().length === 0
+  /** Nobody answers, and few are listed or nobody. */
+  const isLost = (): boolean => membership.all().length < timings.helpers && state.answeredMs < state.nowMs - 1.5 * timings.periodMs
 
   function onStart(): void {
     assert(phase === 'new', 'a swarm starts once')
@@ -157,7 +158,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     isolation.period()
     prober.period(silence.period())
     claims.pingSuspects()
-    if (isAlone()) tombstoneDueMs = Math.min(tombstoneDueMs, state.nowMs)
+    if (isLost()) tombstoneDueMs = Math.min(tombstoneDueMs, state.nowMs)
     beacon.judgeMute()
     wantDigests(state)
   }
@@ -174,12 +175,13 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   }
 
   /**
-   * So that a healed partition meets again, also where no seed and no group connects it. Whoever is alone may be deaf and heard: then this is all
-   * that shows the others that it lives, so it speaks about as often as before (probe.ts), spread over the period since losses come in bursts.
+   * So that a healed partition meets again, also where no seed and no group connects it. Whoever gets no answer may be deaf and heard: when it
+   * lists nobody any more this is all that shows the others that it lives, so it speaks about as often as before (probe.ts), spread over the
+   * period since losses come in bursts.
    */
   function greetTombstone(): void {
     const crowded = timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
-    tombstoneDueMs = state.nowMs + (isAlone() ? timings.periodMs / timings.helpers : crowded)
+    tombstoneDueMs = state.nowMs + (isLost() ? timings.periodMs / timings.helpers : crowded)
     const tombstone = membership.randomTombstone(state.nowMs)
     if (tombstone !== undefined) greetStranger(state, tombstone.address)
   }

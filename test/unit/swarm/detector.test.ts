@@ -60,6 +60,13 @@ describe('who dies is found out', () => {
   })
 })
 
+test('every period probes somebody, also where there is one other', () => {
+  const { net, nodes } = swarmOf(2)
+  const before = nodes.map(node => node.swarm.counters().probes)
+  net.run(60_000)
+  for (const [index, node] of nodes.entries()) expect(node.swarm.counters().probes - before[index]!).toBeGreaterThan(50)
+})
+
 describe('who lives is not declared dead', () => {
   test('under 20 % loss of all packets', () => {
     const { net, nodes } = swarmOf(10)
