@@ -41,6 +41,9 @@ async function makeDisk(): Promise<Disk> {
   await run('mkfs.ext4', ['-q', '-F', image])
   await run('mkdir', [folder])
   const device = (await run('losetup', ['--find', '--show', image])).stdout.trim()
+  // Shared: whoever makes a namespace meanwhile (ip netns exec) copies all mounts, and would keep the dead file system alive behind our back.
+  await run('mount', ['--bind', base, base])
+  await run('mount', ['--make-shared', base])
   await run('mount', ['-t', 'ext4', device, folder])
   return {
     folder,
@@ -52,7 +55,7 @@ async function makeDisk(): Promise<Disk> {
       await run('mount', ['-t', 'ext4', device, folder])
     },
     async remove() {
-      await run('umount', [folder]).catch(() => {})
+      for (const mounted of [folder, base]) await run('umount', [mounted]).catch(() => {})
       await run('losetup', ['--detach', device]).catch(() => {})
       await rm(base, { recursive: true, force: true })
     },
