@@ -1,5 +1,8 @@
 /** Real agents as processes: started with the launcher, watched by their output, stopped by their process id. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -115,14 +118,25 @@ export async function startAgentProcess(settings: AgentSettings): Promise<AgentP
   }
 }
 
-/** A TCP port of loopback that was free a moment ago. */
+/** Where no system gives out ports of itself: a socket of a test beside this one cannot be given the port before it is bound. */
+const PORTS = { first: 10_000, end: 32_000 }
+
+/** A port of loopback that was free a moment ago, for TCP and for UDP. */
 export async function findFreePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (typeof address !== 'object' || address === null) throw new Error('a TCP server has an address')
-  return address.port
+  for (;;) {
+    const port = randomInt(PORTS.first, PORTS.end)
+    const [server, socket] = [createServer(), createSocket('udp4')]
+    try {
+      await once(server.listen(port, '127.0.0.1'), 'listening')
+      socket.bind(port, '127.0.0.1')
+      await once(socket, 'listening')
+      return port
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error
+    } finally {
+      await Promise.all([new Promise(resolve => server.close(resolve)), new Promise<void>(resolve => socket.close(resolve))])
+    }
+  }
 }
 
 /** Asks an agent; throws with the problem's text on an error status. */

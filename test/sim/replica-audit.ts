@@ -46,13 +46,23 @@ export async function quarantineOf(store: StoreReader): Promise<Quarantined[]> {
   return found
 }
 
-/** What is wrong with the store, one sentence each. `mayStayAbove`: a frame whose mark died with its sender stays above all vectors. */
-export async function auditStore(store: StoreReader, hash: Hash, salt: Uint8Array, mayStayAbove: boolean): Promise<string[]> {
+export interface AuditOptions {
+  /** A frame whose mark died with its sender stays above all vectors. */
+  readonly mayStayAbove: boolean
+  /**
+   * A restored copy may have written twice under one dot, and two versions that were pulled from both histories share its log row: repair
+   * carries what the log does not.
+   */
+  readonly mayForkDots: boolean
+}
+
+/** What is wrong with the store, one sentence each. */
+export async function auditStore(store: StoreReader, hash: Hash, salt: Uint8Array, options: AuditOptions): Promise<string[]> {
   const faults: string[] = []
   const collections = await loadCollections(store)
   for (const collection of collections) {
     if (collection.dropped) faults.push(`${collection.name} (cid ${collection.cid}) is dropped and not purged`)
-    else faults.push(...(await auditCollection(store, collection, hash, salt, mayStayAbove)))
+    else faults.push(...(await auditCollection(store, collection, hash, salt, options)))
   }
   const cids = new Set(collections.map(({ cid }) => cid))
   for (const kind of 'rldbvgnpzaf') {
@@ -79,7 +89,7 @@ async function auditCollection(
   collection: CollectionState,
   hash: Hash,
   salt: Uint8Array,
-  mayStayAbove: boolean,
+  { mayStayAbove, mayForkDots }: AuditOptions,
 ): Promise<string[]> {
   const { cid, name, total, vector } = collection
   const faults: string[] = []
@@ -122,10 +132,14 @@ async function auditCollection(
   if (root(folded) !== root(sum)) faults.push(`${name}: buckets do not fold to the root`)
   const dotAt = (row: Uint8Array, at: number): string => `${toHex(row.subarray(at, at + 16))}:${readCounter(row, at + 16)}`
   const [, log, item] = rowsOfCollection(cid)
+  const sharable = new Set<string>()
   for await (const [row, value] of rowsOf(store, log!)) {
-    if (!logged.delete(`${dotAt(row, 5)}>${keyText(value)}`)) faults.push(`${name}: log row ${dotAt(row, 5)} of no live version`)
+    const dot = dotAt(row, 5)
+    if (!logged.delete(`${dot}>${keyText(value)}`)) faults.push(`${name}: log row ${dot} of no live version`)
+    if (mayForkDots) sharable.add(dot)
   }
-  if (logged.size > 0) faults.push(`${name}: ${logged.size} live versions without a log row`)
+  const unlogged = [...logged].filter(dotAndKey => !sharable.has(dotAndKey.slice(0, dotAndKey.indexOf('>'))))
+  if (unlogged.length > 0) faults.push(`${name}: ${unlogged.length} live versions without a log row`)
   for await (const [row, value] of rowsOf(store, item!)) {
     const text = `${toHex(row.subarray(5, 13))}${dotAt(row, 13)}>${keyText(row.subarray(37))}=${toHex(value.subarray(0, 16))}`
     if (!items.delete(text)) faults.push(`${name}: digest item ${text} of no live version`)
