@@ -43,9 +43,14 @@ export interface SwarmTimings {
   readonly changeIntervalMs: number
   /** ...to this many members each time, until all have been told. In larger swarms receivers pass it on as well. */
   readonly changeFanout: number
-  /** A seed is greeted for ever, with a doubling pause between these two. */
+  /** A seed is greeted for ever, with a doubling pause between these two... */
   readonly seedBackoffMinMs: number
   readonly seedBackoffMaxMs: number
+  /**
+   * ...which while nobody there is listed grows to this, `max(1, N / 10)` times as long, and to a second for each such seed. `tombstoneContactMs`:
+   * it stands for somebody missed as well.
+   */
+  readonly seedSilentMs: number
   /** Somebody dropped is greeted this often, one at random; `max(1, N / 10)` times as seldom, so that the dead get about two a second. */
   readonly tombstoneContactMs: number
   /** Without an answer a page is asked for again after the round-trip estimate within these bounds, doubling up to the second. */
@@ -86,6 +91,7 @@ function timingsOf(preset: {
     changeFanout: 32,
     seedBackoffMinMs: 1_000,
     seedBackoffMaxMs: 60_000,
+    seedSilentMs: 5_000,
     tombstoneContactMs: 5_000,
     pageRetryMaxMs: 5_000,
     probeAfterMs: 20_000,

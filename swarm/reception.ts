@@ -1,16 +1,15 @@
 /** What a packet does to this node: who it is from, what it says, and what is answered. */
-import { isUnicast } from './address.ts'
 import type { Address } from './address.ts'
 import type { Beacon } from './beacon.ts'
 import type { Claims } from './claims.ts'
 import { compareDigests, wantDigests } from './comparison.ts'
 import { countPacket } from './counters.ts'
 import type { DigestNews } from './digest-news.ts'
+import type { DoubleReport } from './double-report.ts'
 import type { UpdateReason } from './events.ts'
 import { isHeardSince } from './evidence-rule.ts'
 import { applyEvidence } from './evidence-vector.ts'
 import type { Hearsay } from './hearsay.ts'
-import type { BootId } from './identity.ts'
 import type { Isolation } from './isolation.ts'
 import { createMember, describeMember, isAdmitted, noteKeys, observeAddress } from './member.ts'
 import type { Member } from './member.ts'
@@ -25,13 +24,10 @@ import { encodeMember } from './outbound.ts'
 import type { PacketHeader } from './packet.ts'
 import type { Prober } from './probe.ts'
 import { createReplayWindow } from './replay-window.ts'
-import { greetStranger, introduceTo, reject, sendIntroduction, sendMessages, tellUpdated, viewOf } from './state.ts'
+import { introduceTo, reject, sendIntroduction, sendMessages, tellUpdated, viewOf } from './state.ts'
 import type { SwarmState } from './state.ts'
 import { judgeTrust } from './trust.ts'
 
-/** Reports of a double of this node are at least this far apart. */
-const DOUBLE_REPORT_MS = 60_000
-const DOUBLE_GREET_MS = 5_000
 /** A proven address is kept for this many periods after its last packet. */
 const ADDRESS_HOLD_PERIODS = 3
 
@@ -57,32 +53,6 @@ interface Arrival {
   readonly from: Address
   readonly unicast: boolean
   readonly bytes: number
-}
-
-export interface DoubleReport {
-  /** Our node id in another boot than ours is there: at most once a minute it is said. */
-  report(bootId: BootId, from: Address): void
-  isReported(): boolean
-  /** It should hear of us too. */
-  greet(address: Address): void
-}
-
-export function createDoubleReport(state: SwarmState): DoubleReport {
-  let reportedMs = -Infinity
-  let greetedMs = -Infinity
-  return {
-    report(bootId, from) {
-      if (state.nowMs - reportedMs < DOUBLE_REPORT_MS) return
-      reportedMs = state.nowMs
-      state.effects.push({ type: 'duplicate-identity', nodeId: state.options.nodeId, bootId, from })
-    },
-    isReported: () => state.nowMs - reportedMs < DOUBLE_REPORT_MS,
-    greet(address) {
-      if (state.nowMs - greetedMs < DOUBLE_GREET_MS || !isUnicast(address.host)) return
-      greetedMs = state.nowMs
-      greetStranger(state, address)
-    },
-  }
 }
 
 export function createReception(state: SwarmState, parts: ReceptionParts, double: DoubleReport): Reception {
@@ -165,6 +135,7 @@ export function createReception(state: SwarmState, parts: ReceptionParts, double
     messages: readonly SwarmMessage[],
   ): void {
     const { header, from, unicast } = arrival
+    if (listed === undefined && unicast) seeds.spoke(from, state.nowMs)
     if (listed === undefined && heartbeat === undefined) greetUnknown(arrival, messages)
     else if (!unicast) {
       // What came through the group was heard by others as well: a few answer, and pass it on.

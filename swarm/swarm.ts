@@ -25,6 +25,7 @@ import { wantDigests } from './comparison.ts'
 import type { SwarmCounters } from './counters.ts'
 import { createDigestList } from './digest-list.ts'
 import { createDigestNews } from './digest-news.ts'
+import { createDoubleReport } from './double-report.ts'
 import type { LocalState, SwarmEffect, SwarmEvent } from './events.ts'
 import { createHearsay } from './hearsay.ts'
 import { parseNodeId } from './identity.ts'
@@ -37,7 +38,7 @@ import { encodeLeave } from './messages.ts'
 import { isNodeName, isSameDescription } from './node-description.ts'
 import type { SwarmOptions } from './options.ts'
 import { createProber } from './probe.ts'
-import { createDoubleReport, createReception } from './reception.ts'
+import { createReception } from './reception.ts'
 import { createRemembered } from './remembered.ts'
 import type { SeedAnswer } from './seeds.ts'
 import { createSilence } from './silence.ts'
@@ -142,8 +143,8 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     prober.tick()
     if (periodDueMs <= state.nowMs) onPeriod()
     if (tombstoneDueMs <= state.nowMs) greetTombstone()
-    for (const { address, token } of seeds.takeDue(state.nowMs)) greetStranger(state, address, token)
     const isMember = (nodeId: NodeId): boolean => membership.get(nodeId) !== undefined
+    for (const { address, token } of seeds.takeDue(state.nowMs, membership.size(), isMember)) greetStranger(state, address, token)
     for (const address of remembered.takeDue(state.nowMs, isMember)) greetStranger(state, address)
     beacon.tick()
     memberExchange.tick()
