@@ -403,6 +403,8 @@ export interface Collection {
   readonly dimension: number | null
   readonly metric: 'cosine' | 'l2' | 'dot'
   readonly conflict: 'lww' | 'siblings' | 'append'
+  /** Sync sessions exchange collections of greater ones first; 0 if not set. It can be set again. */
+  readonly priority: number
   /** The leading 53 bits of the digest, as a number. */
   readonly state_hash: number
   /** Digest of the content, 16 bytes in lower-case hexadecimal. */
@@ -445,6 +447,8 @@ export interface CollectionInput {
   readonly conflict?: 'lww' | 'siblings' | 'append'
   readonly sync?: 'both' | 'push' | 'pull' | 'none'
   readonly retention?: RetentionInput
+  /** Sync sessions exchange collections of greater ones first; 0 if not set. It can be set again. */
+  readonly priority?: number
 }
 
 export interface CollectionNodeInput {
@@ -678,7 +682,7 @@ export interface HsAgentClient {
   /** All collections. `GET /api/collections` */
   listCollections(options?: CallOptions): Promise<readonly Collection[]>
 
-  /** Creates a collection. 201 when it is new, 200 when it exists with the same settings, 409 when it exists with others. `POST /api/collections` */
+  /** Creates a collection. 201 when it is new, 200 when it exists with the same settings, 409 when it exists with others; a priority can be set again. `POST /api/collections` */
   createCollection(args: { readonly body: CollectionInput }, options?: CallOptions): Promise<Collection>
 
   /** One collection. `GET /api/collections/{name}` */

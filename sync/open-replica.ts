@@ -232,6 +232,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     quarantine,
     setAside,
     logicalClock: () => publisher.logicalClock(),
+    priority(name) {
+      const collection = state.collectionByName.get(name)
+      return collection === undefined ? 0 : state.model.settings(name, collection.generation).priority
+    },
     recoveries: () => recoveries,
     observeLogicalClock(value) {
       state.lamport = Math.max(state.lamport, value)

@@ -14,6 +14,8 @@ export interface CollectionSettings {
   readonly dimension: number | undefined
   readonly metric: Metric
   readonly conflict: ConflictPolicy
+  /** Which collections a session exchanges first: the greater ones. From -100 to 100; it can be set again. */
+  readonly priority: number
 }
 
 /** Fields left out stay as they are. */

@@ -14,6 +14,8 @@ export interface SyncReplica {
   readonly origin: Origin
   readonly saltId: Uint8Array
   logicalClock(): number
+  /** Which collections go first: the greater ones. */
+  priority(collection: string): number
   /** Failed writes since the store was opened: a resume point holds only within one count (R5). */
   recoveries(): number
   /** A durable moment; must be closed. */
