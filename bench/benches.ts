@@ -9,6 +9,7 @@ import { bench as outageLog } from './outage-log.ts'
 import { bench as pointReads } from './point-reads.ts'
 import { bench as scan } from './scan.ts'
 import { bench as search } from './search.ts'
+import { bench as slowLink } from './slow-link.ts'
 import { bench as startUp } from './start-up.ts'
 import { bench as swarmSimulated } from './swarm-simulated.ts'
 import { bench as swarmVsSerf } from './swarm-vs-serf.ts'
@@ -25,6 +26,7 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['point-reads', pointReads],
   ['search', search],
   ['first-sync', firstSync],
+  ['slow-link', slowLink],
   ['start-up', startUp],
   ['memory', memory],
   ['swarm-simulated', swarmSimulated],

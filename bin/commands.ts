@@ -13,6 +13,7 @@ import { list } from './commands/list.ts'
 import { peers } from './commands/peers.ts'
 import { proof } from './commands/proof.ts'
 import { put } from './commands/put.ts'
+import { quarantine } from './commands/quarantine.ts'
 import { replicas } from './commands/replicas.ts'
 import { run } from './commands/run.ts'
 import { search } from './commands/search.ts'
@@ -52,6 +53,7 @@ export const commands: Readonly<Record<string, Command>> = {
   'verify-proof': verifyProof,
   replicas,
   evict,
+  quarantine,
   config,
   keygen,
   completion,

@@ -165,6 +165,87 @@ export interface ReplicaStanding {
 
 export type Replicas = readonly ReplicaStanding[]
 
+export interface Version {
+  readonly origin: string
+  readonly counter: number
+  /** Unix milliseconds by the writer’s clock, raised above what it had seen. */
+  readonly time: number
+  readonly tick: number
+  readonly trusted_time: boolean
+}
+
+export interface StoredRecord {
+  readonly key: string
+  /** Any JSON, up to 1 MiB. */
+  readonly payload?: unknown
+  /** Raw bytes instead of a payload, up to 1 MiB. */
+  readonly data?: string
+  /** Media type of `data`. */
+  readonly content_type?: string
+  /** Stored as float32. */
+  readonly vector?: readonly number[]
+  readonly version: Version
+  readonly conflicts?: readonly {
+    /** Any JSON, up to 1 MiB. */
+    readonly payload?: unknown
+    /** Raw bytes instead of a payload, up to 1 MiB. */
+    readonly data?: string
+    /** Media type of `data`. */
+    readonly content_type?: string
+    /** Stored as float32. */
+    readonly vector?: readonly number[]
+    readonly version: Version
+  }[]
+}
+
+export interface QuarantinedVersion {
+  /** Names it on this agent, for good. */
+  readonly id: number
+  /** Written into a collection that was deleted, unseen by the deletion; or sent by a peer and not understood. */
+  readonly reason: 'deleted' | 'malformed'
+  readonly collection: string
+  /** Of the collection: each deletion begins a new one. */
+  readonly generation: number
+  readonly key: string
+  readonly bytes: number
+  readonly record?: StoredRecord
+}
+
+export interface QuarantinePage {
+  /** In quarantine, of all collections. */
+  readonly count: number
+  readonly items: readonly QuarantinedVersion[]
+  readonly cursor: number | null
+}
+
+export interface QuarantineResult {
+  /** So many have left quarantine. */
+  readonly done: number
+  /** These stay, each with its reason. */
+  readonly failed: readonly {
+    /** Names it on this agent, for good. */
+    readonly id: number
+    readonly code: string
+    readonly detail: string
+  }[]
+  /** Left in quarantine. */
+  readonly count: number
+}
+
+export interface QuarantineImport {
+  readonly ids: readonly number[]
+  /** Collection name. */
+  readonly into?: string
+  /** Makes the collection where there is none. */
+  readonly create?: boolean
+  /** Writes over records that are there. */
+  readonly overwrite?: boolean
+}
+
+export interface QuarantineSelection {
+  readonly ids: readonly number[]
+}
+
 export interface ObservedNode {
   readonly node_id: string
   readonly node_name: string
@@ -322,6 +403,8 @@ export interface Collection {
   readonly dimension: number | null
   readonly metric: 'cosine' | 'l2' | 'dot'
   readonly conflict: 'lww' | 'siblings' | 'append'
+  /** Sync sessions exchange collections of greater ones first; 0 if not set. It can be set again. */
+  readonly priority: number
   /** The leading 53 bits of the digest, as a number. */
   readonly state_hash: number
   /** Digest of the content, 16 bytes in lower-case hexadecimal. */
@@ -364,6 +447,8 @@ export interface CollectionInput {
   readonly conflict?: 'lww' | 'siblings' | 'append'
   readonly sync?: 'both' | 'push' | 'pull' | 'none'
   readonly retention?: RetentionInput
+  /** Sync sessions exchange collections of greater ones first; 0 if not set. It can be set again. */
+  readonly priority?: number
 }
 
 export interface CollectionNodeInput {
@@ -380,39 +465,6 @@ export interface CollectionDigest {
   readonly state_hash: number
   /** Digest of the content, 16 bytes in lower-case hexadecimal. */
   readonly digest: string
-}
-
-export interface Version {
-  readonly origin: string
-  readonly counter: number
-  /** Unix milliseconds by the writer’s clock, raised above what it had seen. */
-  readonly time: number
-  readonly tick: number
-  readonly trusted_time: boolean
-}
-
-export interface StoredRecord {
-  readonly key: string
-  /** Any JSON, up to 1 MiB. */
-  readonly payload?: unknown
-  /** Raw bytes instead of a payload, up to 1 MiB. */
-  readonly data?: string
-  /** Media type of `data`. */
-  readonly content_type?: string
-  /** Stored as float32. */
-  readonly vector?: readonly number[]
-  readonly version: Version
-  readonly conflicts?: readonly {
-    /** Any JSON, up to 1 MiB. */
-    readonly payload?: unknown
-    /** Raw bytes instead of a payload, up to 1 MiB. */
-    readonly data?: string
-    /** Media type of `data`. */
-    readonly content_type?: string
-    /** Stored as float32. */
-    readonly vector?: readonly number[]
-    readonly version: Version
-  }[]
 }
 
 export interface RecordPage {
@@ -599,13 +651,38 @@ export interface HsAgentClient {
   /** Evicts the replicas of a node for good: deletes no longer wait for them. `DELETE /api/swarm/replicas/{node_id}` */
   evictReplica(args: { readonly nodeId: string }, options?: CallOptions): Promise<void>
 
+  /** What this agent could not take, and keeps for a person to decide about. A page ends at `limit`, or with the version that reaches 4 MiB. `GET /api/quarantine` */
+  listQuarantine(
+    args?: {
+      readonly collection?: string | undefined
+      readonly limit?: string | number | undefined
+      readonly cursor?: string | number | undefined
+    },
+    options?: CallOptions,
+  ): Promise<QuarantinePage>
+
+  /** One version in quarantine. `GET /api/quarantine/{id}` */
+  getQuarantined(args: { readonly id: string | number }, options?: CallOptions): Promise<QuarantinedVersion>
+
+  /** Throws one version in quarantine away. `DELETE /api/quarantine/{id}` */
+  dropQuarantined(args: { readonly id: string | number }, options?: CallOptions): Promise<void>
+
+  /** Writes versions in quarantine as new records, into the present generation of their collection. Each is written and taken out in one step; those that cannot be written stay, each with its reason. `POST /api/quarantine/import` */
+  importQuarantined(args: { readonly body: QuarantineImport }, options?: CallOptions): Promise<QuarantineResult>
+
+  /** Applies what this version of the agent understands by now. `POST /api/quarantine/retry` */
+  retryQuarantined(args: { readonly body: QuarantineSelection }, options?: CallOptions): Promise<QuarantineResult>
+
+  /** Throws versions in quarantine away. `POST /api/quarantine/drop` */
+  dropManyQuarantined(args: { readonly body: QuarantineSelection }, options?: CallOptions): Promise<QuarantineResult>
+
   /** Why this node sees the others, or does not. `GET /api/swarm/diagnosis` */
   diagnoseSwarm(options?: CallOptions): Promise<Diagnosis>
 
   /** All collections. `GET /api/collections` */
   listCollections(options?: CallOptions): Promise<readonly Collection[]>
 
-  /** Creates a collection. 201 when it is new, 200 when it exists with the same settings, 409 when it exists with others. `POST /api/collections` */
+  /** Creates a collection. 201 when it is new, 200 when it exists with the same settings, 409 when it exists with others; a priority can be set again. `POST /api/collections` */
   createCollection(args: { readonly body: CollectionInput }, options?: CallOptions): Promise<Collection>
 
   /** One collection. `GET /api/collections/{name}` */
@@ -782,6 +859,56 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         { method: 'DELETE', path: `/api/swarm/replicas/${segment(args.nodeId)}`, accept: 'application/json' },
         options,
       ) as Promise<void>,
+    listQuarantine: (args, options) =>
+      transport.call(
+        {
+          method: 'GET',
+          path: `/api/quarantine`,
+          query: { collection: args?.collection, limit: args?.limit, cursor: args?.cursor },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<QuarantinePage>,
+    getQuarantined: (args, options) =>
+      transport.call(
+        { method: 'GET', path: `/api/quarantine/${segment(args.id)}`, accept: 'application/json' },
+        options,
+      ) as Promise<QuarantinedVersion>,
+    dropQuarantined: (args, options) =>
+      transport.call(
+        { method: 'DELETE', path: `/api/quarantine/${segment(args.id)}`, accept: 'application/json' },
+        options,
+      ) as Promise<void>,
+    importQuarantined: (args, options) =>
+      transport.call(
+        {
+          method: 'POST',
+          path: `/api/quarantine/import`,
+          body: { type: 'application/json', text: JSON.stringify(args.body) },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<QuarantineResult>,
+    retryQuarantined: (args, options) =>
+      transport.call(
+        {
+          method: 'POST',
+          path: `/api/quarantine/retry`,
+          body: { type: 'application/json', text: JSON.stringify(args.body) },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<QuarantineResult>,
+    dropManyQuarantined: (args, options) =>
+      transport.call(
+        {
+          method: 'POST',
+          path: `/api/quarantine/drop`,
+          body: { type: 'application/json', text: JSON.stringify(args.body) },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<QuarantineResult>,
     diagnoseSwarm: options =>
       transport.call({ method: 'GET', path: `/api/swarm/diagnosis`, accept: 'application/json' }, options) as Promise<Diagnosis>,
     listCollections: options =>

@@ -53,7 +53,7 @@ export interface Transport {
 }
 
 /** A segment of a path; the slashes of a key may stay. */
-export const segment = (text: string): string => encodeURIComponent(text)
+export const segment = (text: string | number): string => encodeURIComponent(text)
 
 export const toNdjson = (values: Iterable<unknown>): string => [...values].map(value => `${JSON.stringify(value)}\n`).join('')
 

@@ -27,7 +27,7 @@ export function createOrCompare(context: WriteContext, batch: WriteBatch, name: 
   const effective = state.model.settings(name, generation)
   for (const field of given) {
     const isUnset = effective[field] === DEFAULT_SETTINGS[field] && !state.model.isExplicit(name, generation, field)
-    const maySet = isUnset && (field !== 'conflict' || existing.total.count === 0)
+    const maySet = field === 'priority' || (isUnset && (field !== 'conflict' || existing.total.count === 0))
     if (settings[field] !== effective[field] && !maySet) {
       return refuse(
         'HS_COLLECTION_EXISTS',
@@ -36,7 +36,7 @@ export function createOrCompare(context: WriteContext, batch: WriteBatch, name: 
     }
   }
   for (const field of given) {
-    if (state.model.isExplicit(name, generation, field)) continue
+    if (state.model.isExplicit(name, generation, field) && settings[field] === effective[field]) continue
     putSystemRecord(context, batch, settingKey(name, generation, field), { value: settings[field], explicit: true })
   }
   return { ok: true, created: false }

@@ -272,6 +272,15 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
     return undefined
   }
 
+  /** It comes again for as long as its origin has no mark: a failure to keep it is no failure of the exchange. */
+  const setAside = (items: readonly WireItem[]): void => {
+    const task = replica
+      .setAside(theirs.name, generation, items)
+      .catch(() => {})
+      .finally(() => applying.delete(task))
+    applying.add(task)
+  }
+
   return {
     take(frame: Extract<Message, { kind: 'frame' }>): void {
       if (unacknowledged >= FRAMES_IN_FLIGHT_MAX) throw new SessionFault('unexpected', 'the peer sent more frames than it has credit for')
@@ -279,7 +288,11 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
       if (!hasBegun) endReception = replica.beginReception(name)
       hasBegun = true
       // A direction holds also against who does not know of it.
-      const items = context.relation.receives ? frame.items.map(decode).filter(item => item !== undefined) : []
+      const taken = context.relation.receives ? frame.items : []
+      const decoded = taken.map(decode)
+      const items = decoded.filter(item => item !== undefined)
+      const malformed = taken.filter((_item, i) => decoded[i] === undefined)
+      if (malformed.length > 0) setAside(malformed)
       const isClean = !unmarked.isAll && unmarked.origins.size === 0
       const resume =
         isClean && frame.position !== undefined ? { senderStore, point: { target, position: frame.position }, recoveries } : undefined

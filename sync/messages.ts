@@ -11,6 +11,7 @@ import type { Stamp } from './hlc.ts'
 import { readTerms, termsFlags, type Terms, type VoidedRange } from './partial.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
+import { isPriority } from './settings.ts'
 import { readStamp, writeStamp } from './version.ts'
 import { collectionName, counter, dot, flag, isArray, list, Malformed, octets, optional, positive, small, text } from './wire-fields.ts'
 
@@ -38,6 +39,8 @@ export interface Offer {
   readonly knowledge: Uint8Array
   /** What the sender is to others for it (R8); 0: a full replica. */
   readonly flags: number
+  /** As the sender has it set: the greater of both sides' counts. */
+  readonly priority: number
 }
 
 export interface ItemName {
@@ -194,12 +197,12 @@ function encodeFields(message: Message): unknown[] {
       return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed, isLive]
     }
     case 'offers': {
-      const offers = message.offers.map(({ name, generation, root, knowledge, flags }) => [
+      const offers = message.offers.map(({ name, generation, root, knowledge, flags, priority }) => [
         name,
         u64Bytes(generation),
         root,
         knowledge,
-        ...(flags === 0 ? [] : [flags]),
+        ...(priority === 0 ? (flags === 0 ? [] : [flags]) : [flags, priority]),
       ])
       return [offers, message.isLast, message.rosterHash]
     }
@@ -313,13 +316,15 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
       }
     case 'offers': {
       const offers = list(a, OFFERS_PER_MESSAGE_MAX).map(offer => {
-        const [name, generation, root, knowledge, flags] = list(offer, 16)
+        const [name, generation, root, knowledge, flags, priority = 0] = list(offer, 16)
+        if (!isPriority(priority)) throw new Malformed()
         return {
           name: collectionName(name),
           generation: counter(generation),
           root: octets(root, 16),
           knowledge: octets(knowledge, 16),
           flags: optional(flags, 0, value => small(value, 0xff)),
+          priority,
         }
       })
       return { kind, offers, isLast: flag(b), rosterHash: octets(c, ROSTER_HASH_BYTES) }

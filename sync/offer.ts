@@ -18,8 +18,8 @@ export interface HeldDigests {
   readonly knowledge: Uint8Array
 }
 
-export const offerOf = ({ name, generation, root, knowledge, terms }: CollectionSnapshot): Offer => {
-  return { name, generation, root, knowledge, flags: termsFlags(terms) }
+export const offerOf = ({ name, generation, root, knowledge, terms }: CollectionSnapshot, priority: number): Offer => {
+  return { name, generation, root, knowledge, flags: termsFlags(terms), priority }
 }
 
 /** Versions of it go one way at least. */

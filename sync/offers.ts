@@ -6,8 +6,9 @@ import { OFFERS_PER_MESSAGE_MAX, type Offer } from './messages.ts'
 import { isExchanged, isSettled, keptVector, offerOf, type SettledOffer } from './offer.ts'
 import { isPlain } from './partial.ts'
 import type { ReplicaSnapshot } from './replica-snapshot.ts'
-import { SYSTEM_COLLECTION } from './settings.ts'
+import { PRIORITY_MAX, SYSTEM_COLLECTION } from './settings.ts'
 import { sharedAsSame, type HeldContent, type SharedCollection } from './shared-collection.ts'
+import type { SyncReplica } from './sync-replica.ts'
 
 /** Collections that a peer may offer: twice what an agent holds. */
 const OFFERS_MAX = 8_192
@@ -40,15 +41,19 @@ export const isSame = (a: HeldContent, b: HeldContent): boolean => equalBytes(a.
 export const isDiverged = (a: HeldContent, b: HeldContent): boolean => equalBytes(a.knowledge, b.knowledge) && !equalBytes(a.root, b.root)
 
 /** Both sides list what they hold. */
-export async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot, ownRosterHash: () => Uint8Array): Promise<Comparison> {
+export async function compareOffers(
+  channel: Channel,
+  snapshot: ReplicaSnapshot,
+  replica: Pick<SyncReplica, 'rosterHash' | 'priority'>,
+): Promise<Comparison> {
   const mine = new Map<string, Offer>()
   for (const name of snapshot.names()) {
     const collection = await snapshot.collection(name)
-    if (collection !== undefined) mine.set(name, offerOf(collection))
+    if (collection !== undefined) mine.set(name, offerOf(collection, replica.priority(name)))
   }
   const offers = [...mine.values()]
   // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
-  const rosterHash = ownRosterHash()
+  const rosterHash = replica.rosterHash()
   const sendOffers = async (): Promise<void> => {
     let at = 0
     do {
@@ -83,6 +88,9 @@ export async function compareOffers(channel: Channel, snapshot: ReplicaSnapshot,
     }
     differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
   }
+  // Both know both priorities, so both take the same order, also while one of them has not heard of the other's yet.
+  const priority = (name: string): number => Math.max(...[mine.get(name), theirs.get(name)].map(offer => offer?.priority ?? -PRIORITY_MAX))
+  differing.sort((a, b) => priority(b.name) - priority(a.name))
   return { differing, sameByName, settled, apart, waiting, system: theirs.get(SYSTEM_COLLECTION), rosterHash: theirRosterHash }
 }
 

@@ -14,6 +14,7 @@ import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
 import { applyLocalWrite, type WriteContext } from './local-write.ts'
 import { createPurger } from './purge.ts'
+import { createQuarantine } from './quarantine.ts'
 import { createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
@@ -204,6 +205,15 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     onAcknowledged: name => publisher.touch(name),
   })
   const { keeper } = retention
+  const { quarantine, setAside } = createQuarantine({
+    store,
+    context,
+    submit: submitDurable,
+    onChanged() {
+      counters.quarantined = state.quarantined
+      if (state.dropped.size > 0 && !isClosing) purger.start()
+    },
+  })
 
   return {
     ...stability,
@@ -219,7 +229,13 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
     saltId: hasher.saltId,
     counters,
+    quarantine,
+    setAside,
     logicalClock: () => publisher.logicalClock(),
+    priority(name) {
+      const collection = state.collectionByName.get(name)
+      return collection === undefined ? 0 : state.model.settings(name, collection.generation).priority
+    },
     recoveries: () => recoveries,
     observeLogicalClock(value) {
       state.lamport = Math.max(state.lamport, value)

@@ -1,22 +1,16 @@
 /**
  * Removing a deleted generation's rows, in bounded steps that survive interruption: the collection's own row goes last. Versions that
  * the deletion had not seen go to quarantine first: a person decides about them, they are never silently dropped.
- *
- * Quarantine row: reason(1) generation(8) name length(1) name key length(2) key version.
  */
-import { concatBytes, u64Bytes } from '../base/bytes.ts'
 import type { CollectionState } from './collection-state.ts'
 import { coversDot, type VersionVector } from './dot.ts'
 import { isTombstone, encodeVersion, type Version } from './version.ts'
+import { encodeQuarantined, putQuarantined, QUARANTINE_ROWS_MAX } from './quarantine.ts'
 import type { ReplicaState } from './replica-state.ts'
-import { collectionRow, feedRow, keyOfRecordRow, quarantineRow, recordsOf, rowsOfCollection } from './rows.ts'
+import { collectionRow, feedRow, keyOfRecordRow, recordsOf, rowsOfCollection } from './rows.ts'
 import type { Row, RowRange, Store } from './store.ts'
-import { decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
+import { decodeStoredEntry, type WriteBatch } from './write-batch.ts'
 
-export const REASON_DELETED_COLLECTION = 1
-
-/** Versions in quarantine. At the bound a purge stops and its rows stay where they are: unseen, but not lost. */
-export const QUARANTINE_ROWS_MAX = 100_000
 const ROWS_PER_STEP = 256
 
 export interface PurgerOptions {
@@ -104,12 +98,11 @@ async function purgeCollection(store: Store, state: ReplicaState, collection: Co
     const page = await firstRows(store, recordsOf(collection.cid))
     if (page.length === 0) break
     const unseen = page.flatMap(([row, value]) => unseenVersions(row, value, seen))
+    // At the bound its rows stay where they are: unseen, but not lost.
     if (state.quarantined + unseen.length > QUARANTINE_ROWS_MAX) throw new PurgeStopped()
     await step(batch => {
       for (const { key, version } of unseen) {
-        state.quarantineSequence += 1
-        state.quarantined += 1
-        batch.put(quarantineRow(state.quarantineSequence), encodeQuarantined(collection, key, version))
+        putQuarantined(state, batch, encodeQuarantined('deleted', collection, key, encodeVersion(version)))
       }
       for (const [row, value] of page) {
         const stored = decodeStoredEntry(value)
@@ -143,17 +136,4 @@ function unseenVersions(row: Uint8Array, value: Uint8Array, seen: VersionVector)
   return (decodeStoredEntry(value)?.entry ?? [])
     .filter(version => !isTombstone(version) && !coversDot(seen, version))
     .map(version => ({ key: keyOfRecordRow(row), version }))
-}
-
-function encodeQuarantined(collection: CollectionState, key: Uint8Array, version: Version): Uint8Array {
-  const name = keyBytes(collection.name)
-  return concatBytes(
-    Uint8Array.of(REASON_DELETED_COLLECTION),
-    u64Bytes(collection.generation),
-    Uint8Array.of(name.length),
-    name,
-    Uint8Array.of(key.length >>> 8, key.length),
-    key,
-    encodeVersion(version),
-  )
 }

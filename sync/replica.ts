@@ -1,4 +1,5 @@
 /** One copy of the data: what the agent, a sync session and the simulator see of it. */
+import type { Quarantine } from './quarantine.ts'
 import type { Origin } from './dot.ts'
 import type { SyncDirection } from './partial.ts'
 import type { Refusal } from './refusal.ts'
@@ -13,6 +14,8 @@ export interface CollectionSettings {
   readonly dimension: number | undefined
   readonly metric: Metric
   readonly conflict: ConflictPolicy
+  /** Which collections a session exchanges first: the greater ones. From -100 to 100; it can be set again. */
+  readonly priority: number
 }
 
 /** Fields left out stay as they are. */
@@ -216,6 +219,8 @@ export interface Replica {
   replicas(): readonly ReplicaStanding[]
   /** Evicts a replica from the roster for good; false when it is not enrolled. Rejects when that cannot be made durable. */
   evict(storeId: string): Promise<boolean>
+  /** What this replica could not take, for a person to decide about. */
+  readonly quarantine: Quarantine
   /** Calls back after every durable change of a collection's digest. */
   onChange(listener: (collection: string) => void): void
   close(): Promise<void>

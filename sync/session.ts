@@ -3,7 +3,7 @@
  *
  *   hello      both say who they are; either may refuse
  *   offers     both list their collections with roots and knowledge hashes
- *   exchange   for each collection that differs, the system collection first (then offers are made again): `open` both ways,
+ *   exchange   for each collection that differs, the system collection first (then offers are made again), others by priority: `open` both ways,
  *              repair when one side is behind the other's floor, L1 both ways, and repair when equal knowledge has unequal roots
  *   live       if both want it (live.ts), until one of the two wants another round: then offers, exchange and live again
  *
@@ -160,7 +160,7 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     const snapshot = await replica.snapshot()
     let compared: Comparison
     try {
-      compared = await compareOffers(channel, snapshot, () => replica.rosterHash())
+      compared = await compareOffers(channel, snapshot, replica)
     } finally {
       await snapshot.close()
     }

@@ -4,12 +4,12 @@
  *
  *   deleted/<name>                        {"generation": n, "vector": {origin: counter}}   what was deleted, and what the deleter had seen
  *   collection/<name>/<generation>/created   {"at": ms}
- *   collection/<name>/<generation>/<field>   {"value": …, "explicit": true|false}      dimension, metric, conflict
+ *   collection/<name>/<generation>/<field>   {"value": …, "explicit": true|false}      dimension, metric, conflict, priority
  *   replica/<store id>                    who is enrolled (roster.ts)
  *
  * What holds is derived from all concurrent versions, so it does not depend on the order of arrival:
  *   deletions: the greatest generation; deletion vectors of that generation are joined;
- *   metric: explicit beats implicit, then the greatest version; conflict: siblings > append > lww;
+ *   metric, priority: explicit beats implicit, then the greatest version; conflict: siblings > append > lww;
  *   dimension: explicit beats implicit, then the smallest version - the first, since a dimension once set does not change.
  */
 import { decodeUtf8, encodeUtf8 } from '../base/utf8.ts'
@@ -27,9 +27,12 @@ export const METRICS: readonly Metric[] = ['cosine', 'l2', 'dot']
 /** In ascending order of precedence. */
 export const CONFLICT_POLICIES: readonly ConflictPolicy[] = ['lww', 'append', 'siblings']
 
-export const DEFAULT_SETTINGS: CollectionSettings = { dimension: undefined, metric: 'cosine', conflict: 'lww' }
+export const DEFAULT_SETTINGS: CollectionSettings = { dimension: undefined, metric: 'cosine', conflict: 'lww', priority: 0 }
 
-export const SETTING_FIELDS = ['dimension', 'metric', 'conflict'] as const
+/** Priorities are whole numbers from -PRIORITY_MAX to PRIORITY_MAX. */
+export const PRIORITY_MAX = 100
+
+export const SETTING_FIELDS = ['dimension', 'metric', 'conflict', 'priority'] as const
 export type SettingField = (typeof SETTING_FIELDS)[number]
 
 export const deletedKey = (name: string): string => `deleted/${name}`
@@ -193,6 +196,7 @@ function applySetting(generation: Generation, field: SettingField, values: reado
 
 function isSettingValue(field: SettingField, value: unknown): boolean {
   if (field === 'dimension') return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= 65_536
+  if (field === 'priority') return isPriority(value)
   const allowed: readonly unknown[] = field === 'metric' ? METRICS : CONFLICT_POLICIES
   return allowed.includes(value)
 }
@@ -201,4 +205,8 @@ function isSettingValue(field: SettingField, value: unknown): boolean {
 export function settingsFault(settings: Partial<CollectionSettings>): string | undefined {
   const unfit = SETTING_FIELDS.find(field => settings[field] !== undefined && !isSettingValue(field, settings[field]))
   return unfit && `${unfit} cannot be ${JSON.stringify(settings[unfit])}`
+}
+
+export function isPriority(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && Math.abs(value) <= PRIORITY_MAX
 }

@@ -3,6 +3,7 @@ import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
 import type { Relation, Terms, VoidedRange } from './partial.ts'
 import type { Stamp } from './hlc.ts'
+import type { SetAside } from './quarantine.ts'
 import type { AppliedItems, RemoteItem } from './remote-write.ts'
 import type { CollectionSnapshot, ReplicaSnapshot, ResumePoint } from './replica-snapshot.ts'
 
@@ -13,6 +14,8 @@ export interface SyncReplica {
   readonly origin: Origin
   readonly saltId: Uint8Array
   logicalClock(): number
+  /** Which collections go first: the greater ones. */
+  priority(collection: string): number
   /** Failed writes since the store was opened: a resume point holds only within one count (R5). */
   recoveries(): number
   /** A durable moment; must be closed. */
@@ -72,6 +75,8 @@ export interface SyncReplica {
   voided(snapshot: CollectionSnapshot): Promise<readonly VoidedRange[]>
   /** This replica has been filled up again: it lacks nothing any more. */
   becomeFull(collection: string, generation: number): Promise<void>
+  /** Keeps versions of a peer that are none for a person to look at, as far as there is room. */
+  readonly setAside: SetAside
   dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
   /**
    * Compares what a peer knows of this replica's origins with its own history (R2, P15). Where that has forked it takes a new origin, issues

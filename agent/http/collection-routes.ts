@@ -40,7 +40,8 @@ export function addCollectionRoutes(app: App, context: RouteContext): void {
       schema: {
         operationId: 'createCollection',
         summary: 'Creates a collection.',
-        description: '201 when it is new, 200 when it exists with the same settings, 409 when it exists with others.',
+        description:
+          '201 when it is new, 200 when it exists with the same settings, 409 when it exists with others; a priority can be set again.',
         tags,
         body: asBytes({ 'application/json': CollectionInput }),
         response: { 200: Collection, 201: Collection },
@@ -136,6 +137,7 @@ function toCollectionJson(collection: CollectionView): CollectionJson {
     dimension: collection.dimension ?? null,
     metric: collection.metric,
     conflict: collection.conflict,
+    priority: collection.priority,
     state_hash: stateHash(collection.digest),
     digest: toHex(collection.digest),
     created_at: collection.createdAtMs,

@@ -74,6 +74,7 @@ const RULES: Readonly<Record<string, string>> = {
   metric: 'metric is one of cosine, l2, dot',
   conflict: 'conflict is one of lww, siblings, append',
   sync: 'sync is one of both, push, pull, none',
+  priority: 'priority is an integer from -100 to 100',
   retention:
     'retention is an object of ttl (with its unit, as in "7d") or ttl_ms (1000 or more), max_records (1 or more), max_bytes (1024 or more), and ' +
     'policy: reject, drop_oldest or drop_lowest_priority',

@@ -16,6 +16,11 @@ export const RecordParams = Type.Object({
 
 const Metric = Type.Enum(['cosine', 'l2', 'dot'])
 const Conflict = Type.Enum(['lww', 'siblings', 'append'])
+const Priority = Type.Integer({
+  minimum: -100,
+  maximum: 100,
+  description: 'Sync sessions exchange collections of greater ones first; 0 if not set. It can be set again.',
+})
 const StateHash = Type.Integer({ description: 'The leading 53 bits of the digest, as a number.' })
 const DIGEST_FORM = 'Digest of the content, 16 bytes in lower-case hexadecimal.'
 const Digest = Type.String({ description: DIGEST_FORM })
@@ -111,6 +116,7 @@ export const Collection = Type.Object(
     dimension: Type.Union([Type.Integer(), Type.Null()]),
     metric: Metric,
     conflict: Conflict,
+    priority: Priority,
     state_hash: StateHash,
     digest: Digest,
     created_at: Type.Integer({ description: 'Unix milliseconds.' }),
@@ -148,6 +154,7 @@ export const CollectionInput = Type.Object(
     conflict: Type.Optional(Conflict),
     sync: Type.Optional(SyncDirection),
     retention: Type.Optional(RetentionInput),
+    priority: Type.Optional(Priority),
   },
   { ...closed, title: 'CollectionInput' },
 )

@@ -14,6 +14,7 @@ import { addBulkRoutes } from './bulk-routes.ts'
 import { createChangeFeed } from './change-feed.ts'
 import { answerClientError } from './client-error.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
+import { addQuarantineRoutes } from './quarantine-routes.ts'
 import { addReplicaRoutes } from './replica-routes.ts'
 import { addCollectionRoutes } from './collection-routes.ts'
 import { completeSchema, describeApi } from './description.ts'
@@ -138,6 +139,7 @@ async function createApp(context: RouteContext): Promise<App> {
 
   addClusterRoutes(app, context)
   addReplicaRoutes(app, context)
+  addQuarantineRoutes(app, context)
   addDiagnosisRoute(app, context)
   addCollectionRoutes(app, context)
   addListingRoutes(app, context)

@@ -16,6 +16,7 @@ const columns: readonly Column<Readonly<Record<string, unknown>>>[] = [
   { title: 'CONFLICT', cell: collection => formatText(collection['conflict']) },
   { title: 'SYNC', cell: collection => formatText(collection['sync']) },
   { title: 'KEEPS', cell: collection => formatRetention(collection['retention']) },
+  { title: 'PRIORITY', align: 'right', cell: collection => formatCount(collection['priority']) },
   { title: 'DIGEST', cell: collection => shorten(collection['digest']) },
   { title: 'CREATED', cell: collection => formatTime(collection['created_at']) },
 ]
@@ -34,6 +35,14 @@ function formatRetention(retention: unknown): string {
 
 /** A dimension is at most what fits a vector. */
 const dimensionMax = 65_536
+
+const priorityMax = 100
+
+function parsePriority(text: string | undefined): number | undefined {
+  const isNegative = text?.startsWith('-') === true
+  const size = parseWholeNumber('priority', isNegative ? text.slice(1) : text, 0, priorityMax)
+  return size !== undefined && isNegative ? -size : size
+}
 
 const actions: readonly string[] = ['list', 'create', 'set', 'delete']
 
@@ -107,6 +116,7 @@ export const collections = defineCommand({
       choices: ['drop_oldest', 'drop_lowest_priority', 'reject'],
     },
     'keep-all': { type: 'boolean', doc: 'Keeps everything here from now on' },
+    priority: { type: 'string', value: 'N', doc: 'Synced first where it is greater: -100 to 100 (0); it can be set again' },
   },
   examples: [
     'hs-agent collections',
@@ -122,7 +132,7 @@ export const collections = defineCommand({
     if (!actions.includes(action)) throw createUsageError(`collections has no action ${JSON.stringify(action)}: ${actions.join(', ')}`)
     if (action === 'list' && name !== undefined) throw createUsageError('collections list takes no NAME')
     const local = readLocal(options)
-    const hasShared = [options.dimension, metric, conflict].some(given => given !== undefined)
+    const hasShared = [options.dimension, metric, conflict, options.priority].some(given => given !== undefined)
     const hasSettings = hasShared || Object.keys(local).length > 0
     if (hasSettings && action !== 'create' && action !== 'set') {
       throw createUsageError('settings go with collections create and set')
@@ -134,11 +144,12 @@ export const collections = defineCommand({
       await (await connect()).send('DELETE', collectionPath(name))
       return json ? printJson({ name }) : print(`deleted ${name}`)
     }
+    const priority = parsePriority(options.priority)
     const dimension = parseWholeNumber('dimension', options.dimension, 1, dimensionMax)
     const api = await connect()
     // Setting is creating what is there already: the agent takes what was not set, and refuses what was set otherwise.
     if (action === 'set') await api.getObject(collectionPath(name))
-    const shared = { name, dimension, metric, conflict, ...(action === 'create' ? withoutNull(local) : {}) }
+    const shared = { name, dimension, metric, conflict, priority, ...(action === 'create' ? withoutNull(local) : {}) }
     const post = (): ReturnType<ApiClient['send']> => api.send('POST', '/api/collections', { body: JSON.stringify(shared) })
     const patch = (): ReturnType<ApiClient['send']> => api.send('PATCH', collectionPath(name), { body: JSON.stringify(local) })
     let { status, body } = action === 'set' && !hasShared ? await patch() : await post()

@@ -352,7 +352,7 @@ it('peer link: nonsense in the middle of an exchange', async () => {
   const root = random.bytes(16)
   const offer: Message = {
     kind: 'offers',
-    offers: [{ name: 'notes', generation: 1, root, knowledge: root, flags: 0 }],
+    offers: [{ name: 'notes', generation: 1, root, knowledge: root, flags: 0, priority: 0 }],
     isLast: true,
     rosterHash: new Uint8Array(8),
   }

@@ -1,7 +1,7 @@
 /** Tables stay within their limits: in memory, and on the disk, where each row has one thing that it is about. */
 import { CONFLICTS_MAX } from '../../../sync/feed.ts'
 import { BUCKET_LEVEL, FANOUT } from '../../../sync/digest.ts'
-import { QUARANTINE_ROWS_MAX } from '../../../sync/purge.ts'
+import { QUARANTINE_ROWS_MAX } from '../../../sync/quarantine.ts'
 import { isTombstone } from '../../../sync/version.ts'
 import type { DurableState } from '../durable-state.ts'
 

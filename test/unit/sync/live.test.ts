@@ -368,7 +368,7 @@ describe('a live link that breaks', () => {
         const offers = await Promise.all(
           own.names().map(async name => {
             const { generation, root, knowledge } = (await own.collection(name))!
-            return { name, generation, root, knowledge, flags: 0 }
+            return { name, generation, root, knowledge, flags: 0, priority: 0 }
           }),
         )
         await own.close()

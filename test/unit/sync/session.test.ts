@@ -219,7 +219,7 @@ describe('what a peer may do wrong', () => {
       helloOf(b),
       {
         kind: 'offers',
-        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros, flags: 31 }],
+        offers: [{ name: 'c', generation: 1, root: zeros, knowledge: zeros, flags: 31, priority: 0 }],
         isLast: true,
         rosterHash: new Uint8Array(8),
       },
