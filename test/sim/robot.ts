@@ -23,6 +23,8 @@ export interface ClockFault {
   offsetMs: number
   /** Milliseconds gained per millisecond. */
   driftRate: number
+  /** The board says that the clock is right; undefined: it knows when it is not. */
+  isTrusted?: boolean | undefined
 }
 
 export interface Robot {
@@ -39,6 +41,8 @@ export interface Robot {
   readonly disksLost: number
   /** It is in the middle of a session, or dials for one. */
   readonly isBusy: boolean
+  /** Versions that it has sent. */
+  readonly versionsSent: number
   start(): void
   /** Cuts its power. */
   crash(): void
@@ -56,9 +60,10 @@ export interface RobotOptions {
 }
 
 const PORT = 7946
-const WALL_START_MS = 1.7e12
+export const WALL_START_MS = 1.7e12
 const RETRY_MS = 1_000
 const UNTOLD_MS = 1_500
+const KEEP_MS = 1_000
 
 /** A rule of the design that is switched off, to show that the checkers notice. */
 export type Mutation = 'none' | 'vector-by-frames' | 'silent-damage'
@@ -76,6 +81,7 @@ export function createRobot(
   let boots = 0
   let starts = 0
   let disksLost = 0
+  let versionsSent = 0
   let replica: OpenReplica | undefined
   let swarm: Swarm | undefined
   let cancelTick = (): void => {}
@@ -91,7 +97,7 @@ export function createRobot(
   const clock: Clock = {
     monotonicMs: () => world.nowMs(),
     wallMs: () => Math.max(0, WALL_START_MS + clockFault.offsetMs + world.nowMs() * (1 + clockFault.driftRate)),
-    trusted: () => clockFault.offsetMs === 0,
+    trusted: () => clockFault.isTrusted ?? clockFault.offsetMs === 0,
   }
 
   const collections = (): CollectionDigest[] => {
@@ -192,6 +198,9 @@ export function createRobot(
         after: (delayMs, action) => world.after(delayMs, () => boot === boots && action()),
         onLive: control => boot === boots && void liveByPeer.set(other, control),
       },
+      onProgress({ state, itemsSent }) {
+        if (state === 'done') versionsSent += itemsSent
+      },
       onSettled: ({ nodeId: id }, collection) => pairs.note(dashed(id), collection),
       refusal(peer) {
         const id = dashed(peer.nodeId)
@@ -210,6 +219,14 @@ export function createRobot(
     if (isLive === true) liveLinks -= 1
   }
 
+  /** As the agent does: what only time asks for. */
+  const keep = (boot: number): void =>
+    void world.after(KEEP_MS, () => {
+      if (boot !== boots || replica === undefined) return
+      void replica.keep().catch(() => {})
+      keep(boot)
+    })
+
   const begin = async (boot: number, random: Random): Promise<void> => {
     const opened = await openReplica({
       store: disk.mount(),
@@ -225,6 +242,7 @@ export function createRobot(
     if (boot !== boots) return
     replica = opened
     opened.onChange(() => tell(boot))
+    keep(boot)
     swarm = createSwarm(
       {
         nodeId,
@@ -285,6 +303,9 @@ export function createRobot(
     get isBusy() {
       // Links that are live and quiet are at rest.
       return [...busy].some(peer => liveByPeer.get(peer)?.isMoving() ?? true)
+    },
+    get versionsSent() {
+      return versionsSent
     },
     start() {
       stop()
