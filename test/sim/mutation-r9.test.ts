@@ -7,7 +7,7 @@ import type * as kept from '../../sync/kept-elsewhere.ts'
 import type * as retention from '../../sync/retention.ts'
 import { isTombstone } from '../../sync/version.ts'
 import { makeRetentionScenario } from './retention-scenario.ts'
-import type { Scenario } from './scenario.ts'
+import type { Action, Scenario } from './scenario.ts'
 import { runSeeds } from './seeds.ts'
 
 type Off = 'nothing' | 'every horizon is taken over' | 'every stamp counts' | 'nobody is asked'
@@ -29,7 +29,12 @@ vi.mock('../../sync/kept-elsewhere.ts', async original => {
   return { ...real, isKept }
 })
 
-const make = (seed: number): Scenario => makeRetentionScenario(seed, 'ttl')
+/** In the middle of each run one clock goes a year ahead, and says that it is right. */
+function make(seed: number): Scenario {
+  const scenario = makeRetentionScenario(seed, 'ttl')
+  const wrong: Action = { atMs: 12_000, kind: 'clock', robot: 1, offsetMs: 365 * 86_400_000, driftRate: 0, isTrusted: true }
+  return { ...scenario, actions: [...scenario.actions, wrong].sort((a, b) => a.atMs - b.atMs) }
+}
 
 it.each(['every horizon is taken over', 'every stamp counts', 'nobody is asked'] as const)('R9 without it, when %s: caught', async off => {
   rule.off = off

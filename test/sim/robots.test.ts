@@ -1,5 +1,6 @@
 /** Many seeds of robots that write, crash, lose one another and meet again. `npm run sim` runs more of them. */
 import { expect, it } from 'vitest'
+import { makeRetentionScenario } from './retention-scenario.ts'
 import { makeScenario, runScenario, type Scenario } from './scenario.ts'
 import { runSeeds } from './seeds.ts'
 
@@ -13,6 +14,16 @@ it(
     expect(result.failures).toEqual([])
     expect(result.acknowledged).toBeGreaterThan(SEEDS * 5)
     expect(result.collected).toBeGreaterThan(SEEDS)
+  },
+  120_000 + SEEDS * 5_000,
+)
+
+it(
+  `${SEEDS} seeds of robots that do not keep everything: what one gives up, for want of room or by its age, is lost to nobody else (R8, R9)`,
+  async () => {
+    const result = await runSeeds({ from: 1, count: SEEDS, make: seed => makeRetentionScenario(seed) })
+    expect(result.failures).toEqual([])
+    expect(result.acknowledged).toBeGreaterThan(SEEDS * 5)
   },
   120_000 + SEEDS * 5_000,
 )

@@ -24,7 +24,7 @@ function isAgreedOn(name: string, tellers: readonly Teller[]): boolean {
   const toldByTtl = new Map<number, string>()
   for (const { told = [] } of tellers) {
     const view = told.find(collection => collection.name === name)
-    if (view === undefined || view.node.isPartial) continue
+    if (view === undefined || isPartialForGood(view)) continue
     const ttlMs = view.node.retention?.ttlMs ?? 0
     const text = describeCollection(view)
     if ((toldByTtl.get(ttlMs) ?? text) !== text) return false
@@ -32,6 +32,10 @@ function isAgreedOn(name: string, tellers: readonly Teller[]): boolean {
   }
   return true
 }
+
+/** Who is partial without a bound and exchanges both ways is being filled up again, and will agree. */
+const isPartialForGood = ({ node: { isPartial, sync, retention } }: CollectionView): boolean =>
+  isPartial && (sync !== 'both' || retention?.recordsMax !== undefined || retention?.bytesMax !== undefined)
 
 const describe = ({ told }: Teller): string => (told === undefined ? 'off' : told.map(describeCollection).join(', '))
 

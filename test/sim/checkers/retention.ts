@@ -32,16 +32,17 @@ export function mayGiveUp(
   voidCounts: VoidCounts,
 ): boolean {
   const { keeping, id, name, generation } = held
-  if (keeping === undefined || isTombstone(version)) return false
+  if (keeping === undefined) return false
+  // What beats it may have come and expired at once.
+  const beats = (other: Version): boolean => isBehind(other, keeping.horizonMs) && accountsFor(other, version, history.ruleOf(id))
+  if (history.key(id, key).versions.some(beats)) return true
+  if (isTombstone(version)) return false
   const others = robots.filter(other => other.robot !== robot).map(({ state }) => state.collections.get(name))
   const covering = others.filter(other => other?.generation === generation && coversDot(other.vector, version))
   if (isBehind(version, keeping.horizonMs) && covering.length > 0) {
     history.giveUp(robot, id, key, version, false)
     return true
   }
-  // What beats it may have come and expired at once.
-  const beats = (other: Version): boolean => isBehind(other, keeping.horizonMs) && accountsFor(other, version, history.ruleOf(id))
-  if (history.key(id, key).versions.some(beats)) return true
   const { recordsMax, bytesMax, policy } = keeping.retention
   if ((recordsMax === undefined && bytesMax === undefined) || policy === 'reject') return false
   if (covering.some(other => other !== undefined && isFull(other))) {
