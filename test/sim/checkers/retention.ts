@@ -9,7 +9,7 @@ import { coversDot } from '../../../sync/dot.ts'
 import { FLAG_TRUSTED_TIME, isTombstone, type Version } from '../../../sync/version.ts'
 import type { DurableCollection, DurableState } from '../durable-state.ts'
 import type { History } from '../history.ts'
-import { accountsFor, type Write } from '../merge-rule.ts'
+import { accountsFor, isSameDot, type Write } from '../merge-rule.ts'
 
 export interface Neighbour {
   readonly robot: number
@@ -34,8 +34,12 @@ export function mayGiveUp(
   const { keeping, id, name, generation } = held
   if (keeping === undefined) return false
   // What beats it may have come and expired at once.
-  const beats = (other: Version): boolean => isBehind(other, keeping.horizonMs) && accountsFor(other, version, history.ruleOf(id))
-  if (history.key(id, key).versions.some(beats)) return true
+  const beats = (other: Version): boolean =>
+    !isSameDot(other, version) && isBehind(other, keeping.horizonMs) && accountsFor(other, version, history.ruleOf(id))
+  if (history.key(id, key).versions.some(beats)) {
+    history.giveUp(robot, id, key, version, false)
+    return true
+  }
   if (isTombstone(version)) return false
   const others = robots.filter(other => other.robot !== robot).map(({ state }) => state.collections.get(name))
   const covering = others.filter(other => other?.generation === generation && coversDot(other.vector, version))
