@@ -2,8 +2,9 @@
  * What lets a bounded replica let go of a version (R8, P4): that a full replica holds it, as that one has said itself in a session in which
  * this one said that it is bounded. So the other does not rely on this one in turn, whatever becomes of its own settings later.
  *
- * Row: as an acknowledgement; in the place of the roster 1 and zeros of a replica with a horizon, zeros of another. Unlike acknowledgements, the latest word holds, also where it says less: a replica that
- * was put back to an older copy does not hold what it once did. Evicted replicas hold nothing any more.
+ * Row: as an acknowledgement; in the place of the roster 1 and zeros of a replica with a horizon, zeros of another. Unlike acknowledgements,
+ * the latest word holds, also where it says less: a replica that was put back to an older copy does not hold what it once did. Evicted
+ * replicas hold nothing any more.
  */
 import { fromHex, toHex } from '../base/bytes.ts'
 import { decodeAcknowledgement, encodeAcknowledgement } from './acknowledgement.ts'

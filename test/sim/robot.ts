@@ -2,6 +2,7 @@
 import { systemCryptography, systemHash } from '../../agent/ports.ts'
 import type { Clock, Random } from '../../base/ports.ts'
 import { createSettledPairs } from '../../agent/settled-pairs.ts'
+import { createSyncPair, isSessionWanted, noteSessionEnd, type SyncPair } from '../../agent/sync-pair.ts'
 import { createDigestList, differingNames, type CollectionDigest } from '../../swarm/digest-list.ts'
 import { LIMITS, PROFILES } from '../../swarm/options.ts'
 import { createSwarm, type Swarm } from '../../swarm/swarm.ts'
@@ -57,6 +58,8 @@ export interface RobotOptions {
   readonly mutation: Mutation
   /** What is done with a new store before anybody else may use it. */
   readonly prepare: (replica: OpenReplica) => Promise<void>
+  /** A session takes a collection for damaged in a way that repair does not mend. */
+  readonly onDiverged: (name: string) => void
 }
 
 const PORT = 7946
@@ -72,7 +75,7 @@ export function createRobot(
   world: World,
   network: Network,
   index: number,
-  { liveLinksMax, frames, mutation, prepare }: RobotOptions,
+  { liveLinksMax, frames, mutation, prepare, onDiverged }: RobotOptions,
 ): Robot {
   const host = `10.0.0.${index + 1}`
   const nodeId = `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`
@@ -93,6 +96,7 @@ export function createRobot(
   let isTelling = false
   /** As in the agent: what sessions ended with, in this boot. */
   let settled = createSettledPairs()
+  let pairByPeer = new Map<string, SyncPair>()
 
   const clock: Clock = {
     monotonicMs: () => world.nowMs(),
@@ -112,7 +116,7 @@ export function createRobot(
     for (const effect of swarm.step(event, world.nowMs())) {
       if (effect.type === 'send') network.send(host, effect.to === 'multicast' ? 'multicast' : effect.to.host, effect.bytes)
       else if (effect.type === 'observe-clock') replica?.observeLogicalClock(effect.logicalClock)
-      else if (effect.type === 'digests' && differs(effect.nodeId)) {
+      else if (effect.type === 'digests' && isWanted(effect.nodeId)) {
         const delayMs = 50 + world.random.fraction() * 50 + (nodeId < effect.nodeId ? 0 : 200)
         world.after(delayMs, () => void (boot === boots && dial(effect.nodeId)))
         world.after(UNTOLD_MS, () => boot === boots && roundWithWhomDiffers(effect.nodeId))
@@ -142,6 +146,13 @@ export function createRobot(
     return settled.unsettled(peer, names, collections(), theirs).length > 0
   }
 
+  const pairOf = (peer: string): SyncPair => {
+    let pair = pairByPeer.get(peer)
+    if (pair === undefined) pairByPeer.set(peer, (pair = createSyncPair()))
+    return pair
+  }
+  const isWanted = (peer: string): boolean => isSessionWanted(pairOf(peer), differs(peer), false)
+
   /** As the agent does: what a live link has not told by now is a reason for a round. */
   const roundWithWhomDiffers = (peer: string): void => {
     const live = liveByPeer.get(peer)
@@ -151,7 +162,7 @@ export function createRobot(
   const dial = async (peer: string): Promise<void> => {
     const boot = boots
     const member = swarm?.member(peer, world.nowMs())
-    if (member === undefined || busy.has(peer) || !differs(peer)) return
+    if (member === undefined || busy.has(peer) || !isWanted(peer)) return
     const own = busy
     own.add(peer)
     const link = await network.dial(host, member.host)
@@ -186,7 +197,7 @@ export function createRobot(
     })
     const sessions = busy
     const pairs = settled
-    await runSession({
+    const result = await runSession({
       link,
       replica: mutation === 'vector-by-frames' ? advanceByFrames(own) : own,
       frames,
@@ -198,8 +209,9 @@ export function createRobot(
         after: (delayMs, action) => world.after(delayMs, () => boot === boots && action()),
         onLive: control => boot === boots && void liveByPeer.set(other, control),
       },
-      onProgress({ state, itemsSent }) {
-        if (state === 'done') versionsSent += itemsSent
+      onProgress({ name, state, itemsSent, isDiverged }) {
+        if (state !== 'syncing') versionsSent += itemsSent
+        if (isDiverged) onDiverged(name)
       },
       onSettled: ({ nodeId: id }, collection) => pairs.note(dashed(id), collection),
       refusal(peer) {
@@ -217,6 +229,10 @@ export function createRobot(
     if (boot !== boots) return
     liveByPeer.delete(other)
     if (isLive === true) liveLinks -= 1
+    if (isInitiator ? other === '' : taken === undefined) return
+    noteSessionEnd(pairOf(other), result, false, 'unreachable')
+    // Who dialled does so again by itself.
+    if (!isInitiator && pairOf(other).isOwed) world.after(RETRY_MS, () => void (boot === boots && dial(other)))
   }
 
   /** As the agent does: what only time asks for. */
@@ -280,6 +296,7 @@ export function createRobot(
     liveByPeer = new Map()
     liveLinks = 0
     settled = createSettledPairs()
+    pairByPeer = new Map()
   }
 
   return {
