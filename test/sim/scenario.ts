@@ -161,6 +161,8 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
       frames: { itemsMax: scenario.frameItemsMax, bytesMax: 256 * 1024 },
       mutation: scenario.mutation,
       prepare: replica => prepare(i, replica),
+      // Repair mends whatever is done to robots here: a word of more is a false alarm (R4).
+      onDiverged: name => fail(`robot ${i} takes ${name} for damaged beyond repair`),
     }),
   )
   const isSystem = (id: string): boolean => id.startsWith(`${SYSTEM_COLLECTION}#`)
