@@ -12,6 +12,8 @@ export const SYNC_LIMITS = {
   settleMs: 50,
   /** The one of a pair with the greater node id waits a little more: two sessions at once are one too many. */
   deferMs: 200,
+  /** Peers, dropped ones included, above which nothing is remembered of a dropped one that is owed a session. */
+  owedMax: 1_024,
   backoffMinMs: 500,
   backoffMaxMs: 30_000,
 } as const

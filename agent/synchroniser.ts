@@ -1,8 +1,8 @@
 /**
  * When and with whom to sync: starts a session when a peer's digests differ, one at a time with each peer and few at once, and
  * answers the sessions that peers start. A session that has caught up stays live while there is a place for it (HS_SYNC_LIVE_LINKS);
- * beyond that, pairs sync by sessions of one round. A pair that ended without agreeing, or lost its link, waits, with backoff and jitter,
- * until something changes.
+ * beyond that, pairs sync by sessions of one round. A pair that ended without agreeing, in a fault, or lost its link, waits, with backoff
+ * and jitter, until something changes (sync-pair.ts).
  */
 import type { Logger } from 'pino'
 import type { Codec, Hash, Random } from '../base/ports.ts'
@@ -14,10 +14,12 @@ import type { SettledCollection } from '../sync/offer.ts'
 import { runSession, type SessionResult } from '../sync/session.ts'
 import type { SyncEvent } from './event-hub.ts'
 import type { PeerLink } from './peer-link.ts'
+import { createLivePlaces } from './live-places.ts'
 import { createLiveWatch, type LiveWatch } from './live-watch.ts'
 import { helloTo, nodeIdOf, refusalOf, type GreetingOptions } from './sync-greeting.ts'
 import { createSyncLedger } from './sync-ledger.ts'
 import { SYNC_LIMITS } from './sync-limits.ts'
+import { backOff, BUSY, createSyncPair, isSessionWanted, noteSessionEnd, type SyncPair } from './sync-pair.ts'
 import { hasMoved, reportProgress, type SyncTotals } from './sync-report.ts'
 import type { SyncRow } from './sync-state.ts'
 
@@ -69,8 +71,6 @@ export interface Synchroniser {
   close(): Promise<void>
 }
 
-const BUSY = 'a session with this peer is under way'
-
 interface Session {
   readonly isOutbound: boolean
   readonly abort: () => void
@@ -79,18 +79,11 @@ interface Session {
   live?: { readonly control: LiveControl; readonly watch: LiveWatch; readonly sinceMs: number; movedMs: number }
 }
 
-interface PeerState {
+interface PeerState extends SyncPair {
   readonly nodeId: string
   /** The session under way, started by whichever side. */
   running: Session | undefined
   timer: NodeJS.Timeout | undefined
-  /** A person asked for a session: it is run although nothing differs. */
-  isForced: boolean
-  /** One of the two has no place for a live link: there is none until something differs. */
-  isOneRound: boolean
-  backoffMs: number
-  /** The last session failed: further failures are not worth a line each. */
-  isFailing: boolean
 }
 
 export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
@@ -103,14 +96,13 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const answering = new Set<Promise<void>>()
   /** Sessions that have not caught up. */
   const catchingUp = { outbound: 0, inbound: 0 }
-  /** Places of live links, taken when hellos are said. */
-  let livePlaces = 0
+  const livePlaces = createLivePlaces(options.liveLinksMax, placedLinks, () => options.clock.monotonicMs())
   let isClosing = false
 
   const stateOf = (nodeId: string): PeerState => {
     let state = stateByNodeId.get(nodeId)
     if (state === undefined) {
-      state = { nodeId, running: undefined, timer: undefined, isForced: false, isOneRound: false, backoffMs: 0, isFailing: false }
+      state = { nodeId, running: undefined, timer: undefined, ...createSyncPair() }
       stateByNodeId.set(nodeId, state)
     }
     return state
@@ -127,15 +119,14 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   }
 
   const differs = ({ nodeId }: PeerState): boolean => options.differing(nodeId).length > 0
-  /** A live link is wanted, whether anything differs or not. */
-  const wantsLive = (state: PeerState): boolean => !state.isOneRound && livePlaces < options.liveLinksMax
+  const isWanted = (state: PeerState): boolean => isSessionWanted(state, differs(state), livePlaces.hasFree())
 
   const start = (state: PeerState): void => {
     if (isClosing || state.running !== undefined) return
     const peer = options.peer(state.nodeId)
     if (peer === undefined || !peer.mayExchange) return
     if (catchingUp.outbound >= SYNC_LIMITS.outboundMax) return schedule(state, SYNC_LIMITS.deferMs)
-    if (!state.isForced && !differs(state) && !wantsLive(state)) {
+    if (!isWanted(state)) {
       state.backoffMs = 0
       return
     }
@@ -173,25 +164,14 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     }
   }
 
-  /** A place for a live link; at the bound that of the one that is of least use, where that is of none. */
-  const takeLivePlace = (state: PeerState | undefined): boolean => {
-    if (livePlaces >= options.liveLinksMax) {
-      const least = state !== undefined && differs(state) ? leastUseful() : undefined
-      if (least === undefined) return false
-      least.abort()
-    }
-    livePlaces += 1
-    return true
+  function* placedLinks() {
+    for (const { running } of stateByNodeId.values())
+      if (running !== undefined) yield { movedMs: running.live?.movedMs, abort: running.abort }
   }
 
-  const leastUseful = (): Session | undefined => {
-    let least: Session | undefined
-    for (const { running } of stateByNodeId.values()) {
-      const movedMs = running?.live?.movedMs
-      if (movedMs !== undefined && movedMs < (least?.live?.movedMs ?? Number.POSITIVE_INFINITY)) least = running
-    }
-    const isUseless = least?.live !== undefined && options.clock.monotonicMs() - least.live.movedMs > SYNC_LIMITS.uselessMs
-    return isUseless ? least : undefined
+  const takeLivePlace = (nodeId: string): boolean => {
+    const state = stateByNodeId.get(nodeId)
+    return livePlaces.take(state !== undefined && differs(state))
   }
 
   const goLive = (nodeId: string, link: PeerLink, control: LiveControl): void => {
@@ -241,7 +221,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       isInitiator: dialled !== undefined,
       hello(peer) {
         if (peer !== undefined) nodeId = nodeIdOf(peer)
-        hasPlace = (peer === undefined || peer.isLive) && takeLivePlace(stateByNodeId.get(nodeId))
+        hasPlace = (peer === undefined || peer.isLive) && takeLivePlace(nodeId)
         return helloTo(options, nodeId, hasPlace)
       },
       refusal: peer => refusalOf(options, peer) ?? onHello(peer),
@@ -266,36 +246,22 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
         log.debug({ peer: nodeIdOf(peer), collection, ranges }, 'a peer gave up writes of its own that nobody else is known to hold'),
       frames: { ...FRAME_LIMITS, bytesMax: Math.min(FRAME_LIMITS.bytesMax, link.batchBytesMax) },
     })
-    if (hasPlace) livePlaces -= 1
+    if (hasPlace) livePlaces.giveBack()
     return result
   }
 
   const finish = (state: PeerState, result: SessionResult | undefined, isAborted: boolean): void => {
     if (result?.wasLive !== true) totals.sessions += 1
-    // A live link ends when somebody closes it, or when it breaks: that is no failure, and there will be another one.
-    const isLiveEnd = result?.wasLive === true && result.fault?.kind === 'closed'
-    const fault = result === undefined ? unreachable : isLiveEnd ? undefined : result.fault?.detail
-    // Of two sessions at once one gives way: that is no failure.
-    const isBusy = result?.fault?.kind === 'refused' && result.fault.detail === BUSY
-    ledger.ended(state.nodeId, isAborted || isBusy ? undefined : fault, options.differing(state.nodeId))
-    if (fault !== undefined && !isAborted && !isBusy) {
+    const wasFailing = state.isFailing
+    const { fault, kind } = noteSessionEnd(state, result, isAborted, unreachable)
+    ledger.ended(state.nodeId, fault, options.differing(state.nodeId))
+    if (fault !== undefined) {
       totals.failures += 1
-      const level = state.isFailing ? 'debug' : 'warn'
-      log[level](
-        { peer: state.nodeId, fault: result?.fault?.kind ?? 'unreachable', detail: fault },
-        'a sync session ended early; it is tried again',
-      )
+      const level = wasFailing ? 'debug' : 'warn'
+      log[level]({ peer: state.nodeId, fault: kind, detail: fault }, 'a sync session ended early; it is tried again')
     }
-    if (!isAborted && !isBusy) state.isFailing = fault !== undefined
-    if (!isAborted && !isBusy && result?.wasLive === false && (fault === undefined || result.fault?.kind === 'refused'))
-      state.isOneRound = true
-    if (isClosing || state.running !== undefined || (!differs(state) && !wantsLive(state))) {
-      state.backoffMs = 0
-      return
-    }
-    // Gossip takes a moment to tell of what was just agreed on; a pair that still differs then tries again, ever more seldom.
-    state.backoffMs = Math.min(SYNC_LIMITS.backoffMaxMs, Math.max(SYNC_LIMITS.backoffMinMs, state.backoffMs * 2))
-    schedule(state, state.backoffMs)
+    if (isClosing || state.running !== undefined || !isWanted(state)) state.backoffMs = 0
+    else schedule(state, backOff(state))
   }
 
   /** There is a session with this peer that another one, opened by the peer, does not take the place of. */
@@ -345,10 +311,10 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
     resolve()
   }
 
-  /** Whatever is new of a peer: a live link to it is wanted as soon as it may be. */
+  /** Whatever is new of a peer: what is wanted of it although nothing differs is wanted as soon as it may be. */
   const want = (nodeId: string): void => {
     const state = stateOf(nodeId)
-    if (state.running !== undefined || !wantsLive(state)) return
+    if (state.running !== undefined || !isWanted(state)) return
     schedule(state, Math.max(SYNC_LIMITS.settleMs + (options.nodeId < nodeId ? 0 : SYNC_LIMITS.deferMs), state.backoffMs))
   }
 
@@ -368,8 +334,10 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       const state = stateByNodeId.get(nodeId)
       if (state === undefined || state.running !== undefined) return
       clearTimeout(state.timer)
-      stateByNodeId.delete(nodeId)
+      state.timer = undefined
       ledger.forget(nodeId)
+      // What broke off is often the reason why a peer is dropped: it is owed when it comes back.
+      if (!state.isOwed || stateByNodeId.size > SYNC_LIMITS.owedMax) stateByNodeId.delete(nodeId)
     },
     accept(link) {
       if (isClosing || catchingUp.inbound >= SYNC_LIMITS.inboundMax) return link.close()

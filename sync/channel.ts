@@ -1,6 +1,7 @@
 /** Messages over a link: encoding, counting, and the one way in which a session fails. */
 import type { Codec } from '../base/ports.ts'
-import { decodeMessage, encodeMessage, type Message } from './messages.ts'
+import { decodeMessage, encodeMessage } from './message-codec.ts'
+import type { Message } from './messages.ts'
 
 /** A reliable, ordered stream of byte strings to one peer; the driver frames them, watches for silence and bounds their length. */
 export interface Link {

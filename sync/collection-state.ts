@@ -68,7 +68,13 @@ export interface CollectionState {
   /** Every origin that this replica has written under here. */
   readonly ownOrigins: Set<Origin>
   /** What full replicas have said themselves that they hold, by store id (R8). */
-  readonly kept: Map<string, VersionVector>
+  readonly kept: Map<string, KeptVector>
+}
+
+export interface KeptVector {
+  readonly vector: VersionVector
+  /** With that replica, too, things expire. */
+  readonly expires: boolean
 }
 
 export function createCollectionState(cid: number, name: string, generation: number): CollectionState {

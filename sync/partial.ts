@@ -142,8 +142,12 @@ export interface OwnWrites {
   readonly origins: Iterable<Origin>
   runOf(origin: Origin, counter: number): string | undefined
   readonly givenUp: ReadonlyMap<Origin, GivenUp>
+  /** Of those, what has expired. */
+  readonly expired: ReadonlyMap<Origin, GivenUp>
   /** What full replicas have acknowledged. */
   readonly kept: VersionVector
+  /** What those of them have acknowledged with whom nothing expires. */
+  readonly keptForGood: VersionVector
 }
 
 /** The mark of a partial replica (P2, P3) for a receiver that knows `known`. */
@@ -152,18 +156,22 @@ export function ownMark(vector: ReadonlyMap<Origin, VectorEntry>, known: Version
   for (const origin of own.origins) {
     const entry = vector.get(origin)
     if (entry === undefined) continue
-    const gone = own.givenUp.get(origin)
-    const kept = own.kept.get(origin) ?? 0
     const held = known.get(origin) ?? 0
-    if (gone === undefined || kept < gone.first || held >= Math.min(gone.last, kept)) {
-      mark.set(origin, entry)
-      continue
-    }
-    const counter = Math.min(gone.first - 1, entry.counter)
-    const run = counter > held ? own.runOf(origin, counter) : undefined
+    const counter = Math.min(
+      entry.counter,
+      endOfMark(own.givenUp.get(origin), own.kept.get(origin) ?? 0, held),
+      endOfMark(own.expired.get(origin), own.keptForGood.get(origin) ?? 0, held),
+    )
+    const run = counter === entry.counter ? entry.run : counter > held ? own.runOf(origin, counter) : undefined
     if (run !== undefined) mark.set(origin, { counter, run })
   }
   return mark
+}
+
+/** Up to here a mark may go: to the first that is gone here and kept elsewhere, and that the receiver has not got from there yet. */
+function endOfMark(gone: GivenUp | undefined, kept: number, held: number): number {
+  if (gone === undefined || kept < gone.first || held >= Math.min(gone.last, kept)) return Number.POSITIVE_INFINITY
+  return gone.first - 1
 }
 
 /** Counters of one origin, `from` excluded, `to` included. */

@@ -10,7 +10,7 @@ import type { ReplicaState } from './replica-state.ts'
 import { applySystemEntry, takeNewOrigin } from './replica-state.ts'
 import { isBehindHorizon, type DropReason } from './retention.ts'
 import { retainedBytes } from './retention-index.ts'
-import { countDropped, isFull, noteGivenUp, NO_LOCAL_SETTINGS } from './retention-state.ts'
+import { isFull, noteGivenUp, NO_LOCAL_SETTINGS } from './retention-state.ts'
 import { conflictRow, deletionRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import { withoutCollected } from './tombstones.ts'
@@ -111,8 +111,7 @@ function withoutExpired({ retention }: CollectionState, entry: Entry, version: V
 }
 
 function giveUp(batch: WriteBatch, collection: CollectionState, version: Version, reason: DropReason): void {
-  noteGivenUp(collection, version)
-  countDropped(collection, reason)
+  noteGivenUp(collection, version, reason)
   batch.touch(collection)
 }
 

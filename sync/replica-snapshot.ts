@@ -69,7 +69,7 @@ export interface CollectionSnapshot {
   /** What this replica is to others for it (R8). */
   readonly terms: Terms
   /** What it has written itself, as its mark tells it when it is partial. */
-  ownWrites(): Promise<Omit<OwnWrites, 'kept'>>
+  ownWrites(): Promise<Omit<OwnWrites, 'kept' | 'keptForGood'>>
   /** Versions held, tombstones included. */
   readonly itemCount: number
   /** Keys whose entry is live. */
@@ -226,6 +226,7 @@ function createCollectionSnapshot(
       return {
         origins: unforkedOrigins(snapshot, cid, ownOrigins),
         givenUp: retention.givenUp,
+        expired: retention.expired,
         runOf: (origin, counter) => runAt(runs, origin, counter),
       }
     },

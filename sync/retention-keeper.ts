@@ -15,7 +15,7 @@ import type { WriteContext } from './local-write.ts'
 import { clockHorizonMs, horizonStepMs, isBounded, NO_RETENTION, PRIORITY_MAX, type DropReason, type Retention } from './retention.ts'
 import { buildIndex, clearIndex } from './retention-index-builder.ts'
 import { readIndexRow, type IndexedVersion } from './retention-index.ts'
-import { countDropped, lowerHorizon, noteGivenUp, type IndexKind } from './retention-state.ts'
+import { lowerHorizon, noteGivenUp, type IndexKind } from './retention-state.ts'
 import { retentionBelow, retentionOf } from './rows.ts'
 import type { Store } from './store.ts'
 import { isTombstone } from './version.ts'
@@ -115,8 +115,7 @@ export function createRetentionKeeper(options: RetentionKeeperOptions): Retentio
           if (before === undefined || version === undefined || isTombstone(version)) continue
           const left = before.entry.filter(other => other !== version)
           batch.replace(current, key, before, left.length === 0 ? undefined : left)
-          noteGivenUp(current, version)
-          countDropped(current, reason)
+          noteGivenUp(current, version, reason)
           goneNow += 1
           if (reason === 'ttl') continue
           current.retention.hasGivenUp = true

@@ -4,11 +4,21 @@
  */
 import { fromHex } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
-import type { CollectionState } from './collection-state.ts'
+import type { CollectionState, KeptVector } from './collection-state.ts'
 import type { VersionVector } from './dot.ts'
 import { isKept, isKeptNews, keptVector, noteKept } from './kept-elsewhere.ts'
 import type { WriteContext } from './local-write.ts'
-import { FLAG_BOUNDED, FULL_TERMS, KNOWN_BYTES, ownMark, relate, termsFlags, voidedRanges, type SyncDirection } from './partial.ts'
+import {
+  FLAG_BOUNDED,
+  FULL_TERMS,
+  KNOWN_BYTES,
+  ownMark,
+  relate,
+  termsFlags,
+  voidedRanges,
+  type OwnWrites,
+  type SyncDirection,
+} from './partial.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import type { CollectionView, LocalSettingsChange, NodeCollectionView } from './replica.ts'
 import { countersOf, horizonOf, knowledgeHash } from './replica-snapshot.ts'
@@ -67,11 +77,11 @@ export function createReplicaRetention(options: RetentionOptions): ReplicaRetent
       if (collection?.generation === generation) job(batch, collection)
     })
 
-  const noteHeld = async (name: string, generation: number, storeId: string, vector: ReadonlyMap<string, number> | undefined) => {
+  const noteHeld = async (name: string, generation: number, storeId: string, held: KeptVector | undefined) => {
     const collection = find(name)
     if (collection?.generation !== generation) return
     // Who keeps everything relies on nobody, and what it has noted before that does not hold any more.
-    const told = hasRetention(collection.local.retention ?? NO_RETENTION) ? vector : undefined
+    const told = hasRetention(collection.local.retention ?? NO_RETENTION) ? held : undefined
     if (!isKeptNews(collection, storeId, told)) return
     await onCollection(name, generation, (batch, current) => noteKept(batch, current, storeId, told))
     keptCount += 1
@@ -90,9 +100,11 @@ export function createReplicaRetention(options: RetentionOptions): ReplicaRetent
     const collection = find(name)
     if (collection?.generation === generation && horizonMs > 0) await keeper.expire(name, generation, horizonMs)
   }
-  const keptBy = (name: string): VersionVector => {
+  const keptBy = (name: string): Pick<OwnWrites, 'kept' | 'keptForGood'> => {
     const collection = find(name)
-    return collection === undefined ? new Map() : keptVector(collection, context.state.roster)
+    const of = (isForGood: boolean): VersionVector =>
+      collection === undefined ? new Map() : keptVector(collection, context.state.roster, isForGood)
+    return { kept: of(false), keptForGood: of(true) }
   }
 
   const exchange: RetentionExchange = {
@@ -105,28 +117,37 @@ export function createReplicaRetention(options: RetentionOptions): ReplicaRetent
     },
     async relateTo(name, generation, mine, peer) {
       const relation = relate(mine, peer.terms)
-      await noteHeld(name, generation, peer.storeId, relation.isTheirsKept ? peer.vector : undefined)
+      await noteHeld(
+        name,
+        generation,
+        peer.storeId,
+        relation.isTheirsKept ? { vector: peer.vector, expires: peer.terms.horizonMs > 0 } : undefined,
+      )
       return relation
     },
     expireTo,
     async noteSameKnowledge(name, generation, peer) {
-      await noteHeld(name, generation, peer.storeId, peer.vector)
-      await expireTo(name, generation, find(name)?.retention.horizonMs ?? 0)
+      // With equal knowledge the horizons are equal.
+      const horizonMs = find(name)?.retention.horizonMs ?? 0
+      await noteHeld(name, generation, peer.storeId, { vector: peer.vector, expires: horizonMs > 0 })
+      await expireTo(name, generation, horizonMs)
     },
     async markFor(snapshot, known) {
-      return ownMark(snapshot.vector, known, { ...(await snapshot.ownWrites()), kept: keptBy(snapshot.name) })
+      return ownMark(snapshot.vector, known, { ...(await snapshot.ownWrites()), ...keptBy(snapshot.name) })
     },
     async voided(snapshot) {
       if (!snapshot.terms.isPartial) return []
-      return voidedRanges({ ...(await snapshot.ownWrites()), kept: keptBy(snapshot.name) })
+      return voidedRanges({ ...(await snapshot.ownWrites()), ...keptBy(snapshot.name) })
     },
     async becomeFull(name, generation) {
       const collection = find(name)
       if (collection?.generation !== generation || !collection.retention.hasGivenUp) return
       await onCollection(name, generation, (batch, { retention, local }) => {
-        if (isBounded(local.retention ?? NO_RETENTION)) return
+        const kept = local.retention ?? NO_RETENTION
+        if (isBounded(kept)) return
         retention.hasGivenUp = false
         retention.givenUp.clear()
+        if (kept.ttlMs === undefined) retention.expired.clear()
         retention.isDirty = true
         batch.touch(find(name)!)
       })

@@ -42,7 +42,9 @@ export interface RetentionState {
   hasGivenUp: boolean
   /** The greatest stamp that was given up: a later write of an absent key stays above it, as with collected tombstones (R1). */
   stampMax: Stamp
+  /** Own writes that a bound has forced out, and those that have expired. */
   readonly givenUp: Map<Origin, GivenUp>
+  readonly expired: Map<Origin, GivenUp>
   readonly dropped: Map<DropReason, number>
   /** Of those, the ones that nobody full had acknowledged. */
   voided: number
@@ -61,6 +63,7 @@ export function createRetentionState(): RetentionState {
     hasGivenUp: false,
     stampMax: STAMP_ZERO,
     givenUp: new Map(),
+    expired: new Map(),
     dropped: new Map(),
     voided: 0,
     isDirty: false,
@@ -68,7 +71,7 @@ export function createRetentionState(): RetentionState {
 }
 
 export function encodeRetentionState(state: RetentionState): Uint8Array {
-  const { index, indexedTo, indexEnd, bytes, horizonMs, isSweeping, hasGivenUp, stampMax, givenUp, dropped, voided } = state
+  const { index, indexedTo, indexEnd, bytes, horizonMs, isSweeping, hasGivenUp, stampMax, givenUp, expired, dropped, voided } = state
   return jsonBytes({
     index,
     ...(indexedTo === undefined ? {} : { indexedTo: toHex(indexedTo), indexEnd: toHex(indexEnd) }),
@@ -77,7 +80,8 @@ export function encodeRetentionState(state: RetentionState): Uint8Array {
     isSweeping,
     hasGivenUp,
     stampMax: [stampMax.ms, stampMax.tick],
-    givenUp: [...givenUp].map(([origin, { first, last }]) => [origin, first, last]),
+    givenUp: encodeRanges(givenUp),
+    expired: encodeRanges(expired),
     dropped: Object.fromEntries(dropped),
     voided,
   })
@@ -100,9 +104,11 @@ export function decodeRetentionState(value: Uint8Array): RetentionState {
   state.hasGivenUp = stored['hasGivenUp'] === true
   const [ms, tick] = list(stored['stampMax'])
   state.stampMax = { ms: number(ms), tick: number(tick) }
-  for (const item of list(stored['givenUp'])) {
-    const [origin, first, last] = list(item)
-    if (typeof origin === 'string') state.givenUp.set(origin, { first: number(first), last: number(last) })
+  for (const [field, ranges] of [['givenUp', state.givenUp] as const, ['expired', state.expired] as const]) {
+    for (const item of list(stored[field])) {
+      const [origin, first, last] = list(item)
+      if (typeof origin === 'string') ranges.set(origin, { first: number(first), last: number(last) })
+    }
   }
   const dropped = stored['dropped']
   if (typeof dropped === 'object' && dropped !== null) {
@@ -112,6 +118,9 @@ export function decodeRetentionState(value: Uint8Array): RetentionState {
   state.voided = number(stored['voided'])
   return state
 }
+
+const encodeRanges = (ranges: ReadonlyMap<Origin, GivenUp>): unknown[] =>
+  [...ranges].map(([origin, { first, last }]) => [origin, first, last])
 
 export function encodeLocalSettings({ sync, retention }: LocalSettings): Uint8Array {
   return jsonBytes({ ...(sync === undefined ? {} : { sync }), ...(retention === undefined ? {} : { retention }) })
@@ -147,20 +156,18 @@ export interface Retained {
   readonly recordCount: number
 }
 
-/** Notes that a version is given up: its dot, where this replica wrote it, and its stamp. */
-export function noteGivenUp({ retention, ownOrigins }: Retained, version: Dot & { readonly stamp: Stamp }): void {
+/** Notes that a version is given up, and why: its dot, where this replica wrote it, and its stamp. */
+export function noteGivenUp(collection: Retained, version: Dot & { readonly stamp: Stamp }, reason: DropReason): void {
+  const { retention, ownOrigins } = collection
   const { origin, counter, stamp } = version
   retention.stampMax = laterStamp(retention.stampMax, stamp)
   if (ownOrigins.has(origin)) {
-    const gone = retention.givenUp.get(origin)
+    const ranges = reason === 'ttl' ? retention.expired : retention.givenUp
+    const gone = ranges.get(origin)
     const first = Math.min(counter, gone?.first ?? counter)
-    retention.givenUp.set(origin, { first, last: Math.max(counter, gone?.last ?? counter) })
+    ranges.set(origin, { first, last: Math.max(counter, gone?.last ?? counter) })
   }
-  retention.isDirty = true
-}
-
-export function countDropped({ retention }: Retained, reason: DropReason, count = 1): void {
-  retention.dropped.set(reason, (retention.dropped.get(reason) ?? 0) + count)
+  retention.dropped.set(reason, (retention.dropped.get(reason) ?? 0) + 1)
   retention.isDirty = true
 }
 

@@ -22,7 +22,7 @@
  *   t cid priority(1) stamp(8) dot(24) key -> bytes(4), flags(1)   what goes first, of collections with retention
  *   k cid                             -> JSON: what retention has done (retention-state.ts)
  *   o name                            -> JSON: this node's own settings of a collection
- *   w cid store                       -> roster hash(8), vector what a full replica has said itself that it holds (R8)
+ *   w cid store                       -> expires(1), zeros(7), vector   what a full replica has said itself that it holds (R8)
  *
  * `cid` is a local number (4 bytes) that never leaves this store.
  */

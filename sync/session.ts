@@ -236,15 +236,12 @@ async function reconcileCollection(
       throw new SessionFault('closed', 'this replica found its history forked, and begins anew')
     }
     if (theirs.voided.length > 0) options.onVoided?.(peer, name, theirs.voided)
+    const theirKnowledge = { vector: countersOf(theirs.vector), collected: theirs.collected }
+    const termed = { storeId: peer.storeId, terms: theirs.terms, vector: theirKnowledge.vector }
     const terms = mine?.terms ?? replica.termsOf(name)
-    const relation = await replica.relateTo(name, generation, terms, {
-      storeId: peer.storeId,
-      terms: theirs.terms,
-      vector: countersOf(theirs.vector),
-    })
+    const relation = await replica.relateTo(name, generation, terms, termed)
     await replica.expireTo(name, generation, relation.horizonMs)
     // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
-    const theirKnowledge = { vector: countersOf(theirs.vector), collected: theirs.collected }
     const ownKnowledge = mine && { vector: mine.counters, collected: mine.collected }
     const isFloorBetween =
       ownKnowledge !== undefined &&
@@ -266,9 +263,9 @@ async function reconcileCollection(
     result.unmarkedByName.set(name, unmarked)
     let held = await exchangeTails(context, mine, theirs, generation, unmarked)
     const again = async (): Promise<void> => void (held = await exchangeStates(channel, replica, name))
-    if (relation.isTheirsKept && equalBytes(held.mine.knowledge, held.theirs.knowledge)) {
-      await replica.noteSameKnowledge(name, generation, { storeId: peer.storeId, vector: held.mine.vector })
-    }
+    const knowsSame = equalBytes(held.mine.knowledge, held.theirs.knowledge)
+    const known = { storeId: peer.storeId, vector: held.mine.vector }
+    if (relation.isTheirsKept && knowsSame) await replica.noteSameKnowledge(name, generation, known)
     const isComparable = areFull(relation, held.mine, held.theirs)
     // R9: what was exempt until the other had it is gone by now.
     if (isComparable && relation.horizonMs > 0 && isDiverged(held.mine, held.theirs)) await again()
@@ -286,7 +283,7 @@ async function reconcileCollection(
     if (isPlain(terms) && isPlain(theirs.terms) && held.mine.flags === 0 && held.theirs.flags === 0) {
       result.sharedByName.set(name, sharedAsExchanged(generation, mine?.counters ?? new Map(), theirs, held.theirs))
     }
-    report('done', isSame(held.mine, held.theirs))
+    report('done', isComparable ? isSame(held.mine, held.theirs) : knowsSame)
   } finally {
     await snapshot.close()
   }

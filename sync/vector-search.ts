@@ -143,7 +143,8 @@ export function createVectorSearch(options: VectorSearchOptions): VectorSearch {
     if (old?.collection === collection && old.table.dimension === dimension) {
       old.isBusy = true
       heldByName.set(name, old)
-      if (await catchUp(old, search)) return old
+      // What retention gave up has no feed row: when that is the greater part of the table, it is better built again.
+      if ((await catchUp(old, search)) && old.table.size <= 2 * collection.vectorCount + CHANGES_MIN) return old
       heldByName.delete(name)
     }
     if (tableBytesMin(collection.vectorCount, dimension) > tablesBytesMax) return undefined

@@ -1,6 +1,7 @@
 /** Two replicas on a link that stays open, in virtual time; what goes over it is on record. */
 import { systemHash } from '../agent/ports.ts'
-import { decodeMessage, type Message } from '../sync/messages.ts'
+import { decodeMessage } from '../sync/message-codec.ts'
+import type { Message } from '../sync/messages.ts'
 import type { LiveControl } from '../sync/live.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
 import { runSession, type CollectionProgress, type SessionResult } from '../sync/session.ts'

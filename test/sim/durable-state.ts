@@ -1,11 +1,13 @@
 /** What a robot's disk holds for certain, read from its rows: what the checkers judge, whether the robot is on or off. */
 import { systemHash } from '../../agent/ports.ts'
 import { toHex } from '../../base/bytes.ts'
-import { loadCollections } from '../../sync/collection-state.ts'
+import { loadCollections, type CollectionState } from '../../sync/collection-state.ts'
 import { addItem, createDigestSum, createItemHasher, rootDigest, type DigestSum } from '../../sync/digest.ts'
 import { sortedEntries, type VersionVector } from '../../sync/dot.ts'
 import { shownVersion, type Entry } from '../../sync/entry.ts'
 import { countersOf } from '../../sync/replica-snapshot.ts'
+import type { SyncDirection } from '../../sync/partial.ts'
+import { NO_RETENTION, type Retention } from '../../sync/retention.ts'
 import { createRoster } from '../../sync/roster.ts'
 import { keyOfRecordRow, metaRow, recordsOf } from '../../sync/rows.ts'
 import { createSettingsModel, SYSTEM_COLLECTION } from '../../sync/settings.ts'
@@ -29,6 +31,19 @@ export interface DurableCollection {
   /** The same, counted from the entries. */
   readonly countedRoot: string
   readonly countedRecords: number
+  /** What the node keeps to itself; undefined where it keeps everything and exchanges both ways. */
+  readonly keeping?: Keeping
+}
+
+/** Retention and direction of one robot's collection (R8, R9). */
+export interface Keeping {
+  readonly isPartial: boolean
+  readonly retention: Retention
+  readonly sync: SyncDirection
+  readonly horizonMs: number
+  readonly isSweeping: boolean
+  readonly voided: number
+  readonly ownOrigins: ReadonlySet<string>
 }
 
 export interface DurableState {
@@ -75,7 +90,8 @@ function decodeRow(row: Uint8Array, value: Uint8Array): DecodedRow {
 export async function readDurableState(store: StoreReader): Promise<DurableState> {
   const collections = new Map<string, DurableCollection>()
   let droppedCount = 0
-  for (const { cid, name, generation, dropped, vector, collected, total, recordCount } of await loadCollections(store)) {
+  for (const collection of await loadCollections(store)) {
+    const { cid, name, generation, dropped, vector, collected, total, recordCount } = collection
     if (dropped) {
       droppedCount += 1
       continue
@@ -96,7 +112,8 @@ export async function readDurableState(store: StoreReader): Promise<DurableState
       generation,
       vector: counters,
       collected,
-      knowledge: JSON.stringify([generation, sortedEntries(counters), sortedEntries(collected)]),
+      knowledge: JSON.stringify([generation, sortedEntries(counters), sortedEntries(collected), collection.retention.horizonMs]),
+      ...keepingOf(collection),
       entries,
       root: rootText(total),
       recordCount,
@@ -125,6 +142,14 @@ export async function readDurableState(store: StoreReader): Promise<DurableState
     rows,
     dropped: droppedCount,
   }
+}
+
+function keepingOf({ name, local, retention, ownOrigins }: CollectionState): { readonly keeping?: Keeping } {
+  if (name === SYSTEM_COLLECTION || (local.retention === undefined && local.sync === undefined && !retention.hasGivenUp)) return {}
+  const { hasGivenUp, horizonMs, isSweeping, voided } = retention
+  const sync = local.sync ?? 'both'
+  const isPartial = hasGivenUp || sync !== 'both'
+  return { keeping: { isPartial, retention: local.retention ?? NO_RETENTION, sync, horizonMs, isSweeping, voided, ownOrigins } }
 }
 
 export const collectionId = (name: string, generation: number): string => `${name}#${generation}`

@@ -41,6 +41,10 @@ export interface History {
   /** Keys with tombstones of a collection. */
   deletedKeys(collection: string): Iterable<string>
   acknowledge(write: AcknowledgedWrite): void
+  /** A robot gave a version up, and nobody full had it (R8). */
+  giveUp(robot: number, collection: string, key: string, version: Version, isVoid: boolean): void
+  /** What a robot gave up of a key; of all robots, what was void. */
+  givenUp(robot: number | 'void', collection: string, key: string): readonly Version[]
   /** Takes what a robot has become; says when one dot names two versions, which no correct replica makes (R3). */
   see(state: DurableCollection): string | undefined
   /** Versions of a key are about to vanish from a robot behind its store's back. */
@@ -76,6 +80,7 @@ export function createHistory(ruleOf: (collection: string) => MergeRule): Histor
   /** By robot, collection and key. */
   const damageByPlace = new Map<string, Damage>()
   const seenEntries = new WeakSet<object>()
+  const givenUpByPlace = new Map<string, Version[]>()
 
   const placeOf = (robot: number, collection: string, key: string): string => `${robot} ${collection}/${key}`
   const historyOf = (collection: string, key: string): MutableKeyHistory => {
@@ -107,6 +112,15 @@ export function createHistory(ruleOf: (collection: string) => MergeRule): Histor
     collectedVector: collection => collectedByCollection.get(collection) ?? NOTHING_COLLECTED,
     deletedKeys: collection => deletedByCollection.get(collection) ?? [],
     acknowledge: write => void acknowledged.push(write),
+    giveUp(robot, collection, key, version, isVoid) {
+      for (const who of isVoid ? [robot, 'void' as const] : [robot]) {
+        const place = `${who} ${collection}/${key}`
+        const versions = givenUpByPlace.get(place)
+        if (versions === undefined) givenUpByPlace.set(place, [version])
+        else versions.push(version)
+      }
+    },
+    givenUp: (robot, collection, key) => givenUpByPlace.get(`${robot} ${collection}/${key}`) ?? [],
     see({ id, entries, collected }) {
       collectedByCollection.set(id, joinVectors(collectedByCollection.get(id) ?? NOTHING_COLLECTED, collected))
       for (const [key, entry] of entries) {

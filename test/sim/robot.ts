@@ -2,6 +2,7 @@
 import { systemCryptography, systemHash } from '../../agent/ports.ts'
 import type { Clock, Random } from '../../base/ports.ts'
 import { createSettledPairs } from '../../agent/settled-pairs.ts'
+import { createSyncPair, isSessionWanted, noteSessionEnd, type SyncPair } from '../../agent/sync-pair.ts'
 import { createDigestList, differingNames, type CollectionDigest } from '../../swarm/digest-list.ts'
 import { LIMITS, PROFILES } from '../../swarm/options.ts'
 import { createSwarm, type Swarm } from '../../swarm/swarm.ts'
@@ -23,6 +24,8 @@ export interface ClockFault {
   offsetMs: number
   /** Milliseconds gained per millisecond. */
   driftRate: number
+  /** The board says that the clock is right; undefined: it knows when it is not. */
+  isTrusted?: boolean | undefined
 }
 
 export interface Robot {
@@ -39,6 +42,8 @@ export interface Robot {
   readonly disksLost: number
   /** It is in the middle of a session, or dials for one. */
   readonly isBusy: boolean
+  /** Versions that it has sent. */
+  readonly versionsSent: number
   start(): void
   /** Cuts its power. */
   crash(): void
@@ -53,12 +58,15 @@ export interface RobotOptions {
   readonly mutation: Mutation
   /** What is done with a new store before anybody else may use it. */
   readonly prepare: (replica: OpenReplica) => Promise<void>
+  /** A session takes a collection for damaged in a way that repair does not mend. */
+  readonly onDiverged: (name: string) => void
 }
 
 const PORT = 7946
-const WALL_START_MS = 1.7e12
+export const WALL_START_MS = 1.7e12
 const RETRY_MS = 1_000
 const UNTOLD_MS = 1_500
+const KEEP_MS = 1_000
 
 /** A rule of the design that is switched off, to show that the checkers notice. */
 export type Mutation = 'none' | 'vector-by-frames' | 'silent-damage'
@@ -67,7 +75,7 @@ export function createRobot(
   world: World,
   network: Network,
   index: number,
-  { liveLinksMax, frames, mutation, prepare }: RobotOptions,
+  { liveLinksMax, frames, mutation, prepare, onDiverged }: RobotOptions,
 ): Robot {
   const host = `10.0.0.${index + 1}`
   const nodeId = `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`
@@ -76,6 +84,7 @@ export function createRobot(
   let boots = 0
   let starts = 0
   let disksLost = 0
+  let versionsSent = 0
   let replica: OpenReplica | undefined
   let swarm: Swarm | undefined
   let cancelTick = (): void => {}
@@ -87,11 +96,12 @@ export function createRobot(
   let isTelling = false
   /** As in the agent: what sessions ended with, in this boot. */
   let settled = createSettledPairs()
+  let pairByPeer = new Map<string, SyncPair>()
 
   const clock: Clock = {
     monotonicMs: () => world.nowMs(),
     wallMs: () => Math.max(0, WALL_START_MS + clockFault.offsetMs + world.nowMs() * (1 + clockFault.driftRate)),
-    trusted: () => clockFault.offsetMs === 0,
+    trusted: () => clockFault.isTrusted ?? clockFault.offsetMs === 0,
   }
 
   const collections = (): CollectionDigest[] => {
@@ -106,7 +116,7 @@ export function createRobot(
     for (const effect of swarm.step(event, world.nowMs())) {
       if (effect.type === 'send') network.send(host, effect.to === 'multicast' ? 'multicast' : effect.to.host, effect.bytes)
       else if (effect.type === 'observe-clock') replica?.observeLogicalClock(effect.logicalClock)
-      else if (effect.type === 'digests' && differs(effect.nodeId)) {
+      else if (effect.type === 'digests' && isWanted(effect.nodeId)) {
         const delayMs = 50 + world.random.fraction() * 50 + (nodeId < effect.nodeId ? 0 : 200)
         world.after(delayMs, () => void (boot === boots && dial(effect.nodeId)))
         world.after(UNTOLD_MS, () => boot === boots && roundWithWhomDiffers(effect.nodeId))
@@ -136,6 +146,13 @@ export function createRobot(
     return settled.unsettled(peer, names, collections(), theirs).length > 0
   }
 
+  const pairOf = (peer: string): SyncPair => {
+    let pair = pairByPeer.get(peer)
+    if (pair === undefined) pairByPeer.set(peer, (pair = createSyncPair()))
+    return pair
+  }
+  const isWanted = (peer: string): boolean => isSessionWanted(pairOf(peer), differs(peer), false)
+
   /** As the agent does: what a live link has not told by now is a reason for a round. */
   const roundWithWhomDiffers = (peer: string): void => {
     const live = liveByPeer.get(peer)
@@ -145,7 +162,7 @@ export function createRobot(
   const dial = async (peer: string): Promise<void> => {
     const boot = boots
     const member = swarm?.member(peer, world.nowMs())
-    if (member === undefined || busy.has(peer) || !differs(peer)) return
+    if (member === undefined || busy.has(peer) || !isWanted(peer)) return
     const own = busy
     own.add(peer)
     const link = await network.dial(host, member.host)
@@ -180,7 +197,7 @@ export function createRobot(
     })
     const sessions = busy
     const pairs = settled
-    await runSession({
+    const result = await runSession({
       link,
       replica: mutation === 'vector-by-frames' ? advanceByFrames(own) : own,
       frames,
@@ -191,6 +208,10 @@ export function createRobot(
       live: {
         after: (delayMs, action) => world.after(delayMs, () => boot === boots && action()),
         onLive: control => boot === boots && void liveByPeer.set(other, control),
+      },
+      onProgress({ name, state, itemsSent, isDiverged }) {
+        if (state !== 'syncing') versionsSent += itemsSent
+        if (isDiverged) onDiverged(name)
       },
       onSettled: ({ nodeId: id }, collection) => pairs.note(dashed(id), collection),
       refusal(peer) {
@@ -208,7 +229,19 @@ export function createRobot(
     if (boot !== boots) return
     liveByPeer.delete(other)
     if (isLive === true) liveLinks -= 1
+    if (isInitiator ? other === '' : taken === undefined) return
+    noteSessionEnd(pairOf(other), result, false, 'unreachable')
+    // Who dialled does so again by itself.
+    if (!isInitiator && pairOf(other).isOwed) world.after(RETRY_MS, () => void (boot === boots && dial(other)))
   }
+
+  /** As the agent does: what only time asks for. */
+  const keep = (boot: number): void =>
+    void world.after(KEEP_MS, () => {
+      if (boot !== boots || replica === undefined) return
+      void replica.keep().catch(() => {})
+      keep(boot)
+    })
 
   const begin = async (boot: number, random: Random): Promise<void> => {
     const opened = await openReplica({
@@ -225,6 +258,7 @@ export function createRobot(
     if (boot !== boots) return
     replica = opened
     opened.onChange(() => tell(boot))
+    keep(boot)
     swarm = createSwarm(
       {
         nodeId,
@@ -262,6 +296,7 @@ export function createRobot(
     liveByPeer = new Map()
     liveLinks = 0
     settled = createSettledPairs()
+    pairByPeer = new Map()
   }
 
   return {
@@ -285,6 +320,9 @@ export function createRobot(
     get isBusy() {
       // Links that are live and quiet are at rest.
       return [...busy].some(peer => liveByPeer.get(peer)?.isMoving() ?? true)
+    },
+    get versionsSent() {
+      return versionsSent
     },
     start() {
       stop()

@@ -1,14 +1,18 @@
-/** `npm run sim -- [--seeds N] [--from N] [--seed N]`: many seeds, or one with its whole trace. */
+/** `npm run sim -- [--seeds N] [--from N] [--seed N] [--retention]`: many seeds, or one with its whole trace. */
 import { parseArgs } from 'node:util'
+import { makeRetentionScenario } from './retention-scenario.ts'
 import { makeScenario, runScenario } from './scenario.ts'
 import { runSeeds } from './seeds.ts'
 
-const { values } = parseArgs({ options: { seeds: { type: 'string' }, from: { type: 'string' }, seed: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { seeds: { type: 'string' }, from: { type: 'string' }, seed: { type: 'string' }, retention: { type: 'boolean' } },
+})
+const make = values.retention === true ? makeRetentionScenario : makeScenario
 const startedMs = performance.now()
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 if (values.seed !== undefined) {
-  const scenario = makeScenario(Number(values.seed))
+  const scenario = make(Number(values.seed))
   const outcome = await runScenario(scenario)
   say(JSON.stringify({ ...scenario, actions: `${scenario.actions.length} actions` }))
   for (const line of outcome.trace) say(line)
@@ -19,7 +23,7 @@ if (values.seed !== undefined) {
   const result = await runSeeds({
     from: Number(values.from ?? 1),
     count,
-    make: seed => makeScenario(seed),
+    make: seed => make(seed),
     failuresMax: 5,
     onSeed(seed) {
       if (seed % 500 === 0) say(`${seed} seeds, ${Math.round((performance.now() - startedMs) / 1000)} s`)

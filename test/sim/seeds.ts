@@ -44,7 +44,7 @@ export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
 }
 
 async function explain(scenario: Scenario, failure: string, isShortened: boolean): Promise<string> {
-  const replay = `replay: npm run sim -- --seed ${scenario.seed}`
+  const replay = `replay: npm run sim -- --seed ${scenario.seed}${scenario.local === undefined ? '' : ' --retention'}`
   if (!isShortened) return `seed ${scenario.seed}: ${failure}\n${replay}`
   const shortest = await shorten(scenario)
   const { trace } = await runScenario(shortest)

@@ -14,6 +14,7 @@ import { findGivenUp } from './checkers/kept-entries.ts'
 import { findDrift, findHearsay } from './checkers/kept-digests.ts'
 import { findResurrection } from './checkers/resurrection.ts'
 import { findUnstable } from './checkers/stability.ts'
+import type { VoidCounts } from './checkers/retention.ts'
 import type { VersionVector } from '../../sync/dot.ts'
 import { readDurableState, type DurableState } from './durable-state.ts'
 import type { History } from './history.ts'
@@ -34,7 +35,7 @@ export interface Watch {
   /** What is wrong now, if anything. */
   look(nowMs: number): Promise<string | undefined>
   /** What is wrong when all should have agreed. */
-  lookAtEnd(): string | undefined
+  lookAtEnd(horizonMs?: number): string | undefined
   /** Why the robots do not agree. */
   disagreement(nowMs: number): string | undefined
   /** As of the last look. */
@@ -61,6 +62,7 @@ export async function createWatch(robots: readonly WatchedRobot[], history: Hist
   const seenByRobot: Seen[] = robots.map(() => ({ changes: 0, disk: 0, state: empty }))
   const storeIds = new Set<string>()
   let acknowledgedSeen = 0
+  const voidCounts: VoidCounts = new Map()
 
   const holder = ({ index }: WatchedRobot) => ({ robot: index, disk: seenByRobot[index]!.disk, state: seenByRobot[index]!.state })
   const members = ({ swarm }: WatchedRobot, nowMs: number): number => swarm?.members(nowMs).length ?? 0
@@ -69,9 +71,9 @@ export async function createWatch(robots: readonly WatchedRobot[], history: Hist
     const { index } = robot
     const { state } = seenByRobot[index]!
     const told = tellsOf(robot) ?? []
-    let found = isAnewDisk ? undefined : findGivenUp(index, before, state, history)
+    let found = isAnewDisk ? undefined : findGivenUp(index, before, state, history, robots.map(holder), voidCounts)
     found ??= findUnstable({ robot: index, before, after: state, collectedBefore }, robots.map(holder), history)
-    found ??= findLostWrite(holder(robot), history)
+    found ??= findLostWrite(holder(robot), history, robots.map(holder))
     for (const collection of state.collections.values()) found ??= findResurrection(index, collection, history)
     found ??= findDrift(index, state) ?? findHearsay(index, told, [state, before])
     return found ?? findSurplusRows(index, state, { stores: storeIds.size, starts: robot.starts })
@@ -99,14 +101,15 @@ export async function createWatch(robots: readonly WatchedRobot[], history: Hist
         }
       }
       for (const change of changed) found ??= judge(change)
-      for (const { robot } of history.acknowledged.slice(acknowledgedSeen)) found ??= findLostWrite(holder(robots[robot]!), history)
+      for (const { robot } of history.acknowledged.slice(acknowledgedSeen))
+        found ??= findLostWrite(holder(robots[robot]!), history, robots.map(holder))
       acknowledgedSeen = history.acknowledged.length
       for (const { robot } of changed)
         for (const other of robots) if (other !== robot) found ??= findUnequal(holder(robot), holder(other), history)
       return found
     },
-    lookAtEnd() {
-      let found = findLostWriteAtEnd(robots.map(holder), history)
+    lookAtEnd(horizonMs = 0) {
+      let found = findLostWriteAtEnd(robots.map(holder), history, horizonMs)
       for (const robot of robots) {
         for (const collection of seenByRobot[robot.index]!.state.collections.values())
           found ??= findResurrection(robot.index, collection, history, true)

@@ -20,6 +20,7 @@ import { coversDot, joinVectors, type VersionVector } from '../../../sync/dot.ts
 import type { DurableCollection, DurableState } from '../durable-state.ts'
 import type { AcknowledgedWrite, History } from '../history.ts'
 import { above, accountsFor, dotName, hasSeen } from '../merge-rule.ts'
+import { isGivenUp, latestHorizonMs } from './retention.ts'
 
 export interface Holder {
   readonly robot: number
@@ -28,13 +29,15 @@ export interface Holder {
   readonly state: DurableState
 }
 
-export function findLostWrite({ robot, disk, state }: Holder, history: History): string | undefined {
+export function findLostWrite({ robot, disk, state }: Holder, history: History, robots: readonly Holder[] = []): string | undefined {
   for (const acknowledged of history.acknowledged) {
     const { collection, generation, write } = acknowledged
     const isOwn = acknowledged.robot === robot && acknowledged.disk === disk
     const held = state.collections.get(collection)
     if (held?.generation === generation && coversDot(held.vector, write)) {
-      if (!isAccounted(robot, held, acknowledged, history)) return describe(robot, acknowledged, 'lost')
+      if (isAccounted(robot, held, acknowledged, history)) continue
+      const gone = { ...acknowledged, isOwn: acknowledged.robot === robot }
+      if (!isGivenUp(robot, held, gone, latestHorizonMs(robots, collection), history)) return describe(robot, acknowledged, 'lost')
     } else if (isOwn && state.deletedGeneration(collection) < generation) {
       return describe(robot, acknowledged, 'forgotten')
     }
@@ -42,8 +45,12 @@ export function findLostWrite({ robot, disk, state }: Holder, history: History):
   return undefined
 }
 
-/** At the end everybody owes every write, without exceptions - also who has all that is left of it and was never told of the write itself. */
-export function findLostWriteAtEnd(robots: readonly Holder[], history: History): string | undefined {
+/**
+ * `horizonMs`: what is older may have expired, by what time it really is and not by what any robot says (R9).
+ *
+ * At the end everybody owes every write, without exceptions - also who has all that is left of it and was never told of the write itself.
+ */
+export function findLostWriteAtEnd(robots: readonly Holder[], history: History, horizonMs = 0): string | undefined {
   for (const acknowledged of history.acknowledged) {
     const { collection, generation, isForgiven } = acknowledged
     if (isForgiven) continue
@@ -53,10 +60,27 @@ export function findLostWriteAtEnd(robots: readonly Holder[], history: History):
     for (const { robot, state } of robots) {
       if (state.deletedGeneration(collection) >= generation) continue
       const held = state.collections.get(collection)
-      if (held?.generation !== generation || !isHeld(held, acknowledged, history, known)) return describe(robot, acknowledged, 'lost')
+      if (held?.generation === generation && isHeld(held, acknowledged, history, known)) continue
+      if (held !== undefined && isExcused(robot, held, acknowledged, robots, history, horizonMs)) continue
+      return describe(robot, acknowledged, 'lost')
     }
   }
   return undefined
+}
+
+/** What the writer's direction keeps from the others, what retention has let go of, and what a partial robot does not promise (R8, R9). */
+function isExcused(
+  robot: number,
+  held: DurableCollection,
+  acknowledged: AcknowledgedWrite,
+  robots: readonly Holder[],
+  history: History,
+  horizonMs: number,
+): boolean {
+  const { collection, robot: writer } = acknowledged
+  const writersSync = robots.find(other => other.robot === writer)?.state.collections.get(collection)?.keeping?.sync ?? 'both'
+  if (writer !== robot && (writersSync === 'pull' || writersSync === 'none')) return true
+  return isGivenUp(robot, held, { ...acknowledged, isOwn: writer === robot }, horizonMs, history)
 }
 
 /** What nobody else's vector covers when a disk is lost was never confirmed to anybody. */

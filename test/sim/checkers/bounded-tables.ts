@@ -60,6 +60,11 @@ export function findSurplusRows(
     p: collections.size * limits.stores,
     z: tombstones,
     a: collections.size * limits.stores,
+    // What a robot keeps to itself: its settings, the order in which things go, what it knows others to hold.
+    o: names,
+    k: collections.size,
+    t: versions - tombstones,
+    w: collections.size * limits.stores,
     // The feed tells of the last deletion of each name.
     e: names,
     x: CONFLICTS_MAX,

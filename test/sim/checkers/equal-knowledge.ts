@@ -19,6 +19,7 @@ import { isTombstone } from '../../../sync/version.ts'
 import type { DurableCollection, DurableState } from '../durable-state.ts'
 import type { History } from '../history.ts'
 import { above, remaining } from '../merge-rule.ts'
+import { hasExpired, isPartial } from './retention.ts'
 
 export interface Knower {
   readonly robot: number
@@ -29,6 +30,8 @@ export function findUnequal(one: Knower, other: Knower, history: History): strin
   for (const [name, mine] of one.state.collections) {
     const theirs = other.state.collections.get(name)
     if (theirs === undefined || theirs.knowledge !== mine.knowledge || theirs.root === mine.root) continue
+    // Who lacks what others hold is not compared (R8), nor who is about to let go of what has expired (R9).
+    if ([mine, theirs].some(held => isPartial(held) || held.keeping?.isSweeping === true)) continue
     const key = findUnequalKey(one.robot, mine, other.robot, theirs, history)
     if (key !== undefined) return `robots ${one.robot} and ${other.robot} know the same of ${name} and hold different things of ${key}`
   }
@@ -46,6 +49,7 @@ function findUnequalKey(
   const rule = history.ruleOf(id)
   for (const key of new Set([...mine.entries.keys(), ...theirs.entries.keys()])) {
     if (history.hasDamage(robot, id, key) || history.hasDamage(otherRobot, id, key)) continue
+    if (hasExpired(mine, key, history)) continue
     const unknown = above(history.key(id, key).versions, vector)
     const [ours, others] = [mine, theirs].map(held => remaining([...withoutCollected(held, key), ...unknown], rule))
     if (ours !== others) return `${key}: ${ours || 'nothing'}, and ${others || 'nothing'}`

@@ -7,8 +7,16 @@ import { coversVector } from '../../../sync/dot.ts'
 import type { DurableState } from '../durable-state.ts'
 import type { History } from '../history.ts'
 import { accountsFor, dotName } from '../merge-rule.ts'
+import { mayGiveUp, type Neighbour, type VoidCounts } from './retention.ts'
 
-export function findGivenUp(robot: number, before: DurableState, after: DurableState, history: History): string | undefined {
+export function findGivenUp(
+  robot: number,
+  before: DurableState,
+  after: DurableState,
+  history: History,
+  robots: readonly Neighbour[] = [],
+  voidCounts: VoidCounts = new Map(),
+): string | undefined {
   for (const [name, old] of before.collections) {
     const held = after.collections.get(name)
     if (held?.generation !== old.generation) {
@@ -25,6 +33,7 @@ export function findGivenUp(robot: number, before: DurableState, after: DurableS
         if (now?.some(other => accountsFor(other, version, rule)) === true) continue
         if (history.collected(held.id, key).some(tombstone => accountsFor(tombstone, version, rule))) continue
         if (history.isDamaged(robot, held.id, key, version)) continue
+        if (mayGiveUp({ robot, held }, key, version, robots, history, voidCounts)) continue
         return `robot ${robot} gave up ${name}/${key} (${dotName(version)}) for nothing that beats it`
       }
     }

@@ -7,6 +7,7 @@ import { isTombstone } from '../../../sync/version.ts'
 import type { DurableCollection } from '../durable-state.ts'
 import type { History } from '../history.ts'
 import { above, accountsFor, dotName, hasSeen } from '../merge-rule.ts'
+import { isGivenUp } from './retention.ts'
 
 export function findResurrection(robot: number, held: DurableCollection, history: History, isEnd = false): string | undefined {
   const { id, name, entries, vector } = held
@@ -21,6 +22,8 @@ export function findResurrection(robot: number, held: DurableCollection, history
       if (undone === undefined) continue
       // Where `lww` let go of the tombstone for a greater one, a replica with `siblings` gets that one alone.
       if (rule === 'lww' && entry.some(version => accountsFor(version, tombstone, rule))) continue
+      // Who gave up what had beaten the delete knows of neither any more.
+      if (isGivenUp(robot, held, { key, write: tombstone, isOwn: true }, held.keeping?.horizonMs ?? 0, history)) continue
       if (!isEnd && above(versions, vector).some(version => accountsFor(version, tombstone, rule))) continue
       return `${name}/${key} (${dotName(undone)}) came back on robot ${robot} after its delete (${dotName(tombstone)})`
     }

@@ -238,7 +238,8 @@ function faultOf({ operation }: Sent, { status, type, text }: Answer): string | 
   const mediaType = type.split(';', 1)[0] ?? ''
   const described = operation.responses[status]
   if (described === undefined) {
-    if (status < 400 || status >= 500) return `status ${status} is not described`
+    // A collection that is full is no fault of the agent's.
+    if (status < 400 || (status >= 500 && status !== 507)) return `status ${status} is not described`
     if (mediaType !== 'application/problem+json') return `an error as ${type}`
     const problem = JSON.parse(text) as { status: number; code: string }
     if (!Object.hasOwn(ERRORS, problem.code) || problem.status !== status) return `an unknown problem: ${text}`

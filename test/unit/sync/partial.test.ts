@@ -10,7 +10,9 @@ const own = (first: number, last: number, kept: number) => ({
   origins: [origin],
   runOf: (_: string, counter: number) => (counter <= 10 ? '00'.repeat(8) : '01'.repeat(8)),
   givenUp: new Map(first === 0 ? [] : [[origin, { first, last }]]),
+  expired: new Map(),
   kept: new Map([[origin, kept]]),
+  keptForGood: new Map(),
 })
 const markedTo = (known: number, writes: Parameters<typeof ownMark>[2]): number =>
   ownMark(vector, new Map([[origin, known]]), writes).get(origin)?.counter ?? 0
@@ -42,6 +44,16 @@ describe('the mark of a partial replica (R8, P2, P3)', () => {
 
   it('carries the run of the counter at which it ends (R2)', () => {
     expect(ownMark(vector, new Map(), own(10, 50, 60)).get(origin)).toEqual({ counter: 9, run: '00'.repeat(8) })
+  })
+
+  it('goes over what has expired, unless somebody has it with whom nothing expires', () => {
+    const expired = (first: number, last: number, forGood: number) => ({
+      ...own(0, 0, 90),
+      expired: new Map([[origin, { first, last }]]),
+      keptForGood: new Map([[origin, forGood]]),
+    })
+    expect(markedTo(0, expired(20, 50, 0))).toBe(100)
+    expect(markedTo(0, expired(20, 50, 60))).toBe(19)
   })
 
   it('what is void is said as ranges', () => {

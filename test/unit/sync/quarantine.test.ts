@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { createTestLink, contentOf, openTestReplica, put, syncPair } from '../../replica-pair.ts'
 import { createMemoryStore, type MemoryStore } from '../../memory-store.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
-import { decodeMessage, encodeMessage } from '../../../sync/messages.ts'
+import { decodeMessage, encodeMessage } from '../../../sync/message-codec.ts'
 import { MALFORMED_ROWS_MAX } from '../../../sync/quarantine.ts'
 import { codec } from '../../replica-pair.ts'
 
