@@ -6,11 +6,13 @@ import type { Metrics, Sample } from './metrics.ts'
 import type { OutageLog } from './outage-log.ts'
 import type { LinkTraffic } from './peer-link.ts'
 import { collectSwarmSamples } from './swarm-samples.ts'
+import type { ScrubView } from './scrubber.ts'
 import type { SyncRow } from './sync-state.ts'
 import type { Synchroniser } from './synchroniser.ts'
 
 interface Sources {
   readonly replica: OpenReplica
+  readonly scrub: () => ScrubView
   readonly outageLog: OutageLog | undefined
   readonly comeback: Comeback | undefined
   readonly gossip: () => Gossip | undefined
@@ -18,7 +20,7 @@ interface Sources {
   readonly traffic: () => Readonly<LinkTraffic> | undefined
 }
 
-export function addAgentSamples(metrics: Metrics, { replica, outageLog, comeback, gossip, synchroniser, traffic }: Sources): void {
+export function addAgentSamples(metrics: Metrics, { replica, scrub, outageLog, comeback, gossip, synchroniser, traffic }: Sources): void {
   metrics.addCollector(function* () {
     const { conflicts, clocksAhead, newOrigins, quarantined } = replica.counters
     yield counter('conflicts_total', 'Concurrent versions that met here, of which lww dropped one.', conflicts)
@@ -26,6 +28,16 @@ export function addAgentSamples(metrics: Metrics, { replica, outageLog, comeback
     yield counter('new_origins_total', 'Times that this store took a new origin because its history had forked.', newOrigins)
     yield { name: 'quarantined_versions', help: 'Versions kept aside for a person to look at.', type: 'gauge', value: quarantined }
 
+    const scrubbed = scrub()
+    yield counter('scrub_rows_total', 'Rows of the store that scrubs have looked at.', scrubbed.rows)
+    yield counter('scrub_passes_total', 'Scrubs of the whole store that have ended.', scrubbed.passes)
+    yield counter('scrub_mended_total', 'Keys of which something beside the record was wrong and was made again.', scrubbed.mended)
+    yield counter('scrub_strays_total', 'Rows of nothing that were removed.', scrubbed.strays)
+    yield counter('scrub_sums_total', 'Sums and counts that were wrong and were computed again.', scrubbed.sums)
+    yield counter('scrub_damaged_total', 'Versions that were not what was written, now in quarantine.', scrubbed.damaged)
+    yield counter('scrub_lost_total', 'Versions that were found to be gone.', scrubbed.lost)
+    yield counter('scrub_recovered_total', 'Versions that were gone and are back.', scrubbed.recovered)
+    yield { name: 'scrub_missing', help: 'Versions that are gone and not back.', type: 'gauge', value: scrubbed.missing }
     for (const kind of ['replayed', 'repaired', 'rebuilt', 'missing'] as const) {
       const help = 'Whether the database came back from damage at this start, and how.'
       yield { name: 'store_recovered', help, type: 'gauge', value: comeback?.kind === kind ? 1 : 0, labels: { kind } }
@@ -42,7 +54,12 @@ export function addAgentSamples(metrics: Metrics, { replica, outageLog, comeback
       yield counter('sync_sessions_total', 'Sync sessions that ended, with whatever result.', totals.sessions)
       yield counter('sync_failures_total', 'Sync sessions that ended early.', totals.failures)
       yield counter('sync_malformed_total', 'Received versions that were not versions.', totals.malformed)
-      yield counter('sync_repairs_total', 'Collections that were compared by their digest trees.', totals.repairs)
+      yield counter('sync_repairs_total', 'Collections that were compared item by item (L2).', totals.repairs)
+      yield counter(
+        'sync_drifted_total',
+        'Items that a repair found missing or altered on one side though both vectors cover them.',
+        totals.drifted,
+      )
       yield* progressSamples(synchroniser()?.rows() ?? [])
       yield counter('sync_diverged_total', 'Collections that repair could not mend.', totals.diverged)
     }

@@ -27,6 +27,7 @@ import { createSystemClock, systemCryptography, systemHash, systemRandom } from 
 import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { startPruning } from './outage-pruning.ts'
 import { createProver } from './proof/prover.ts'
+import { startScrubber } from './scrubber.ts'
 import { createStoreHealth } from './store-health.ts'
 import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
 import type { Synchroniser } from './synchroniser.ts'
@@ -139,6 +140,16 @@ async function build(
   } = {
     isStarting: config.gossipPort !== undefined,
   }
+  const scrubber = startScrubber({
+    scrubber: replica.scrubber,
+    rowsPerSecond: config.scrubRowsPerSecond,
+    verifyIntervalMs: config.verifyIntervalMs,
+    clock,
+    random: systemRandom,
+    log,
+    synchronise: () => void swarm.synchroniser?.startAll(),
+  })
+  closers.push(() => scrubber.close())
   const metrics = createMetrics()
   const events = createEventHub()
   const prover = createProver({ replica, nodeId, signingKey, digestSalt, clock })
@@ -161,6 +172,7 @@ async function build(
       secured: swarmKeys.length > 0,
       swarmKeys: countKeyUse(swarmKeys, swarm.gossip?.members() ?? []),
       duplicateIdentity: swarm.duplicate,
+      scrub: scrubber.view(),
       comeback,
       outageLog: outageLog?.state(),
       upstreamPeer: undefined,
@@ -180,6 +192,7 @@ async function build(
         if (swarm.synchroniser !== undefined) return swarm.synchroniser.startAll()
         throw new AgentError('HS_GOSSIP_DISABLED', 'there are no peers to sync with: set HS_GOSSIP_PORT or HS_GOSSIP_PEERS')
       },
+      verify: () => ({ verification: scrubber.verify(), peers: swarm.synchroniser?.reachable() ?? 0 }),
     },
     diagnose: () =>
       observeSwarm({
@@ -194,7 +207,11 @@ async function build(
         swarm: swarm.peering,
       }),
     events,
-    warnings: () => storeHealth.warnings(outageLog?.state(), tables.fault()),
+    warnings: () => {
+      const { missing } = scrubber.view()
+      const gone = missing === 0 ? [] : [`${missing} records of this store are gone, and no peer has sent them yet`]
+      return [...storeHealth.warnings(outageLog?.state(), tables.fault()), ...gone]
+    },
     readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
     log,
     metrics,
@@ -233,6 +250,7 @@ async function build(
   }
   addAgentSamples(metrics, {
     replica,
+    scrub: () => scrubber.view(),
     outageLog,
     comeback,
     gossip: () => swarm.gossip,

@@ -205,6 +205,23 @@ export const settings = {
     unit: 'MiB',
     doc: 'What the second copy of writes that no other node has acknowledged may take; beyond it the oldest go. 0 switches it off: then a damaged database loses them.',
   }),
+  HS_SCRUB_RATE: setting({
+    name: 'scrubRowsPerSecond',
+    type: integer,
+    default: '100',
+    min: 0,
+    max: 100_000,
+    unit: 'rows/s',
+    doc: 'How fast the store is read in the background and held against itself; about four rows a record. A pass begins at most once an hour. 0: never, but when `hs-agent sync --verify` asks.',
+  }),
+  HS_VERIFY_INTERVAL: setting({
+    name: 'verifyIntervalMs',
+    type: duration,
+    default: '7d',
+    min: 0,
+    max: 365 * 86_400_000,
+    doc: 'How often, give or take a quarter, the whole store is verified as by `hs-agent sync --verify`: scrubbed at full speed, then compared with every peer. `0s`: never by itself.',
+  }),
   HS_SYNC_KBPS_MAX: setting({
     name: 'syncKbpsMax',
     type: integer,

@@ -10,6 +10,7 @@ export interface SyncTotals {
   failures: number
   malformed: number
   repairs: number
+  drifted: number
   diverged: number
   forks: number
 }
@@ -29,6 +30,7 @@ export function reportProgress({ ledger, totals, log, onExchanged }: SyncReportO
   const { name } = progress
   if (name !== SYSTEM_COLLECTION && (progress.state === 'done' || hasMoved(progress))) onExchanged(toSyncEvent(peer, progress))
   totals.malformed += progress.malformed
+  totals.drifted += progress.drifted
   if (progress.isRepaired) totals.repairs += 1
   if (progress.isDiverged) {
     totals.diverged += 1

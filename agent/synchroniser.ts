@@ -64,6 +64,8 @@ export interface Synchroniser {
   accept(link: PeerLink): void
   /** Starts a session with every reachable peer that may be synced with; says with how many. */
   startAll(): number
+  /** Peers that a session may be started with. */
+  reachable(): number
   rows(): readonly SyncRow[]
   totals(): Readonly<SyncTotals>
   /** Node ids that replicate from this one at the moment. */
@@ -90,7 +92,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   const { replica, log, random } = options
   const stateByNodeId = new Map<string, PeerState>()
   const ledger = createSyncLedger(options.clock)
-  const totals: SyncTotals = { sessions: 0, failures: 0, malformed: 0, repairs: 0, diverged: 0, forks: 0 }
+  const totals: SyncTotals = { sessions: 0, failures: 0, malformed: 0, repairs: 0, drifted: 0, diverged: 0, forks: 0 }
   const reporting = { ledger, totals, log, onExchanged: options.onExchanged }
   const unreachable = options.isSealed ? 'the peer cannot be reached, or does not hold the swarm key' : 'the peer cannot be reached'
   const answering = new Set<Promise<void>>()
@@ -363,6 +365,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       }
       return peers.length
     },
+    reachable: () => options.peers().filter(({ mayExchange }) => mayExchange).length,
     rows: () => ledger.rows(nodeId => new Set(options.differing(nodeId))),
     totals: () => totals,
     downstream: () => [...stateByNodeId.values()].filter(({ running }) => running !== undefined).map(({ nodeId }) => nodeId),

@@ -1,6 +1,7 @@
 /** Every bench by its name, in the order in which they run. */
 import type { Bench } from './bench.ts'
 import { bench as durableWrites } from './durable-writes.ts'
+import { bench as findDifferences } from './find-differences.ts'
 import { bench as firstSync } from './first-sync.ts'
 import { bench as ingestHttp } from './ingest-http.ts'
 import { bench as ingestStore } from './ingest-store.ts'
@@ -27,6 +28,7 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['search', search],
   ['first-sync', firstSync],
   ['slow-link', slowLink],
+  ['find-differences', findDifferences],
   ['start-up', startUp],
   ['memory', memory],
   ['swarm-simulated', swarmSimulated],

@@ -20,6 +20,31 @@ export interface DuplicateIdentity {
   readonly seen_secs: number
 }
 
+export interface Scrub {
+  readonly state: 'idle' | 'scrubbing' | 'verifying'
+  /** Rows looked at since the agent started. */
+  readonly rows: number
+  /** Scrubs of the whole store that have ended. */
+  readonly passes: number
+  readonly last_pass_at: number | null
+  /** Keys of which something beside the record was wrong, and was made again. */
+  readonly mended: number
+  /** Rows of nothing that were removed. */
+  readonly strays: number
+  /** Sums and counts that were wrong, and were computed again. */
+  readonly sums: number
+  /** Versions that were not what was written, now in quarantine. */
+  readonly damaged: number
+  /** Versions that were found to be gone, the damaged ones among them. */
+  readonly lost: number
+  /** Of these, those that are back. */
+  readonly recovered: number
+  /** Those that are not, also from before the agent started. */
+  readonly missing: number
+  /** Number of the last verification whose scrub has ended. */
+  readonly verified: number
+}
+
 export interface Recovery {
   readonly kind: 'replayed' | 'repaired' | 'rebuilt' | 'missing'
   readonly reason: string
@@ -59,6 +84,7 @@ export interface ClusterStatus {
   readonly swarm_keys: readonly SwarmKey[]
   /** The last sight of another process that uses the id of this node. */
   readonly duplicate_identity: DuplicateIdentity | null
+  readonly scrub: Scrub
   /** What a person should know although the agent serves, in sentences. */
   readonly warnings: readonly string[]
   /** What was wrong with the database at this start, and what came back. */
@@ -143,8 +169,10 @@ export interface SyncRow {
 }
 
 export interface SyncStarted {
-  /** With how many peers a session was started. */
+  /** With how many peers a session was started, or will be. */
   readonly peers: number
+  /** Number of the verification: the scrub has ended when `scrub.verified` of the status has reached it. */
+  readonly verification?: number
 }
 
 export interface ReplicaStanding {
@@ -201,8 +229,8 @@ export interface StoredRecord {
 export interface QuarantinedVersion {
   /** Names it on this agent, for good. */
   readonly id: number
-  /** Written into a collection that was deleted, unseen by the deletion; or sent by a peer and not understood. */
-  readonly reason: 'deleted' | 'malformed'
+  /** Written into a collection that was deleted, unseen by the deletion; sent by a peer and not understood; or found damaged in the store. */
+  readonly reason: 'deleted' | 'malformed' | 'damaged'
   readonly collection: string
   /** Of the collection: each deletion begins a new one. */
   readonly generation: number
@@ -643,7 +671,7 @@ export interface HsAgentClient {
   listSyncs(options?: CallOptions): Promise<readonly SyncRow[]>
 
   /** Syncs with every reachable peer now. `POST /api/sync` */
-  startSync(options?: CallOptions): Promise<SyncStarted>
+  startSync(args?: { readonly verify?: 'true' | 'false' | '1' | '0' | undefined }, options?: CallOptions): Promise<SyncStarted>
 
   /** The replicas that deletes wait for, and how far each is. `GET /api/swarm/replicas` */
   listReplicas(options?: CallOptions): Promise<Replicas>
@@ -850,8 +878,11 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
       ) as Promise<SwarmPeers>,
     listSyncs: options =>
       transport.call({ method: 'GET', path: `/api/sync`, accept: 'application/json' }, options) as Promise<readonly SyncRow[]>,
-    startSync: options =>
-      transport.call({ method: 'POST', path: `/api/sync`, accept: 'application/json' }, options) as Promise<SyncStarted>,
+    startSync: (args, options) =>
+      transport.call(
+        { method: 'POST', path: `/api/sync`, query: { verify: args?.verify }, accept: 'application/json' },
+        options,
+      ) as Promise<SyncStarted>,
     listReplicas: options =>
       transport.call({ method: 'GET', path: `/api/swarm/replicas`, accept: 'application/json' }, options) as Promise<Replicas>,
     evictReplica: (args, options) =>

@@ -127,6 +127,18 @@ export function addSum(target: DigestSum, other: DigestSum): void {
   target.count += other.count
 }
 
+export function removeSum(target: DigestSum, other: DigestSum): void {
+  let borrow = 0
+  for (let lane = 3; lane >= 0; lane--) {
+    const total = target.lanes[lane]! - other.lanes[lane]! - borrow
+    target.lanes[lane] = total
+    borrow = total < 0 ? 1 : 0
+  }
+  target.count -= other.count
+}
+
+export const isEqualSum = (a: DigestSum, b: DigestSum): boolean => a.count === b.count && a.lanes.every((lane, i) => lane === b.lanes[i])
+
 /** sum(16) count(4), the value of a bucket's row. */
 export function encodeSum(sum: DigestSum): Uint8Array {
   const bytes = new Uint8Array(20)

@@ -37,6 +37,8 @@ export interface ExchangeStats {
   itemsReceived: number
   /** Versions received that are not versions. */
   malformed: number
+  /** Items that a repair found missing or altered on one side although both vectors cover them. */
+  drifted: number
   /** At most so many versions are still to be sent and received (progress.ts); not known before the exchange. */
   toSend?: number
   toReceive?: number

@@ -21,3 +21,5 @@ export function isBehindFloor(side: Knowledge, other: Knowledge): boolean {
 export function judgeAbsent(holder: Knowledge, other: Knowledge, dot: Dot): 'drop' | 'send' {
   return isBehindFloor(holder, other) && coversDot(other.vector, dot) ? 'drop' : 'send'
 }
+
+export const isEqualVector = (a: VersionVector, b: VersionVector): boolean => coversVector(a, b) && coversVector(b, a)

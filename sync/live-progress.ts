@@ -24,13 +24,13 @@ export function createLiveCounter(channel: Channel): LiveCounter {
   const now = (name: string): LiveProgress => {
     let progress = progressByName.get(name)
     if (progress === undefined) {
-      progress = { itemsSent: 0, itemsReceived: 0, malformed: 0, bytesSent: 0, bytesReceived: 0 }
+      progress = { itemsSent: 0, itemsReceived: 0, malformed: 0, drifted: 0, bytesSent: 0, bytesReceived: 0 }
       progressByName.set(name, progress)
     }
     return progress
   }
   const statsOf = (name: string): ExchangeStats => {
-    const stats = { itemsSent: 0, itemsReceived: 0, malformed: 0 }
+    const stats = { itemsSent: 0, itemsReceived: 0, malformed: 0, drifted: 0 }
     for (const field of ['itemsSent', 'itemsReceived', 'malformed'] as const) {
       Object.defineProperty(stats, field, {
         get: () => now(name)[field],

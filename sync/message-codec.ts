@@ -22,11 +22,15 @@ import { readTerms, termsFlags, type VoidedRange } from './partial.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
 import { isPriority } from './settings.ts'
+import { isSketchMessage, sketchMessageOf, sketchMessageToFields, type SketchMessage } from './sketch-messages.ts'
 import { readStamp, writeStamp } from './version.ts'
 import { collectionName, counter, dot, flag, isArray, list, Malformed, octets, optional, positive, small, text } from './wire-fields.ts'
 
 const STAMP_BYTES = 8
 
+type PlainMessage = Exclude<Message, SketchMessage>
+
+/** A kind's number is its place; those of sketches are in their own file. */
 const KINDS = [
   'hello',
   'offers',
@@ -47,7 +51,7 @@ const KINDS = [
   'held',
   'round',
   'pull',
-] as const satisfies readonly Message['kind'][]
+] as const satisfies readonly PlainMessage['kind'][]
 
 const bytesOf = (hex: string): Uint8Array => fromHex(hex) ?? new Uint8Array(0)
 const encodeDot = (dot: Dot): unknown[] => [bytesOf(dot.origin), u64Bytes(dot.counter)]
@@ -72,7 +76,7 @@ function encodeTerms({ terms, voided }: Open): unknown[] {
   return [flags, u64Bytes(horizonMs), u64Bytes(horizonMaxMs), ranges]
 }
 
-function encodeFields(message: Message): unknown[] {
+function encodeFields(message: PlainMessage): unknown[] {
   switch (message.kind) {
     case 'hello': {
       const { protocol, swarmName, nodeId, storeId, saltId, logicalClock, wallMs, isNamed, isLive } = message
@@ -103,7 +107,7 @@ function encodeFields(message: Message): unknown[] {
     case 'state':
       return [message.root, message.knowledge, message.rosterHash, ...(message.flags === 0 ? [] : [message.flags])]
     case 'repair':
-      return [encodeEntries(message.vector), encodeCounters(message.collected)]
+      return [encodeEntries(message.vector), encodeCounters(message.collected), message.bucketCells ?? null]
     case 'get-nodes':
       return [message.level, message.indexes]
     case 'nodes':
@@ -132,7 +136,7 @@ function encodeFields(message: Message): unknown[] {
 }
 
 export function encodeMessage(codec: Codec, message: Message): Uint8Array {
-  return codec.encode([KINDS.indexOf(message.kind), ...encodeFields(message)])
+  return codec.encode(isSketchMessage(message) ? sketchMessageToFields(message) : [KINDS.indexOf(message.kind), ...encodeFields(message)])
 }
 
 function entries(value: unknown): Map<Origin, VectorEntry> {
@@ -179,7 +183,7 @@ function itemNames(value: unknown): ItemName[] {
   })
 }
 
-function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Message {
+function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): Message {
   const [a, b, c, d, e, f, g, h, i, j, k, l] = fields
   switch (kind) {
     case 'hello':
@@ -255,7 +259,7 @@ function decodeFields(kind: Message['kind'], fields: readonly unknown[]): Messag
         flags: optional(d, 0, value => small(value, 0xff)),
       }
     case 'repair':
-      return { kind, vector: entries(a), collected: counters(b) }
+      return { kind, vector: entries(a), collected: counters(b), ...(c instanceof Uint8Array ? { bucketCells: c } : {}) }
     case 'get-nodes':
       return { kind, level: small(a, 8), indexes: list(b, NODES_PER_MESSAGE_MAX).map(index => small(index, 2 ** 32)) }
     case 'nodes': {
@@ -311,7 +315,7 @@ export function decodeMessage(codec: Codec, bytes: Uint8Array): Message | undefi
   const value = codec.decode(bytes)
   if (!isArray(value)) return undefined
   const kind = typeof value[0] === 'number' ? KINDS[value[0]] : undefined
-  if (kind === undefined) return undefined
+  if (kind === undefined) return sketchMessageOf(value)
   try {
     return decodeFields(kind, value.slice(1))
   } catch (error) {

@@ -5,6 +5,7 @@ import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Stamp } from './hlc.ts'
 import type { Terms, VoidedRange } from './partial.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
+import type { SketchMessage } from './sketch-messages.ts'
 
 export const PROTOCOL_VERSION = 1
 /** Origins in one vector. */
@@ -104,8 +105,17 @@ export interface WireItem {
   readonly version: Uint8Array
 }
 
+export interface Repair {
+  readonly kind: 'repair'
+  readonly vector: ReadonlyMap<Origin, VectorEntry>
+  readonly collected: VersionVector
+  /** Cells of the sketch of the sender's buckets, as they travel; absent: the sender knows of no sketches, or does not serve. */
+  readonly bucketCells?: Uint8Array
+}
+
 export type Message =
   | Hello
+  | SketchMessage
   /** `rosterHash`: 8 bytes, the roster under which the sender acknowledges what it offers (R7). */
   | { readonly kind: 'offers'; readonly offers: readonly Offer[]; readonly isLast: boolean; readonly rosterHash: Uint8Array }
   | Open
@@ -120,7 +130,7 @@ export type Message =
       readonly rosterHash: Uint8Array
       readonly flags: number
     }
-  | { readonly kind: 'repair'; readonly vector: ReadonlyMap<Origin, VectorEntry>; readonly collected: VersionVector }
+  | Repair
   | { readonly kind: 'get-nodes'; readonly level: number; readonly indexes: readonly number[] }
   | { readonly kind: 'nodes'; readonly nodes: readonly NodeChildren[] }
   | { readonly kind: 'get-items'; readonly level: number; readonly index: number; readonly skip: number }

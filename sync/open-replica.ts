@@ -30,6 +30,7 @@ import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState }
 import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
 import { createRescue, type Rescue } from './rescue.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
+import { createScrubber, type Scrubber } from './scrub.ts'
 import { collectionOfSystemKey, settingsFault, SYSTEM_COLLECTION } from './settings.ts'
 import { createStability } from './stability.ts'
 import { adoptCollected } from './tombstones.ts'
@@ -40,6 +41,8 @@ export interface OpenReplica extends Replica, SyncReplica, Rescue {
   readonly counters: Readonly<ReplicaCounters>
   /** The system collection's view: gossiped like any other, shown to no user. */
   systemCollection(): CollectionView | undefined
+  /** Holds what is kept beside the records against them. */
+  readonly scrubber: Scrubber
   /** Retention: everything that time asks for. To be called every few seconds. */
   keep(): Promise<void>
   /** Makes everything written so far durable, and tells it to listeners. */
@@ -228,9 +231,17 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       return state.origin
     },
     saltId: hasher.saltId,
+    keyHash: key => hasher.keyHash(key),
     counters,
     quarantine,
     setAside,
+    scrubber: createScrubber({
+      store,
+      hasher,
+      state: () => state,
+      submit: submitDurable,
+      onQuarantined: () => void (counters.quarantined = state.quarantined),
+    }),
     logicalClock: () => publisher.logicalClock(),
     priority(name) {
       const collection = state.collectionByName.get(name)

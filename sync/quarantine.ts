@@ -3,6 +3,7 @@
  *
  *   deleted      writes into a deleted generation that the deletion had not seen (purge.ts puts them here)
  *   malformed    what a peer sent and this version does not understand as a version; its origin gets no mark (X4), so it comes again
+ *   damaged      what a scrub found not to be what was written, as it was found: the version, or all of the record's bytes
  *
  * Row: reason(1) generation(8) name length(1) name key length(2) key version.
  *
@@ -33,8 +34,12 @@ export const MALFORMED_BYTES_MAX = 16 * 1024 * 1024
 /** Rows that one call lists or changes. */
 export const QUARANTINE_CALL_MAX = 1_000
 
-const REASONS = { deleted: 1, malformed: 2 } as const
+const REASONS = { deleted: 1, malformed: 2, damaged: 3 } as const
 export type QuarantineReason = keyof typeof REASONS
+
+const REASON_BY_NUMBER = new Map<number, QuarantineReason>(
+  Object.entries(REASONS).map(([reason, number]) => [number, reason as QuarantineReason]),
+)
 
 const REASON_BYTES = 1
 const GENERATION_BYTES = 8
@@ -183,6 +188,8 @@ export function createQuarantine(options: QuarantineOptions): { readonly quarant
       }),
     retry: ids =>
       change(ids, (batch, { reason, collection: name, generation, key, version }) => {
+        if (reason === 'damaged')
+          return refuse('HS_PRECONDITION_FAILED', 'it is not what was written: peers send what was, look at it and drop it')
         if (reason === 'deleted') return refuse('HS_PRECONDITION_FAILED', 'its collection was deleted: import it, or drop it')
         if (version === undefined || keyFault(key) !== undefined) {
           return refuse('HS_PRECONDITION_FAILED', 'this version of the agent does not understand it either')
@@ -259,7 +266,7 @@ export function encodeQuarantined(
 
 /** Undefined for a row of another version, with a reason that this one does not know: it stays where it is. */
 function decodeQuarantined(value: Uint8Array): StoredVersion | undefined {
-  const reason = value[0] === REASONS.deleted ? 'deleted' : value[0] === REASONS.malformed ? 'malformed' : undefined
+  const reason = REASON_BY_NUMBER.get(value[0] ?? 0)
   if (reason === undefined) return undefined
   const nameAt = REASON_BYTES + GENERATION_BYTES + 1
   const keyLengthAt = nameAt + (value[nameAt - 1] ?? 0)

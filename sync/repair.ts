@@ -1,139 +1,131 @@
 /**
  * L2: when two replicas know the same and hold different things, or one is behind the other's floor of collected tombstones, they
- * descend the digest tree together and compare items where it differs.
+ * look for the items that differ - with sketches (sketch-search.ts), or down the digest tree where the peer knows of none - and settle those.
  *
- * The side that opened the link drives; the other serves nodes and items from one snapshot. Both state vector and G (the vector of
+ * The side that opened the link drives; the other serves sketches, nodes and items from one snapshot. Both state vector and G (the vector of
  * tombstones they have collected) of their snapshots first. An item that one side holds and whose key the other lacks is (R6, both ways):
  *   - to be dropped, when its holder's vector does not cover the other's G, and the other's vector covers the item's dot: the holder
  *     is behind the other's floor, the item was collected there after everybody had seen it superseded;
  *   - damage at the side that lacks it, otherwise: it is sent again, even below that side's vector.
- * Where both hold the key, versions are merged, never dropped. (Repair applies what vectors cover; L1 does not.)
+ * Where both hold the key, versions are merged, never dropped. (Repair applies what vectors cover; L1 does not.) What one side's vector covers and
+ * the other's does not is no drift and is left to the log tails (R4).
  */
-import { equalBytes } from '../base/bytes.ts'
-import type { Hash } from '../base/ports.ts'
-import { SessionFault, type Channel, type MessageOf } from './channel.ts'
-import { FANOUT, LEVEL_MAX, nodeDigest, type DigestSum } from './digest.ts'
-import { FRAME_LIMITS, type ExchangeStats } from './exchange.ts'
-import type { Knowledge } from './floor.ts'
+import { concatBytes, toHex } from '../base/bytes.ts'
+import { type Channel, type MessageOf, SessionFault } from './channel.ts'
+import { coversDot } from './dot.ts'
+import { FRAME_LIMITS } from './exchange.ts'
+import { isBehindFloor, isEqualVector, type Knowledge } from './floor.ts'
 import { keyFault } from './key.ts'
-import {
-  ITEMS_PER_MESSAGE_MAX,
-  NODES_PER_MESSAGE_MAX,
-  type ItemClaim,
-  type ItemName,
-  type Message,
-  type NodeChildren,
-  type WireItem,
-} from './messages.ts'
-import { judgeLacking, lackOf, type Relation } from './partial.ts'
-import type { SyncReplica } from './sync-replica.ts'
-import { countersOf, type CollectionSnapshot } from './replica-snapshot.ts'
+import { type ItemClaim, type ItemName, ITEMS_PER_MESSAGE_MAX, type Message, type WireItem } from './messages.ts'
+import { judgeLacking, lackOf } from './partial.ts'
+import type { Differing, RepairContext, Repairing } from './repairing.ts'
+import { type CollectionSnapshot, countersOf } from './replica-snapshot.ts'
+import { KEY_HASH_BYTES } from './rows.ts'
+import { KEYS_PER_MESSAGE_MAX } from './sketch-messages.ts'
+import { BUCKET_CELLS, isForTails, sketchBuckets } from './sketch-region.ts'
+import { decodeBucketCells, findDifferences } from './sketch-search.ts'
+import { createSketchServer } from './sketch-serve.ts'
+import { encodeCells, type Difference } from './sketch.ts'
+import { descendTree, readItems, readNodes } from './tree-descent.ts'
 import { decodeVersion } from './version.ts'
 import { keyBytes } from './write-batch.ts'
 
-/** A node with at most this many items on either side is compared item by item. */
-const ITEMS_COMPARED_MAX = 64
-
-export interface RepairContext {
-  readonly channel: Channel
-  readonly replica: SyncReplica
-  readonly hash: Hash
-  readonly stats: ExchangeStats
-  /** What the two replicas are to one another: what a partial one lacks says nothing (R8). */
-  readonly relation: Relation
-}
-
-async function exchangeKnowledge(channel: Channel, mine: CollectionSnapshot): Promise<Knowledge> {
-  await channel.send({ kind: 'repair', vector: mine.vector, collected: mine.collected })
-  const theirs = await channel.expect('repair')
-  return { vector: countersOf(theirs.vector), collected: theirs.collected }
-}
+/** Items that the keys of one message may have: all of them with as many concurrent versions as robots ever write. */
+const ITEMS_OF_KEYS_MAX = 256 * KEYS_PER_MESSAGE_MAX
 
 /** Drives a repair of one collection from this side. */
 export async function driveRepair(context: RepairContext, mine: CollectionSnapshot): Promise<void> {
-  const { channel } = context
-  const theirs = await exchangeKnowledge(channel, mine)
+  const { channel, hash } = context
+  const [answer] = await Promise.all([
+    channel.expect('repair'),
+    channel.send({ kind: 'repair', vector: mine.vector, collected: mine.collected }),
+  ])
   const own: Knowledge = { vector: mine.counters, collected: mine.collected }
-
-  let nodes: { readonly level: number; readonly index: number }[] = [{ level: 0, index: 0 }]
-  while (nodes.length > 0) {
-    const batch = nodes.splice(0, NODES_PER_MESSAGE_MAX)
-    const level = batch[0]?.level ?? 0
-    const sameLevel = batch.filter(node => node.level === level)
-    nodes.unshift(...batch.filter(node => node.level !== level))
-    const indexes = sameLevel.map(({ index }) => index)
-    await channel.send({ kind: 'get-nodes', level, indexes })
-    const answer = await channel.expect('nodes')
-    for (const index of indexes) {
-      const node = answer.nodes.find(candidate => candidate.index === index)
-      if (node?.digests.length !== FANOUT || node.counts.length !== FANOUT) throw new SessionFault('unexpected', 'the peer left out a node')
-      for (const child of await differingChildren(context, mine, level, node)) {
-        const isFine = child.itemsMax <= ITEMS_COMPARED_MAX || level + 1 >= LEVEL_MAX
-        if (isFine) await repairItems(context, mine, own, theirs, level + 1, child.index)
-        else nodes.push({ level: level + 1, index: child.index })
-      }
+  const theirs: Knowledge = { vector: countersOf(answer.vector), collected: answer.collected }
+  const { isMinePartial, isTheirsPartial, sends, receives } = context.relation
+  const areFull = !isMinePartial && !isTheirsPartial && sends && receives
+  const repairing: Repairing = { ...context, mine, own, theirs, areFull }
+  if (answer.bucketCells === undefined || context.isSketched === false || !areFull) {
+    for await (const differing of descendTree(repairing)) await settle(repairing, differing)
+  } else {
+    const isComparable = isEqualVector(own.vector, theirs.vector)
+    const buckets = [await sketchBuckets(hash, mine), decodeBucketCells(answer.bucketCells)] as const
+    for await (const difference of findDifferences({ channel, mine, own, theirs }, ...buckets, isComparable)) {
+      await settleDifference(repairing, difference)
     }
-    // Deeper nodes of one level are asked for together.
-    nodes = nodes.toSorted((a, b) => a.level - b.level)
   }
   await channel.send({ kind: 'repaired' })
   await channel.expect('repaired')
 }
 
-async function differingChildren({ hash, relation }: RepairContext, mine: CollectionSnapshot, level: number, node: NodeChildren) {
-  const sums = await mine.children(level, node.index)
-  return sums.flatMap((sum: DigestSum, i) => {
-    const index = node.index * FANOUT + i
-    const digest = node.digests[i]
-    if (digest !== undefined && equalBytes(nodeDigest(hash, sum, level + 1, index), digest)) return []
-    const theirCount = node.counts[i] ?? 0
-    // Where a partial replica holds nothing there is nothing to learn.
-    if (sum.count === 0 && lackOf(relation, 'mine') === 'nothing') return []
-    if (theirCount === 0 && lackOf(relation, 'theirs') === 'nothing') return []
-    return [{ index, itemsMax: Math.max(sum.count, theirCount) }]
-  })
+/** Fetches the names of the items that differ, and settles them. */
+async function settleDifference(repairing: Repairing, difference: Difference): Promise<void> {
+  const { channel, mine, own, theirs } = repairing
+  const symbolOf = (keyHash: string, { hash }: ItemClaim): string => keyHash + toHex(hash.subarray(0, KEY_HASH_BYTES))
+  const mySymbols = new Set(difference.mine.map(toHex))
+  const theirSymbols = new Set(difference.theirs.map(toHex))
+  const keyHashOf = (symbol: Uint8Array): string => toHex(symbol.subarray(0, KEY_HASH_BYTES))
+  const hashByText = new Map(
+    [...difference.mine, ...difference.theirs].map(symbol => [keyHashOf(symbol), symbol.subarray(0, KEY_HASH_BYTES)]),
+  )
+  // Whether the peer holds the key matters only where this side is behind its floor.
+  const asked = new Set((isBehindFloor(own, theirs) ? [...difference.mine, ...difference.theirs] : difference.theirs).map(keyHashOf))
+  const texts = [...hashByText.keys()].sort()
+  for (let at = 0; at < texts.length; at += KEYS_PER_MESSAGE_MAX) {
+    const part = texts.slice(at, at + KEYS_PER_MESSAGE_MAX)
+    const differing: Differing = { mine: [], theirs: [], myKeys: new Set(), theirKeys: new Set() }
+    const wanted = part.filter(text => asked.has(text)).flatMap(text => hashByText.get(text) ?? [])
+    for (const { item, keyHash } of wanted.length === 0 ? [] : await fetchKeys(channel, repairing, wanted)) {
+      differing.theirKeys.add(item.key)
+      if (theirSymbols.has(symbolOf(keyHash, item))) differing.theirs.push(item)
+    }
+    for (const text of part) {
+      for await (const item of mine.itemsOfKey(hashByText.get(text)!)) {
+        differing.myKeys.add(item.key)
+        if (mySymbols.has(symbolOf(text, item))) differing.mine.push(item)
+      }
+    }
+    await settle(repairing, differing)
+  }
 }
 
-/** Compares the items under one node and moves, fetches or drops what differs. */
-async function repairItems(
-  context: RepairContext,
-  mine: CollectionSnapshot,
-  own: Knowledge,
-  theirs: Knowledge,
-  level: number,
-  index: number,
-): Promise<void> {
-  const { channel, replica } = context
-  const theirItems = await fetchItems(channel, level, index)
-  const myItems: ItemClaim[] = []
-  for await (const item of mine.items(level, index)) myItems.push(item)
-  const theirKeys = new Set(theirItems.map(({ key }) => key))
-  const myKeys = new Set(myItems.map(({ key }) => key))
-  const nameOf = ({ key, dot }: ItemName): string => `${dot.origin}:${dot.counter}:${key}`
-  const hashOf = (items: readonly ItemClaim[]) => new Map(items.map(item => [nameOf(item), item.hash]))
-  const mineByName = hashOf(myItems)
-  const theirsByName = hashOf(theirItems)
-  const isSame = (item: ItemClaim, others: ReadonlyMap<string, Uint8Array>): boolean => {
-    const other = others.get(nameOf(item))
-    return other !== undefined && equalBytes(other, item.hash)
+/** The peer's items of the keys with these hashes. */
+async function fetchKeys(
+  channel: Channel,
+  { replica }: Repairing,
+  keyHashes: readonly Uint8Array[],
+): Promise<{ readonly item: ItemClaim; readonly keyHash: string }[]> {
+  await channel.send({ kind: 'get-keys', keyHashes: concatBytes(...keyHashes) })
+  const found: { readonly item: ItemClaim; readonly keyHash: string }[] = []
+  for (;;) {
+    const page = await channel.expect('items')
+    for (const item of page.items)
+      if (keyFault(item.key) === undefined) found.push({ item, keyHash: toHex(replica.keyHash(keyBytes(item.key))) })
+    if (found.length > ITEMS_OF_KEYS_MAX) throw new SessionFault('unexpected', 'the peer sent more items than so few keys have')
+    if (!page.hasMore) return found
+    if (page.items.length === 0) throw new SessionFault('unexpected', 'the peer promised more items and sent none')
   }
+}
 
+/** Moves, fetches or drops what differs. */
+async function settle(repairing: Repairing, differing: Differing): Promise<void> {
+  const { channel, replica, mine, own, theirs, stats, relation, areFull } = repairing
   const toSend: ItemClaim[] = []
   const toDropHere: ItemClaim[] = []
   const toFetch: ItemClaim[] = []
   const toDropThere: ItemClaim[] = []
-  for (const item of myItems) {
-    if (isSame(item, theirsByName)) continue
-    const action = theirKeys.has(item.key) ? 'send' : judgeLacking(own, theirs, item.dot, lackOf(context.relation, 'theirs'))
+  for (const item of differing.mine) {
+    const action = differing.theirKeys.has(item.key) ? 'send' : judgeLacking(own, theirs, item.dot, lackOf(relation, 'theirs'))
     if (action === 'drop') toDropHere.push(item)
-    else if (action === 'send') toSend.push(item)
+    else if (action === 'send' && !(areFull && isForTails(own, theirs, item.dot))) toSend.push(item)
   }
-  for (const item of theirItems) {
-    if (isSame(item, mineByName)) continue
-    const action = myKeys.has(item.key) ? 'send' : judgeLacking(theirs, own, item.dot, lackOf(context.relation, 'mine'))
+  for (const item of differing.theirs) {
+    const action = differing.myKeys.has(item.key) ? 'send' : judgeLacking(theirs, own, item.dot, lackOf(relation, 'mine'))
     if (action === 'drop') toDropThere.push(item)
-    else if (action === 'send') toFetch.push(item)
+    else if (action === 'send' && !(areFull && isForTails(theirs, own, item.dot))) toFetch.push(item)
   }
+  const isDrift = ({ dot }: ItemName): boolean => coversDot(own.vector, dot) && coversDot(theirs.vector, dot)
+  stats.drifted += toSend.filter(isDrift).length + toFetch.filter(isDrift).length
 
   if (toDropHere.length > 0) await replica.dropItems(mine.name, mine.generation, toDropHere)
   for (const items of chunks(toDropThere)) {
@@ -146,10 +138,10 @@ async function repairItems(
       const message = await channel.receive()
       if (message.kind === 'ack') break
       if (message.kind !== 'frame') throw new SessionFault('unexpected', `the peer sent "${message.kind}" in the place of wanted items`)
-      await applyRepairFrame(context, mine, message)
+      await applyRepairFrame(repairing, mine, message)
     }
   }
-  for await (const frame of frames(context, mine, toSend)) {
+  for await (const frame of frames(repairing, mine, toSend)) {
     await channel.send(frame)
     await channel.expect('ack')
   }
@@ -159,17 +151,6 @@ function chunks<Item>(items: readonly Item[]): Item[][] {
   const parts: Item[][] = []
   for (let at = 0; at < items.length; at += ITEMS_PER_MESSAGE_MAX) parts.push(items.slice(at, at + ITEMS_PER_MESSAGE_MAX))
   return parts
-}
-
-async function fetchItems(channel: Channel, level: number, index: number): Promise<ItemClaim[]> {
-  const items: ItemClaim[] = []
-  for (;;) {
-    await channel.send({ kind: 'get-items', level, index, skip: items.length })
-    const page = await channel.expect('items')
-    items.push(...page.items)
-    if (!page.hasMore) return items
-    if (page.items.length === 0) throw new SessionFault('unexpected', 'the peer promised more items and sent none')
-  }
 }
 
 /** Frames with the named versions, as far as this side still holds them. */
@@ -212,9 +193,15 @@ async function applyRepairFrame(context: RepairContext, mine: CollectionSnapshot
 
 /** Serves a repair that the peer drives, from one snapshot. */
 export async function serveRepair(context: RepairContext, mine: CollectionSnapshot): Promise<void> {
-  const { channel } = context
-  const theirs = await exchangeKnowledge(channel, mine)
+  const { channel, hash } = context
+  const bucketCells = encodeCells(await sketchBuckets(hash, mine), 0, BUCKET_CELLS)
+  const [answer] = await Promise.all([
+    channel.expect('repair'),
+    channel.send({ kind: 'repair', vector: mine.vector, collected: mine.collected, bucketCells }),
+  ])
   const own: Knowledge = { vector: mine.counters, collected: mine.collected }
+  const theirs: Knowledge = { vector: countersOf(answer.vector), collected: answer.collected }
+  const sketches = createSketchServer(channel, mine, own, theirs)
   for (;;) {
     const message: Message = await channel.receive()
     switch (message.kind) {
@@ -223,6 +210,15 @@ export async function serveRepair(context: RepairContext, mine: CollectionSnapsh
         break
       case 'get-items':
         await channel.send(await readItems(mine, message))
+        break
+      case 'get-cells':
+        await channel.send(await sketches.readCells(message))
+        break
+      case 'get-symbols':
+        await channel.send(await sketches.readSymbols(message))
+        break
+      case 'get-keys':
+        await sketches.sendKeys(message)
         break
       case 'want':
         for await (const frame of frames(context, mine, message.items)) await channel.send(frame)
@@ -247,34 +243,4 @@ export async function serveRepair(context: RepairContext, mine: CollectionSnapsh
         throw new SessionFault('unexpected', `the peer sent "${message.kind}" in the middle of a repair`)
     }
   }
-}
-
-async function readNodes(hash: Hash, mine: CollectionSnapshot, request: MessageOf<'get-nodes'>): Promise<NodeChildren[]> {
-  const { level, indexes } = request
-  if (level >= LEVEL_MAX || indexes.some(index => index >= FANOUT ** level))
-    throw new SessionFault('unexpected', 'the peer asked for a node that no tree has')
-  const nodes: NodeChildren[] = []
-  for (const index of indexes) {
-    const sums = await mine.children(level, index)
-    nodes.push({
-      index,
-      digests: sums.map((sum, i) => nodeDigest(hash, sum, level + 1, index * FANOUT + i)),
-      counts: sums.map(({ count }) => count),
-    })
-  }
-  return nodes
-}
-
-async function readItems(mine: CollectionSnapshot, request: MessageOf<'get-items'>): Promise<MessageOf<'items'>> {
-  const { level, index, skip } = request
-  if (level > LEVEL_MAX || index >= FANOUT ** level)
-    throw new SessionFault('unexpected', 'the peer asked for items of a node that no tree has')
-  const items: ItemClaim[] = []
-  let at = 0
-  for await (const item of mine.items(level, index)) {
-    if (at++ < skip) continue
-    if (items.length === ITEMS_PER_MESSAGE_MAX) return { kind: 'items', items, hasMore: true }
-    items.push(item)
-  }
-  return { kind: 'items', items, hasMore: false }
 }

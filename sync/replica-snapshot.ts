@@ -17,6 +17,7 @@ import { termsOf, type NodeTerms, type RetentionState } from './retention-state.
 import {
   dotAtOfItemRow,
   dotAtOfLogRow,
+  itemsOfKey,
   itemsUnder,
   keyAtOfItemRow,
   keyHashAtOfItemRow,
@@ -84,6 +85,10 @@ export interface CollectionSnapshot {
   /** All nodes of the level that is kept in rows. */
   buckets(): Promise<ReadonlyMap<number, DigestSum>>
   items(level: number, index: number): AsyncGenerator<ItemSummary>
+  /** The digest items under a node as rows, in ascending order of key hashes, page by page. */
+  itemRows(level: number, index: number): AsyncGenerator<readonly Row[]>
+  /** The items of the keys with this hash. */
+  itemsOfKey(keyHash: Uint8Array): AsyncGenerator<ItemSummary>
   /** Whether it holds tombstones, which wait for others to acknowledge them (R7). */
   hasTombstones(): Promise<boolean>
   /** What others have acknowledged, for passing on; empty while there is no tombstone that waits for it. */
@@ -262,9 +267,11 @@ function createCollectionSnapshot(
     },
     buckets: () => loadBuckets(snapshot, cid),
     async *items(level, index) {
-      for await (const [row, value] of rowsOf(snapshot, itemsUnder(cid, level, index))) {
-        yield { key: keyText(row.subarray(keyAtOfItemRow)), dot: readDot(row, dotAtOfItemRow), hash: value.subarray(0, ITEM_HASH_BYTES) }
-      }
+      for await (const row of rowsOf(snapshot, itemsUnder(cid, level, index))) yield summaryOf(row)
+    },
+    itemRows: (level, index) => rowPagesOf(snapshot, itemsUnder(cid, level, index)),
+    async *itemsOfKey(keyHash) {
+      for await (const row of rowsOf(snapshot, itemsOfKey(cid, keyHash))) yield summaryOf(row)
     },
     hasTombstones,
     acknowledgements: async () => ((await hasTombstones()) ? loadAcknowledgements(snapshot, cid) : []),
@@ -275,6 +282,12 @@ function createCollectionSnapshot(
     },
   }
 }
+
+const summaryOf = ([row, value]: Row): ItemSummary => ({
+  key: keyText(row.subarray(keyAtOfItemRow)),
+  dot: readDot(row, dotAtOfItemRow),
+  hash: value.subarray(0, ITEM_HASH_BYTES),
+})
 
 /** Log rows of `origin` up to here need not be sent: the receiver's vector covers them, or an interrupted tail has sent them. */
 export function tailStart(origin: Origin, after: VersionVector, resume: ResumePoint | undefined): number {

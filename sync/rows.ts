@@ -18,6 +18,7 @@
  *   p cid store                       -> resume cursor of what is being received from that store (R5)
  *   z cid origin counter              -> key                    tombstones by dot (R7)
  *   a cid store                       -> roster hash(8), vector what a replica has acknowledged (R7)
+ *   h cid key-hash(8) dot(24) key     -> flags(1)               what a scrub found to be lost here, until it is back
  *   q seq                             -> quarantine
  *   t cid priority(1) stamp(8) dot(24) key -> bytes(4), flags(1)   what goes first, of collections with retention
  *   k cid                             -> JSON: what retention has done (retention-state.ts)
@@ -53,6 +54,7 @@ const LETTER = {
   deletion: letter('e'),
   cursor: letter('p'),
   quarantine: letter('q'),
+  lost: letter('h'),
   tombstone: letter('z'),
   acknowledgement: letter('a'),
   retention: letter('t'),
@@ -78,7 +80,7 @@ function rowOf(kind: number, cid: number, ...parts: readonly Uint8Array[]): Uint
   return concatBytes(head(new Uint8Array(HEAD_BYTES), kind, cid), ...parts)
 }
 
-export const metaRow = (name: 'format' | 'identity' | 'clock'): Uint8Array =>
+export const metaRow = (name: 'format' | 'identity' | 'clock' | 'scrub'): Uint8Array =>
   Uint8Array.from([LETTER.meta, ...Array.from(name, character => character.charCodeAt(0))])
 
 export const collectionRow = (cid: number): Uint8Array => rowOf(LETTER.collection, cid)
@@ -136,7 +138,15 @@ export function retentionRow(cid: number, priority: number, stamp: Stamp, dot: D
 }
 
 export function itemRow(cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array, allocate: Allocate = allocateBytes): Uint8Array {
-  const row = head(allocate(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), LETTER.item, cid)
+  return itemLikeRow(LETTER.item, cid, keyHash, dot, key, allocate)
+}
+
+/** Laid out as the row of the digest item that is lost. */
+export const lostRow = (cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array): Uint8Array =>
+  itemLikeRow(LETTER.lost, cid, keyHash, dot, key, allocateBytes)
+
+function itemLikeRow(kind: number, cid: number, keyHash: Uint8Array, dot: Dot, key: Uint8Array, allocate: Allocate): Uint8Array {
+  const row = head(allocate(HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES + key.length), kind, cid)
   row.set(keyHash, HEAD_BYTES)
   writeDot(row, HEAD_BYTES + KEY_HASH_BYTES, dot)
   row.set(key, HEAD_BYTES + KEY_HASH_BYTES + DOT_BYTES)
@@ -186,6 +196,7 @@ export const cursorRow = (cid: number, store: Uint8Array): Uint8Array => rowOf(L
 export const quarantineRow = (sequence: number): Uint8Array => sequenceRow(LETTER.quarantine, sequence, allocateBytes)
 
 function rangeOf(prefix: Uint8Array): RowRange & { readonly gte: Uint8Array; readonly lt: Uint8Array } {
+  // Every prefix begins with a letter: there is always something greater.
   return { gte: prefix, lt: prefixEnd(prefix)! }
 }
 
@@ -194,9 +205,14 @@ export const allConflicts = rangeOf(Uint8Array.of(LETTER.conflict))
 export const allDeletions = rangeOf(Uint8Array.of(LETTER.deletion))
 /** Rows of the feed, conflicts and deletions, with sequences in (after, upTo]. */
 export const feedAfter = (after: number, upTo: number): RowRange => ({ gt: feedRow(after), lt: feedRow(upTo + 1) })
+export const allFeed = rangeOf(Uint8Array.of(LETTER.feed))
+/** Where the key begins in the value of a feed row; the collection's number stands in front. */
+export const keyAtOfFeedValue = CID_BYTES + 1
 export const conflictsAfter = (after: number, upTo: number): RowRange => ({ gt: conflictRow(after), lt: conflictRow(upTo + 1) })
 export const deletionsAfter = (after: number, upTo: number): RowRange => ({ gt: deletionRow(after), lt: deletionRow(upTo + 1) })
 export const allQuarantined = rangeOf(Uint8Array.of(LETTER.quarantine))
+export const allLost = rangeOf(Uint8Array.of(LETTER.lost))
+export const logOf = (cid: number): RowRange & { readonly gte: Uint8Array; readonly lt: Uint8Array } => rangeOf(rowOf(LETTER.log, cid))
 export const recordsOf = (cid: number): { readonly gte: Uint8Array; readonly lt: Uint8Array } => rangeOf(rowOf(LETTER.record, cid))
 export const bucketsOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.bucket, cid))
 export const vectorOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.vector, cid))
@@ -217,7 +233,8 @@ export function tombstonesUpTo(cid: number, origin: Origin, upTo: number): RowRa
   return { gte: tombstoneRow(cid, { origin, counter: 0 }), lt: tombstoneRow(cid, { origin, counter: upTo + 1 }) }
 }
 
-export const tombstonesOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.tombstone, cid))
+export const tombstonesOf = (cid: number): RowRange & { readonly gte: Uint8Array; readonly lt: Uint8Array } =>
+  rangeOf(rowOf(LETTER.tombstone, cid))
 export const keptOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.kept, cid))
 export const allLocalSettings = rangeOf(Uint8Array.of(LETTER.localSettings))
 export const retentionOf = (cid: number): RowRange => rangeOf(rowOf(LETTER.retention, cid))
@@ -241,10 +258,13 @@ export function itemsUnder(cid: number, level: number, index: number): RowRange 
   return { gte: rowOf(LETTER.item, cid, from), lt: rowOf(LETTER.item, cid, to) }
 }
 
+/** Digest items of the keys with this hash: of one key, as good as always. */
+export const itemsOfKey = (cid: number, keyHash: Uint8Array): RowRange => rangeOf(rowOf(LETTER.item, cid, keyHash))
+
 /** Every range of rows that belongs to one collection, its own row excepted. */
 export function rowsOfCollection(cid: number): RowRange[] {
   const { record, log, item, bucket, vector, collected, run, fork, rescued, cursor, tombstone, acknowledgement } = LETTER
-  const { retention, retentionState, kept } = LETTER
+  const { retention, retentionState, kept, lost } = LETTER
   return [
     record,
     log,
@@ -261,5 +281,6 @@ export function rowsOfCollection(cid: number): RowRange[] {
     retention,
     retentionState,
     kept,
+    lost,
   ].map(kind => rangeOf(rowOf(kind, cid)))
 }

@@ -202,7 +202,7 @@ async function reconcileCollection(
 ): Promise<void> {
   const { replica } = options
   const { name, generation } = difference
-  const stats: ExchangeStats = { itemsSent: 0, itemsReceived: 0, malformed: 0 }
+  const stats: ExchangeStats = { itemsSent: 0, itemsReceived: 0, malformed: 0, drifted: 0 }
   const sentBefore = channel.bytesSent
   const receivedBefore = channel.bytesReceived
   let isRepaired = false

@@ -13,6 +13,8 @@ export interface SyncReplica {
   /** Under which it writes now. */
   readonly origin: Origin
   readonly saltId: Uint8Array
+  /** Places a key in the digest tree, 8 bytes. */
+  keyHash(key: Uint8Array): Uint8Array
   logicalClock(): number
   /** Which collections go first: the greater ones. */
   priority(collection: string): number

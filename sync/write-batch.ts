@@ -16,6 +16,7 @@ import type { VectorEntry, CollectionState, RunId } from './collection-state.ts'
 import { encodeCollectionRow, encodeVectorEntry } from './collection-state.ts'
 import {
   addItem,
+  addSum,
   BUCKET_LEVEL,
   createDigestSum,
   decodeSum,
@@ -23,6 +24,8 @@ import {
   ITEM_HASH_BYTES,
   nodeIndex,
   removeItem,
+  removeSum,
+  type DigestSum,
   type ItemHasher,
 } from './digest.ts'
 import type { Origin } from './dot.ts'
@@ -81,6 +84,14 @@ export interface WriteBatch extends StoreBatch {
   lowerVector(collection: CollectionState, origin: Origin, entry: VectorEntry | undefined): void
   /** Raises G, the vector of collected tombstones. */
   setCollected(collection: CollectionState, origin: Origin, counter: number): void
+  /** Whether a group that is not in the store yet changes the key, or any key of the collection. */
+  isPending(collection: CollectionState, key?: string): boolean
+  /** Scrub: puts the record's row as it is to be, and nothing of what is kept beside it; undefined: the row goes. */
+  mendEntry(collection: CollectionState, key: string, stored: StoredEntry | undefined): void
+  /** Scrub: adds what is missing to a bucket's sum and to the total, and takes away what is too much. */
+  mendSum(collection: CollectionState, bucket: number, missing: DigestSum, surplus: DigestSum): void
+  /** A bucket's sum with this group. Not to be changed. */
+  bucketSum(collection: CollectionState, bucket: number): DigestSum
   /** Marks a collection as changed, so that its row is written. */
   touch(collection: CollectionState): void
   /** Adds the rows that are written once per group. Nothing may be added afterwards. */
@@ -164,18 +175,28 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
   const touchedBuckets = new Map<CollectionState, Set<number>>()
   const touchedOrigins = new Map<CollectionState, Set<Origin>>()
 
-  const bucketOf = (collection: CollectionState, keyHash: Uint8Array) => {
-    const index = nodeIndex(keyHash, BUCKET_LEVEL)
+  const loadBucket = (collection: CollectionState, index: number): DigestSum => {
     let sum = collection.bucketByIndex.get(index)
     if (sum === undefined) {
       const row = store.get(bucketRow(collection.cid, BUCKET_LEVEL, index))
       sum = row === undefined ? createDigestSum() : decodeSum(row)
       collection.bucketByIndex.set(index, sum)
     }
+    return sum
+  }
+  const touchBucket = (collection: CollectionState, index: number): DigestSum => {
     let buckets = touchedBuckets.get(collection)
     if (buckets === undefined) touchedBuckets.set(collection, (buckets = new Set()))
     buckets.add(index)
-    return sum
+    return loadBucket(collection, index)
+  }
+  const bucketOf = (collection: CollectionState, keyHash: Uint8Array): DigestSum =>
+    touchBucket(collection, nodeIndex(keyHash, BUCKET_LEVEL))
+  const setOverlay = (collection: CollectionState, key: string, stored: StoredEntry | null): void => {
+    let entries = overlay.get(collection.cid)
+    if (entries === undefined) overlay.set(collection.cid, (entries = new Map()))
+    entries.set(key, stored)
+    touched.add(collection)
   }
 
   /** Of the key that is being replaced. */
@@ -257,9 +278,28 @@ export function createWriteBatch(context: WriteBatchContext): WriteBatch {
         stored = { sequence, entry: after }
         if (compareBytes(rowKey, collection.keyMax) > 0) collection.keyMax = rowKey.slice()
       }
-      let entries = overlay.get(collection.cid)
-      if (entries === undefined) overlay.set(collection.cid, (entries = new Map()))
-      entries.set(key, stored)
+      setOverlay(collection, key, stored)
+    },
+    isPending({ cid }, key) {
+      const changes = [overlay.get(cid), context.inFlight()?.get(cid)]
+      return changes.some(entries => (key === undefined ? (entries?.size ?? 0) > 0 : entries?.has(key) === true))
+    },
+    mendEntry(collection, key, stored) {
+      const row = recordRow(collection.cid, keyBytes(key))
+      if (stored === undefined) del(row)
+      else {
+        const value = encodeEntry(stored.entry, SEQUENCE_BYTES)
+        writeCounter(value, 0, stored.sequence)
+        put(row, value)
+      }
+      setOverlay(collection, key, stored ?? null)
+    },
+    bucketSum: loadBucket,
+    mendSum(collection, index, missing, surplus) {
+      for (const sum of [touchBucket(collection, index), collection.total]) {
+        addSum(sum, missing)
+        removeSum(sum, surplus)
+      }
       touched.add(collection)
     },
     setVector(collection, origin, entry) {

@@ -4,7 +4,7 @@ import type { SyncRow } from '../sync-state.ts'
 import { stateHash } from './collection-routes.ts'
 import type { CompatCollectionView, NodeRole, NodeView, PeerView } from './port.ts'
 import type { App, RouteContext } from './route.ts'
-import { isSet, PeersQuery, SwarmPeers, SyncRows, SyncStarted, type SwarmPeersJson, type SyncRowsJson } from './schemas.ts'
+import { isSet, PeersQuery, SwarmPeers, SyncQuery, SyncRows, SyncStarted, type SwarmPeersJson, type SyncRowsJson } from './schemas.ts'
 import { ClusterStatus, type ClusterStatusJson } from './status-schema.ts'
 
 export const ROLE_NAMES = { edge: 'Edge', leader: 'Leader', follower: 'Follower' } as const satisfies Record<NodeRole, string>
@@ -54,9 +54,15 @@ export function addClusterRoutes(app: App, context: RouteContext): void {
   app.post(
     '/api/sync',
     {
-      schema: { operationId: 'startSync', summary: 'Syncs with every reachable peer now.', tags: ['sync'], response: { 202: SyncStarted } },
+      schema: {
+        operationId: 'startSync',
+        summary: 'Syncs with every reachable peer now.',
+        tags: ['sync'],
+        querystring: SyncQuery,
+        response: { 202: SyncStarted },
+      },
     },
-    async (_request, reply) => reply.code(202).send({ peers: sync.start() }),
+    async ({ query }, reply) => reply.code(202).send(isSet(query.verify) ? sync.verify() : { peers: sync.start() }),
   )
 }
 
@@ -80,6 +86,7 @@ function toStatusJson(node: NodeView, logicalClock: number, warnings: readonly s
       peers_sealing: peersSealing,
       peers_holding: peersHolding,
     })),
+    scrub: toScrubJson(node.scrub),
     duplicate_identity:
       node.duplicateIdentity === undefined
         ? null
@@ -91,6 +98,12 @@ function toStatusJson(node: NodeView, logicalClock: number, warnings: readonly s
         ? null
         : { bytes: node.outageLog.bytes, bytes_max: node.outageLog.bytesMax, dropped_writes: node.outageLog.droppedWrites },
   }
+}
+
+function toScrubJson(scrub: NodeView['scrub']): ClusterStatusJson['scrub'] {
+  const { state, rows, passes, lastPassAtMs, mended, strays, sums, damaged, lost, recovered, missing, verified } = scrub
+  const found = { mended, strays, sums, damaged, lost, recovered, missing, verified }
+  return { state, rows, passes, last_pass_at: lastPassAtMs === undefined ? null : Math.floor(lastPassAtMs), ...found }
 }
 
 function toPeerJson(peer: PeerView, isInSync: (name: string, digest: Uint8Array) => boolean): SwarmPeersJson['peers'][number] {

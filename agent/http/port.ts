@@ -8,6 +8,7 @@ import type { EventHub } from '../event-hub.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OutageLogState } from '../outage-log.ts'
 import type { Prover } from '../proof/prover.ts'
+import type { ScrubView } from '../scrubber.ts'
 import type { KeyUse } from '../swarm-keys.ts'
 import type { SyncRow } from '../sync-state.ts'
 import type { HttpLimits } from './limits.ts'
@@ -31,6 +32,8 @@ export interface NodeView {
   readonly swarmKeys: readonly KeyUse[]
   /** The last sight of another process that uses this node's id. */
   readonly duplicateIdentity: DuplicateIdentity | undefined
+  /** What scrubs of the store have found. */
+  readonly scrub: ScrubView
   /** What was wrong with the database at this start. */
   readonly comeback: Comeback | undefined
   /** Undefined: it is switched off. */
@@ -112,6 +115,8 @@ export interface HttpOptions {
     rows(): readonly SyncRow[]
     /** Starts a session with every reachable peer, and says with how many. May throw an `AgentError`. */
     start(): number
+    /** Asks for a verification: its number, and with how many peers. */
+    verify(): { readonly verification: number; readonly peers: number }
   }
   /** What has been observed of the swarm. */
   readonly diagnose: () => DiagnosisJson

@@ -17,8 +17,9 @@ const Ids = Type.Array(Id, { minItems: 1, maxItems: QUARANTINE_CALL_MAX })
 const Item = Type.Object(
   {
     id: Id,
-    reason: Type.Enum(['deleted', 'malformed'], {
-      description: 'Written into a collection that was deleted, unseen by the deletion; or sent by a peer and not understood.',
+    reason: Type.Enum(['deleted', 'malformed', 'damaged'], {
+      description:
+        'Written into a collection that was deleted, unseen by the deletion; sent by a peer and not understood; or found damaged in the store.',
     }),
     collection: Type.String(),
     generation: Type.Integer({ description: 'Of the collection: each deletion begins a new one.' }),

@@ -285,8 +285,24 @@ export const SyncRows = Type.Array(
   ),
 )
 
+export const SyncQuery = Type.Object(
+  {
+    verify: Type.Optional(
+      Type.Enum(['true', 'false', '1', '0'], {
+        description: 'First scrub the own store at full speed: then sessions show what is wrong here.',
+      }),
+    ),
+  },
+  closed,
+)
+
 export const SyncStarted = Type.Object(
-  { peers: Type.Integer({ description: 'With how many peers a session was started.' }) },
+  {
+    peers: Type.Integer({ description: 'With how many peers a session was started, or will be.' }),
+    verification: Type.Optional(
+      Type.Integer({ description: 'Number of the verification: the scrub has ended when `scrub.verified` of the status has reached it.' }),
+    ),
+  },
   { title: 'SyncStarted' },
 )
 

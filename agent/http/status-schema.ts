@@ -37,6 +37,23 @@ export const ClusterStatus = Type.Object(
       ],
       { description: 'The last sight of another process that uses the id of this node.' },
     ),
+    scrub: Type.Object(
+      {
+        state: Type.Enum(['idle', 'scrubbing', 'verifying']),
+        rows: Type.Integer({ description: 'Rows looked at since the agent started.' }),
+        passes: Type.Integer({ description: 'Scrubs of the whole store that have ended.' }),
+        last_pass_at: Type.Union([Type.Integer({ description: 'Unix milliseconds.' }), Type.Null()]),
+        mended: Type.Integer({ description: 'Keys of which something beside the record was wrong, and was made again.' }),
+        strays: Type.Integer({ description: 'Rows of nothing that were removed.' }),
+        sums: Type.Integer({ description: 'Sums and counts that were wrong, and were computed again.' }),
+        damaged: Type.Integer({ description: 'Versions that were not what was written, now in quarantine.' }),
+        lost: Type.Integer({ description: 'Versions that were found to be gone, the damaged ones among them.' }),
+        recovered: Type.Integer({ description: 'Of these, those that are back.' }),
+        missing: Type.Integer({ description: 'Those that are not, also from before the agent started.' }),
+        verified: Type.Integer({ description: 'Number of the last verification whose scrub has ended.' }),
+      },
+      { title: 'Scrub' },
+    ),
     warnings: Type.Array(Type.String(), { description: 'What a person should know although the agent serves, in sentences.' }),
     recovery: Type.Union(
       [

@@ -1,6 +1,7 @@
 import { defineCommand } from '../command.ts'
 import { paint, print, printable, printJson } from '../terminal.ts'
-import { formatBytes, formatCount, formatDuration, formatText, formatYesNo } from '../words.ts'
+import { isObject } from '../api-client.ts'
+import { formatBytes, formatCount, formatDuration, formatText, formatTime, formatYesNo } from '../words.ts'
 
 type Status = Readonly<Record<string, unknown>>
 
@@ -16,12 +17,20 @@ const lines: readonly (readonly [string, (status: Status) => string])[] = [
   ['secured', status => formatYesNo(status['secured'])],
   ['upstream', status => (status['upstream_peer'] === null ? 'none' : formatText(status['upstream_peer']))],
   ['swarm key', status => (Array.isArray(status['swarm_keys']) ? status['swarm_keys'].map(formatKey).join('; ') || 'none' : '-')],
+  ['store', status => formatScrub(status['scrub'])],
   ['outage log', status => formatOutageLog(status['outage_log'])],
   [
     'downstream',
     status => (Array.isArray(status['downstream_peers']) ? status['downstream_peers'].map(formatText).join(', ') || 'none' : '-'),
   ],
 ]
+
+function formatScrub(scrub: unknown): string {
+  if (!isObject(scrub)) return '-'
+  const missing = typeof scrub['missing'] === 'number' && scrub['missing'] > 0 ? `${formatCount(scrub['missing'])} records are gone; ` : ''
+  const last = scrub['last_pass_at'] === null ? 'not scrubbed yet' : `scrubbed ${formatTime(scrub['last_pass_at'])}`
+  return `${missing}${last}`
+}
 
 function formatKey(key: Status): string {
   const shared = `${formatCount(key['peers_sealing'])} of ${formatCount(key['peers'])} peers seal with it, ${formatCount(key['peers_holding'])} hold it`

@@ -5,6 +5,7 @@ import { createUsageError, parseWholeNumber } from '../arguments.ts'
 import { defineCommand } from '../command.ts'
 import { showLive, watchOption } from '../live.ts'
 import { renderTable } from '../table.ts'
+import { isObject } from '../api-client.ts'
 import { paint, print, printJson, terminalWidth } from '../terminal.ts'
 import { formatBytes, formatCount, formatDuration, formatText, formatTime, shorten } from '../words.ts'
 import type { ApiClient } from '../api-client.ts'
@@ -60,21 +61,82 @@ async function waitUntilDone(api: ApiClient, timeoutSeconds: number): Promise<re
   }
 }
 
+interface Verification {
+  readonly scrub: Row
+  readonly rows: readonly Row[]
+}
+
+const countOf = (row: Row, name: string): number => (typeof row[name] === 'number' ? row[name] : 0)
+
+/** Asks for a verification and waits until nothing is missing and all is in sync, or for the deadline. */
+async function verify(api: ApiClient, timeoutSeconds: number): Promise<Verification> {
+  const deadline = performance.now() + timeoutSeconds * 1000
+  const scrubOf = async (): Promise<Row> => {
+    const { scrub } = await api.getObject('/api/cluster/status')
+    return isObject(scrub) ? scrub : {}
+  }
+  const before = await scrubOf()
+  const { body } = await api.send('POST', '/api/sync?verify=1')
+  const started = isObject(body) ? body : {}
+  for (;;) {
+    const now = await scrubOf()
+    const isScrubbed = countOf(now, 'verified') >= countOf(started, 'verification')
+    const rows = isScrubbed ? await api.getList('/api/sync') : []
+    // Without rows nothing differs: what is the same is not exchanged.
+    const isWhole = countOf(now, 'missing') === 0 && rows.every(row => row['in_sync'] === true)
+    if ((isScrubbed && isWhole) || performance.now() >= deadline) {
+      // What this one has found: counters begin with the agent.
+      const found = ['rows', 'mended', 'strays', 'sums', 'damaged', 'lost', 'recovered'].map(name => [
+        name,
+        countOf(now, name) - countOf(before, name),
+      ])
+      return { scrub: { ...now, ...(Object.fromEntries(found) as Row), is_done: isScrubbed }, rows }
+    }
+    await delay(pollIntervalMs)
+  }
+}
+
+function describeScrub(scrub: Row): string {
+  const count = (name: string): string => formatCount(scrub[name])
+  return [
+    `${count('rows')} rows of the store were looked at.`,
+    `Made again: ${count('mended')} records' rows, ${count('sums')} sums; ${count('strays')} rows of nothing removed.`,
+    `Damaged: ${count('damaged')}; gone: ${count('lost')}, back: ${count('recovered')}, still missing: ${count('missing')}.`,
+  ].join('\n')
+}
+
+function judgeVerification({ scrub, rows }: Verification, timeoutSeconds: number): void {
+  const missing = countOf(scrub, 'missing')
+  if (scrub['is_done'] !== true)
+    throw new AgentError('HS_NOT_IN_SYNC', `after ${timeoutSeconds} s the store has not been looked at as a whole`)
+  if (missing > 0) throw new AgentError('HS_NOT_IN_SYNC', `${missing} records of this store are gone, and no peer has sent them`)
+  const open = rows.filter(row => row['in_sync'] !== true).length
+  if (open > 0) throw new AgentError('HS_NOT_IN_SYNC', `after ${timeoutSeconds} s ${open} of ${rows.length} rows are not in sync`)
+}
+
 export const sync = defineCommand({
   summary: 'Syncs with every reachable peer now, and shows how far it is',
   details:
-    'SENT and RECEIVED count entries, LEFT those that the session under way has to move at most. --wait ends once every collection is in sync with every peer, and fails at the deadline.',
+    'SENT and RECEIVED count entries, LEFT those that the session under way has to move at most. --wait ends once every collection is in sync with every peer, and fails at the deadline. --verify first reads the whole store and holds it against itself, so that peers send again what is gone or damaged; it waits, too.',
   options: {
     wait: { type: 'boolean', doc: 'Wait until all is in sync' },
+    verify: { type: 'boolean', doc: 'Verify the whole store first; wait until all is whole' },
     watch: watchOption,
-    timeout: { type: 'string', value: 'SECONDS', doc: `Deadline of --wait (${timeoutSecondsDefault})` },
+    timeout: { type: 'string', value: 'SECONDS', doc: `Deadline of --wait and --verify (${timeoutSecondsDefault})` },
   },
-  examples: ['hs-agent sync', 'hs-agent sync --wait --timeout 300', 'hs-agent sync --watch'],
+  examples: ['hs-agent sync', 'hs-agent sync --verify', 'hs-agent sync --wait --timeout 300', 'hs-agent sync --watch'],
   run: async ({ options, json, connect }) => {
     const timeoutSeconds = parseWholeNumber('timeout', options.timeout, 1, timeoutSecondsMax) ?? timeoutSecondsDefault
-    if (options.timeout !== undefined && options.wait !== true) throw createUsageError('--timeout goes with --wait')
-    if (options.watch === true && options.wait === true) throw createUsageError('--watch and --wait exclude one another')
+    const isWaiting = options.wait === true || options.verify === true
+    if (options.timeout !== undefined && !isWaiting) throw createUsageError('--timeout goes with --wait and --verify')
+    if (options.watch === true && isWaiting) throw createUsageError('--watch excludes --wait and --verify')
     const api = await connect()
+    if (options.verify === true) {
+      const verification = await verify(api, timeoutSeconds)
+      if (json) printJson(verification)
+      else print(`${describeScrub(verification.scrub)}\n${render(verification.rows)}`)
+      return judgeVerification(verification, timeoutSeconds)
+    }
     await api.send('POST', '/api/sync')
     if (options.watch === true)
       return showLive(

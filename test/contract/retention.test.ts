@@ -37,8 +37,7 @@ describe.each(Object.entries(stores))('retention on %s', (_, openStore) => {
   afterEach(async () => {
     const faults: string[] = []
     for (const replica of replicas.splice(0)) {
-      const options = { mayStayAbove: true, mayForkDots: false }
-      faults.push(...(await auditStore(storeOf.get(replica)!, systemHash, new Uint8Array(16), options)))
+      faults.push(...(await auditStore(storeOf.get(replica)!, systemHash, new Uint8Array(16), { mayStayAbove: true })))
       await replica.close()
     }
     if (faults.length > 0) throw new Error(faults.join('\n'))

@@ -48,16 +48,16 @@ export async function quarantineOf(store: StoreReader): Promise<Quarantined[]> {
 
 export interface AuditOptions {
   /** A frame whose mark died with its sender stays above all vectors. */
-  readonly mayStayAbove: boolean
+  readonly mayStayAbove?: boolean
   /**
    * A restored copy may have written twice under one dot, and two versions that were pulled from both histories share its log row: repair
    * carries what the log does not.
    */
-  readonly mayForkDots: boolean
+  readonly mayForkDots?: boolean
 }
 
 /** What is wrong with the store, one sentence each. */
-export async function auditStore(store: StoreReader, hash: Hash, salt: Uint8Array, options: AuditOptions): Promise<string[]> {
+export async function auditStore(store: StoreReader, hash: Hash, salt: Uint8Array, options: AuditOptions = {}): Promise<string[]> {
   const faults: string[] = []
   const collections = await loadCollections(store)
   for (const collection of collections) {
@@ -114,7 +114,7 @@ async function auditCollection(
       addItem(bucketSums.get(bucket)!, itemHash)
       logged.add(`${version.origin}:${version.counter}>${key}`)
       items.add(`${toHex(keyHash)}${version.origin}:${version.counter}>${key}=${toHex(itemHash)}`)
-      if (!mayStayAbove && !coversDot(countersOf(vector), version))
+      if (mayStayAbove !== true && !coversDot(countersOf(vector), version))
         faults.push(`${name}/${key}: ${version.origin}:${version.counter} is above the vector at rest`)
     }
   }
@@ -136,7 +136,7 @@ async function auditCollection(
   for await (const [row, value] of rowsOf(store, log!)) {
     const dot = dotAt(row, 5)
     if (!logged.delete(`${dot}>${keyText(value)}`)) faults.push(`${name}: log row ${dot} of no live version`)
-    if (mayForkDots) sharable.add(dot)
+    if (mayForkDots === true) sharable.add(dot)
   }
   const unlogged = [...logged].filter(dotAndKey => !sharable.has(dotAndKey.slice(0, dotAndKey.indexOf('>'))))
   if (unlogged.length > 0) faults.push(`${name}: ${unlogged.length} live versions without a log row`)

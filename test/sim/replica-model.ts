@@ -288,6 +288,23 @@ function restart(sim: Sim, robot: Robot, from: MemoryStore | undefined): void {
   })
 }
 
+/** A scrub beside everything else: nothing is damaged, so it must find nothing (B3). */
+function scrub(sim: Sim, robot: Robot): void {
+  const { replica, life } = robot
+  spawn(sim, 'a scrub', async () => {
+    const { scrubber } = replica
+    try {
+      await scrubber.run({ pace: () => Promise.resolve(robot.life === life && !robot.isDown), isResumed: true })
+    } catch (error) {
+      if (!sim.faults.failingDisks) throw error
+    }
+    const { mended, strays, sums, damaged, lost } = scrubber.counters
+    // Copies put back may give one dot to two versions, of which the log can name one.
+    if (sim.faults.restores === 0 && mended + strays + sums + damaged + lost > 0)
+      sim.problems.push(`a scrub of robot ${robot.index} found ${JSON.stringify(scrubber.counters)}`)
+  })
+}
+
 async function step(sim: Sim): Promise<void> {
   const { random, faults } = sim
   const robot = pick(random, sim.robots)
@@ -301,6 +318,8 @@ async function step(sim: Sim): Promise<void> {
     const cutAfter = chance(random, 0.4) ? Number.POSITIVE_INFINITY : Math.floor(random.fraction() * 40)
     const liveTurns = chance(random, 0.5) ? 200 + random.fraction() * 4_000 : 0
     spawn(sim, 'a session', async () => void (await session(sim, robot, other, cutAfter, liveTurns)))
+  } else if (dice < 0.77) {
+    scrub(sim, robot)
   } else if (dice < 0.83 && faults.deletions) {
     deleteOrMake(sim, robot)
   } else if (dice < 0.87 && faults.crashes) {

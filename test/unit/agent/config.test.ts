@@ -48,6 +48,8 @@ describe('defaults', () => {
       clockDriftMaxMs: 60_000,
       durability: { usual: 'fsync', byCollection: {} },
       batchMs: 50,
+      scrubRowsPerSecond: 100,
+      verifyIntervalMs: 604_800_000,
       outageLogMib: 64,
       logLevel: 'info',
       ignoreUnknown: false,

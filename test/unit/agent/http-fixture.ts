@@ -12,11 +12,28 @@ import { createHttpServer } from '../../../agent/http/server.ts'
 import { createMetrics } from '../../../agent/metrics.ts'
 import { createSystemClock, systemHash, systemRandom } from '../../../agent/ports.ts'
 import { createProver, type Prover } from '../../../agent/proof/prover.ts'
+import type { ScrubView } from '../../../agent/scrubber.ts'
 import { createSigningKey } from '../../../agent/signing-key.ts'
 import type { SyncRow } from '../../../agent/sync-state.ts'
 import { openReplica, type OpenReplica } from '../../../sync/open-replica.ts'
 import { QUIET } from './diagnosis-fixture.ts'
 import { createMemoryStore, type MemoryStore } from '../../memory-store.ts'
+
+const NOT_SCRUBBED: ScrubView = {
+  state: 'idle',
+  lastPassAtMs: undefined,
+  missing: 0,
+  verified: 0,
+  verificationsAsked: 0,
+  rows: 0,
+  mended: 0,
+  strays: 0,
+  sums: 0,
+  damaged: 0,
+  lost: 0,
+  recovered: 0,
+  passes: 0,
+}
 
 export const NODE_ID = 'e8b37fde-6c60-427f-8a09-47103c2da80e'
 
@@ -39,6 +56,7 @@ interface FixtureOptions {
   readonly departed?: readonly PeerView[]
   readonly rows?: readonly SyncRow[]
   readonly reasons?: readonly string[]
+  readonly warnings?: readonly string[]
   readonly replica?: (replica: OpenReplica) => HttpOptions['replica']
   readonly diagnosis?: DiagnosisJson
   readonly metrics?: HttpOptions['metrics']
@@ -81,6 +99,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
       secured: false,
       swarmKeys: [],
       duplicateIdentity: undefined,
+      scrub: NOT_SCRUBBED,
       comeback: undefined,
       outageLog: undefined,
       upstreamPeer: undefined,
@@ -89,10 +108,14 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
     peers: () => ({ gossipEnabled: options.peers !== undefined, peers: options.peers ?? [] }),
     diagnose: () => options.diagnosis ?? QUIET,
     departed: () => options.departed ?? [],
-    sync: { rows: () => options.rows ?? [], start: () => options.peers?.length ?? 0 },
+    sync: {
+      rows: () => options.rows ?? [],
+      start: () => options.peers?.length ?? 0,
+      verify: () => ({ verification: 1, peers: options.peers?.length ?? 0 }),
+    },
     events,
-    warnings: () => [],
     readiness: () => options.reasons ?? [],
+    warnings: () => options.warnings ?? [],
     log,
     metrics: options.metrics ?? createMetrics(),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
