@@ -1,14 +1,14 @@
 /** What a robot's disk holds for certain, read from its rows: what the checkers judge, whether the robot is on or off. */
 import { systemHash } from '../../agent/ports.ts'
-import { toHex } from '../../base/bytes.ts'
-import { loadCollections } from '../../sync/collection-state.ts'
+import { compareBytes, readU32, toHex } from '../../base/bytes.ts'
+import { loadCollection, type CollectionState } from '../../sync/collection-state.ts'
 import { addItem, createDigestSum, createItemHasher, rootDigest, type DigestSum } from '../../sync/digest.ts'
 import { sortedEntries, type VersionVector } from '../../sync/dot.ts'
 import { shownVersion, type Entry } from '../../sync/entry.ts'
 import { countersOf } from '../../sync/replica-snapshot.ts'
 import { createRoster } from '../../sync/roster.ts'
-import { keyOfRecordRow, metaRow, recordsOf } from '../../sync/rows.ts'
-import { createSettingsModel, SYSTEM_COLLECTION } from '../../sync/settings.ts'
+import { collectionRow, keyOfRecordRow, metaRow, recordsOf } from '../../sync/rows.ts'
+import { createSettingsModel, SYSTEM_COLLECTION, type SettingsModel } from '../../sync/settings.ts'
 import type { Row, RowRange, StoreReader } from '../../sync/store.ts'
 import { decodeStoredEntry, keyText } from '../../sync/write-batch.ts'
 
@@ -72,59 +72,135 @@ function decodeRow(row: Uint8Array, value: Uint8Array): DecodedRow {
   return decoded
 }
 
-export async function readDurableState(store: StoreReader): Promise<DurableState> {
-  const collections = new Map<string, DurableCollection>()
-  let droppedCount = 0
-  for (const { cid, name, generation, dropped, vector, collected, total, recordCount } of await loadCollections(store)) {
-    if (dropped) {
-      droppedCount += 1
+/** Reads one disk again and again; what has not changed since the last time is the same object as then. */
+export interface DurableReader {
+  read(store: StoreReader): Promise<DurableState>
+}
+
+export const readDurableState = (store: StoreReader): Promise<DurableState> => createDurableReader().read(store)
+
+export function createDurableReader(): DurableReader {
+  let rows: readonly Row[] = []
+  let settings: Settings | undefined
+  const collectionByCid = new Map<number, DurableCollection>()
+  return {
+    async read(store) {
+      const now = await readRows(store, {})
+      const changed = changedCollections(rows, now)
+      rows = now
+      const collections = new Map<string, DurableCollection>()
+      let dropped = 0
+      for (const [row, value] of now) {
+        if (row[0] !== COLLECTION_LETTER) continue
+        const cid = readU32(row, 1)
+        let collection = changed.has(cid) ? undefined : collectionByCid.get(cid)
+        if (collection === undefined) {
+          const state = await loadCollection(store, cid)
+          if (state === undefined) {
+            collectionByCid.delete(cid)
+            dropped += 1
+            continue
+          }
+          collection = await readCollection(store, state)
+          collectionByCid.set(cid, collection)
+        }
+        collections.set(collection.name, collection)
+      }
+      const system = collections.get(SYSTEM_COLLECTION)
+      if (settings === undefined || settings.system !== system) settings = readSettings(system)
+      const { model, enrolled, names } = settings
+      const identity = store.get(metaRow('identity'))
+      return {
+        storeId: identity && toHex(identity.subarray(0, 16)),
+        enrolled,
+        names,
+        collections,
+        deletedGeneration: name => model.deletedGeneration(name),
+        rows: countRows(now),
+        dropped,
+      }
+    },
+  }
+}
+
+const COLLECTION_LETTER = collectionRow(0)[0]
+
+/**
+ * Local numbers of collections of which a row has come, gone or changed: the memory store keeps a row as one object until then. Rows that
+ * belong to no collection have something else in the number's place, which is no matter: what is not known is read.
+ */
+function changedCollections(before: readonly Row[], after: readonly Row[]): ReadonlySet<number> {
+  const changed = new Set<number>()
+  let i = 0
+  let k = 0
+  while (i < before.length || k < after.length) {
+    const old = before[i]
+    const row = after[k]
+    if (old === row) {
+      i += 1
+      k += 1
       continue
     }
-    const entries = new Map<string, Entry>()
-    const sum = createDigestSum()
-    let countedRecords = 0
-    for (const [row, value] of await readRows(store, recordsOf(cid))) {
-      const { key, entry, hashes, isShown } = decodeRow(row, value)
-      entries.set(key, entry)
-      for (const hash of hashes) addItem(sum, hash)
-      if (isShown) countedRecords += 1
-    }
-    const counters = countersOf(vector)
-    collections.set(name, {
-      name,
-      id: collectionId(name, generation),
-      generation,
-      vector: counters,
-      collected,
-      knowledge: JSON.stringify([generation, sortedEntries(counters), sortedEntries(collected)]),
-      entries,
-      root: rootText(total),
-      recordCount,
-      countedRoot: rootText(sum),
-      countedRecords,
-    })
+    const order = old === undefined ? 1 : row === undefined ? -1 : compareBytes(old[0], row[0])
+    const key = order <= 0 ? old?.[0] : row?.[0]
+    if (key !== undefined && key.length > 4) changed.add(readU32(key, 1))
+    if (order <= 0) i += 1
+    if (order >= 0) k += 1
   }
-  const rows = new Map<string, number>()
-  for (const [row] of await readRows(store, {})) {
-    const letter = String.fromCharCode(row[0] ?? 0)
-    rows.set(letter, (rows.get(letter) ?? 0) + 1)
+  return changed
+}
+
+async function readCollection(store: StoreReader, state: CollectionState): Promise<DurableCollection> {
+  const { cid, name, generation, vector, collected, total, recordCount } = state
+  const entries = new Map<string, Entry>()
+  const sum = createDigestSum()
+  let countedRecords = 0
+  for (const [row, value] of await readRows(store, recordsOf(cid))) {
+    const { key, entry, hashes, isShown } = decodeRow(row, value)
+    entries.set(key, entry)
+    for (const hash of hashes) addItem(sum, hash)
+    if (isShown) countedRecords += 1
   }
+  const counters = countersOf(vector)
+  return {
+    name,
+    id: collectionId(name, generation),
+    generation,
+    vector: counters,
+    collected,
+    knowledge: JSON.stringify([generation, sortedEntries(counters), sortedEntries(collected)]),
+    entries,
+    root: rootText(total),
+    recordCount,
+    countedRoot: rootText(sum),
+    countedRecords,
+  }
+}
+
+/** What the system collection says. */
+interface Settings {
+  readonly system: DurableCollection | undefined
+  readonly model: SettingsModel
+  readonly enrolled: readonly string[]
+  readonly names: number
+}
+
+function readSettings(system: DurableCollection | undefined): Settings {
   const model = createSettingsModel()
   const roster = createRoster(systemHash)
-  for (const [key, entry] of collections.get(SYSTEM_COLLECTION)?.entries ?? []) {
+  for (const [key, entry] of system?.entries ?? []) {
     model.apply(key, entry)
     roster.apply(key, entry)
   }
-  const identity = store.get(metaRow('identity'))
-  return {
-    storeId: identity && toHex(identity.subarray(0, 16)),
-    enrolled: roster.enrolled(),
-    names: [...model.names()].length,
-    collections,
-    deletedGeneration: name => model.deletedGeneration(name),
-    rows,
-    dropped: droppedCount,
-  }
+  return { system, model, enrolled: roster.enrolled(), names: [...model.names()].length }
+}
+
+function countRows(rows: readonly Row[]): ReadonlyMap<string, number> {
+  const counts = new Uint32Array(256)
+  for (const [row] of rows) counts[row[0] ?? 0]! += 1
+  const countByLetter = new Map<string, number>()
+  for (const [code, count] of counts.entries()) if (count > 0) countByLetter.set(String.fromCharCode(code), count)
+  return countByLetter
 }
 
 export const collectionId = (name: string, generation: number): string => `${name}#${generation}`
