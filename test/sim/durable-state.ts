@@ -1,7 +1,7 @@
 /** What a robot's disk holds for certain, read from its rows: what the checkers judge, whether the robot is on or off. */
 import { systemHash } from '../../agent/ports.ts'
 import { compareBytes, readU32, toHex } from '../../base/bytes.ts'
-import { loadCollection, type CollectionState } from '../../sync/collection-state.ts'
+import { loadCollection, type CollectionReading } from '../../sync/collection-state.ts'
 import { addItem, createDigestSum, createItemHasher, rootDigest, type DigestSum } from '../../sync/digest.ts'
 import { sortedEntries, type VersionVector } from '../../sync/dot.ts'
 import { shownVersion, type Entry } from '../../sync/entry.ts'
@@ -150,7 +150,7 @@ function changedCollections(before: readonly Row[], after: readonly Row[]): Read
   return changed
 }
 
-async function readCollection(store: StoreReader, state: CollectionState): Promise<DurableCollection> {
+async function readCollection(store: StoreReader, state: CollectionReading): Promise<DurableCollection> {
   const { cid, name, generation, vector, collected, total, recordCount } = state
   const entries = new Map<string, Entry>()
   const sum = createDigestSum()
