@@ -5,7 +5,7 @@
  * Row: roster hash(8), then per origin, ascending: origin(16) counter(8).
  */
 import { concatBytes, equalBytes, toHex } from '../base/bytes.ts'
-import { rowsOf } from './collection-state.ts'
+import { eachRow } from './collection-state.ts'
 import { coversVector, type Origin, type VersionVector } from './dot.ts'
 import { ROSTER_HASH_BYTES } from './roster.ts'
 import { acknowledgementsOf, storeAtOfAcknowledgementRow } from './rows.ts'
@@ -50,9 +50,9 @@ export function isNewer(next: Acknowledgement, known: Acknowledgement): boolean 
 
 export async function loadAcknowledgements(reader: StoreReader, cid: number): Promise<Acknowledgement[]> {
   const loaded: Acknowledgement[] = []
-  for await (const [row, value] of rowsOf(reader, acknowledgementsOf(cid))) {
+  await eachRow(reader, acknowledgementsOf(cid), ([row, value]) => {
     loaded.push(decodeAcknowledgement(toHex(row.subarray(storeAtOfAcknowledgementRow)), value))
-  }
+  })
   return loaded
 }
 

@@ -132,36 +132,42 @@ export function encodeVectorEntry(entry: VectorEntry): Uint8Array {
 /** Every collection of the store, the dropped ones included. Reads a few rows a collection: of its records, one. */
 export async function loadCollections(reader: StoreReader): Promise<CollectionState[]> {
   const states: CollectionState[] = []
-  for await (const [row, value] of rowsOf(reader, allCollections)) {
-    const state = decodeCollectionRow(readU32(row, 1), value)
-    await loadRows(reader, state)
-    states.push(state)
+  await eachRow(reader, allCollections, ([row, value]) => states.push(decodeCollectionRow(readU32(row, 1), value)))
+  for (const state of states) {
+    await loadKnowledge(reader, state)
+    await loadForWriting(reader, state)
   }
   return states
 }
 
+/** What there is to know of a collection for whoever writes nothing to it. */
+export type CollectionReading = Omit<CollectionState, 'keyMax' | 'ownOrigins' | 'bucketByIndex' | 'kept'>
+
 /** One collection; undefined when it has no row yet or is dropped. */
-export async function loadCollection(reader: StoreReader, cid: number): Promise<CollectionState | undefined> {
+export async function loadCollection(reader: StoreReader, cid: number): Promise<CollectionReading | undefined> {
   const value = reader.get(collectionRow(cid))
   const state = value && decodeCollectionRow(cid, value)
   if (state === undefined || state.dropped) return undefined
-  await loadRows(reader, state)
+  await loadKnowledge(reader, state)
   return state
 }
 
-/** What a collection's own row does not hold. */
-async function loadRows(reader: StoreReader, state: CollectionState): Promise<void> {
-  for await (const [row, entry] of rowsOf(reader, vectorOf(state.cid))) {
+async function loadKnowledge(reader: StoreReader, state: CollectionState): Promise<void> {
+  await eachRow(reader, vectorOf(state.cid), ([row, entry]) => {
     state.vector.set(readOrigin(row, originAtOfVectorRow), { counter: readCounter(entry, 0), run: toHex(entry.subarray(8, 16)) })
-  }
-  for await (const [row, counter] of rowsOf(reader, collectedOf(state.cid))) {
+  })
+  await eachRow(reader, collectedOf(state.cid), ([row, counter]) => {
     state.collected.set(readOrigin(row, originAtOfVectorRow), readCounter(counter, 0))
-  }
-  for await (const [row] of rowsOf(reader, ownRunsOf(state.cid))) state.ownOrigins.add(readOrigin(row, originAtOfVectorRow))
+  })
   const local = reader.get(localSettingsRow(state.name))
   if (local !== undefined) state.local = decodeLocalSettings(local)
   const retention = reader.get(retentionStateRow(state.cid))
   if (retention !== undefined) state.retention = decodeRetentionState(retention)
+}
+
+/** What the next write has to know besides. */
+async function loadForWriting(reader: StoreReader, state: CollectionState): Promise<void> {
+  await eachRow(reader, ownRunsOf(state.cid), ([row]) => state.ownOrigins.add(readOrigin(row, originAtOfVectorRow)))
   const records = reader.scan({ ...recordsOf(state.cid), reverse: true })
   const [last] = await records.next(1)
   await records.close()
@@ -171,11 +177,21 @@ async function loadRows(reader: StoreReader, state: CollectionState): Promise<vo
 /** The kept level of the digest tree, by bucket; a bucket without items has no row. */
 export async function loadBuckets(reader: StoreReader, cid: number): Promise<Map<number, DigestSum>> {
   const sums = new Map<number, DigestSum>()
-  for await (const [row, value] of rowsOf(reader, bucketsOf(cid))) sums.set(readU32(row, bucketAtOfRow), decodeSum(value))
+  await eachRow(reader, bucketsOf(cid), ([row, value]) => sums.set(readU32(row, bucketAtOfRow), decodeSum(value)))
   return sums
 }
 
 const ROWS_PER_PAGE = 256
+
+/** Hands over the rows of a range one by one: for short ranges that are read often, where a generator costs more than the rows. */
+export async function eachRow(reader: StoreReader, range: RowRange, visit: (row: Row) => void): Promise<void> {
+  const cursor = reader.scan(range)
+  try {
+    for (let page = await cursor.next(ROWS_PER_PAGE); page.length > 0; page = await cursor.next(ROWS_PER_PAGE)) page.forEach(visit)
+  } finally {
+    await cursor.close()
+  }
+}
 
 /** The rows of a range one by one, read in small pages. */
 export async function* rowsOf(reader: StoreReader, range: RowRange): AsyncGenerator<Row> {

@@ -1,6 +1,6 @@
 /** The runs of the origins that this store has written under, as rows `n` hold them (R2). */
 import { toHex } from '../base/bytes.ts'
-import { rowsOf, type RunId } from './collection-state.ts'
+import { eachRow, type RunId } from './collection-state.ts'
 import type { Origin } from './dot.ts'
 import { forkRow, originAtOfVectorRow, ownRunsOf } from './rows.ts'
 import type { StoreReader } from './store.ts'
@@ -16,13 +16,13 @@ export interface OwnRun {
 /** Ascending by origin and counter. */
 export async function loadOwnRuns(reader: StoreReader, cid: number): Promise<OwnRun[]> {
   const runs: OwnRun[] = []
-  for await (const [row, value] of rowsOf(reader, ownRunsOf(cid))) {
+  await eachRow(reader, ownRunsOf(cid), ([row, value]) => {
     runs.push({
       origin: readOrigin(row, originAtOfVectorRow),
       first: readCounter(row, originAtOfVectorRow + ORIGIN_BYTES),
       run: toHex(value),
     })
-  }
+  })
   return runs
 }
 

@@ -5,7 +5,7 @@ import { concatBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
 import { loadAcknowledgements, type Acknowledgement } from './acknowledgement.ts'
-import { loadBuckets, loadCollection, rowPagesOf, rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
+import { loadBuckets, loadCollection, rowPagesOf, rowsOf, type CollectionReading, type VectorEntry } from './collection-state.ts'
 import { addItem, addSum, BUCKET_LEVEL, createDigestSum, FANOUT, ITEM_HASH_BYTES, nodeIndex, rootDigest, type DigestSum } from './digest.ts'
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { findVersionBytes, type Entry } from './entry.ts'
@@ -182,12 +182,12 @@ export function openReplicaSnapshot(
 
 function createCollectionSnapshot(
   snapshot: StoreSnapshot,
-  state: CollectionState,
+  state: CollectionReading,
   hash: Hash,
   saltId: Uint8Array,
   { isSettled, nodeTerms }: { readonly isSettled: boolean; readonly nodeTerms: NodeTerms },
 ): CollectionSnapshot {
-  const { cid, name, generation, vector, collected, total, recordCount, local, retention, ownOrigins } = state
+  const { cid, name, generation, vector, collected, total, recordCount, local, retention } = state
   const horizon = horizonOf(retention, snapshot.get(metaRow('identity')))
   const counters = countersOf(vector)
   const dotBytes = new Uint8Array(DOT_BYTES)
@@ -229,7 +229,7 @@ function createCollectionSnapshot(
     async ownWrites() {
       const runs = await loadOwnRuns(snapshot, cid)
       return {
-        origins: unforkedOrigins(snapshot, cid, ownOrigins),
+        origins: unforkedOrigins(snapshot, cid, new Set(runs.map(({ origin }) => origin))),
         givenUp: retention.givenUp,
         expired: retention.expired,
         runOf: (origin, counter) => runAt(runs, origin, counter),

@@ -297,7 +297,7 @@ export function createMender({ store, hasher, state, submit, onQuarantined }: Me
     })
     if (kept === undefined) return
     await onCollection(cid, (batch, collection) => {
-      const isRight = (counted: CollectionState): boolean =>
+      const isRight = (counted: Pick<CollectionState, 'total' | 'recordCount' | 'vectorCount'>): boolean =>
         isEqualSum(counted.total, total) && (!isCounted || (counted.recordCount === records && counted.vectorCount === vectors))
       // As with buckets: what the row lacks memory lacks as well, unless nothing has changed since and memory is right.
       const now = store.get(collectionRow(cid))

@@ -84,17 +84,22 @@ function createReader(current: () => Rows): StoreReader {
       return row !== undefined && compareBytes(row[0], key) === 0 ? row[1] : undefined
     },
     scan(range) {
-      const found = select(current(), range)
-      let at = 0
+      const rows = current()
+      let [from, to] = select(rows, range)
       return {
-        next: rowsMax => Promise.resolve(found.slice(at, (at += rowsMax))),
+        async next(rowsMax) {
+          const count = Math.min(rowsMax, to - from)
+          if (range.reverse !== true) return rows.slice(from, (from += count))
+          return rows.slice((to -= count), to + count).reverse()
+        },
         close: () => Promise.resolve(),
       }
     },
   }
 }
 
-function select(rows: Rows, range: RowRange): Row[] {
+/** Where the range begins among the rows, and where it ends. */
+function select(rows: Rows, range: RowRange): [from: number, to: number] {
   let from = range.gte === undefined ? 0 : lowerBound(rows, range.gte)
   if (range.gt !== undefined) {
     const at = lowerBound(rows, range.gt)
@@ -102,13 +107,11 @@ function select(rows: Rows, range: RowRange): Row[] {
     from = Math.max(from, row !== undefined && compareBytes(row[0], range.gt) === 0 ? at + 1 : at)
   }
   const to = range.lt === undefined ? rows.length : lowerBound(rows, range.lt)
-  const found = rows.slice(from, Math.max(from, to))
-  return range.reverse === true ? found.reverse() : found
+  return [from, Math.max(from, to)]
 }
 
-/** Index of the first row whose key is not below `key`. */
-function lowerBound(rows: Rows, key: Uint8Array): number {
-  let low = 0
+/** Index of the first row, from `low` on, whose key is not below `key`. */
+function lowerBound(rows: Rows, key: Uint8Array, low = 0): number {
   let high = rows.length
   while (low < high) {
     const middle = (low + high) >>> 1
@@ -128,7 +131,7 @@ function applyChanges(rows: Rows, changes: readonly Change[]): Rows {
     const [key] = change
     const following = sorted[i + 1]
     if (following !== undefined && compareBytes(following[0], key) === 0) continue
-    while (at < rows.length && compareBytes(rows[at]![0], key) < 0) merged.push(rows[at++]!)
+    for (const end = lowerBound(rows, key, at); at < end; at++) merged.push(rows[at]!)
     if (at < rows.length && compareBytes(rows[at]![0], key) === 0) at += 1
     if (change.length === 2) merged.push(change)
   }

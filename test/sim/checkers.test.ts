@@ -36,7 +36,6 @@ async function createBench(index: number): Promise<Bench> {
     members: 1,
     disksLost: 0,
     starts: 1,
-    swarm: { members: () => Array.from({ length: bench.members }) as never },
     disk: {
       durable: () => bench.store.crash(),
       get changes() {
@@ -57,9 +56,9 @@ beforeEach(async () => {
 })
 
 /** One step of the simulator: what do the checkers say? */
-function look(): Promise<string | undefined> {
+async function look(): Promise<string | undefined> {
   for (const robot of robots) robot.changes += 1
-  return watch.look(0)
+  return watch.look()
 }
 
 const ID = collectionId('c', 1)
@@ -121,7 +120,7 @@ describe('healthy robots', () => {
     // Both have acknowledged it, so it has been collected.
     expect(heldBy(robots[0]).entries.size).toBe(0)
     expect(watch.lookAtEnd()).toBeUndefined()
-    expect(watch.disagreement(0)).toBeUndefined()
+    expect(watch.disagreement()).toBeUndefined()
   })
 
   it('may delete a collection with what was acknowledged in it', async () => {
@@ -143,7 +142,7 @@ describe('no acknowledged write is lost', () => {
     const before = memory.crash()
     robots[0].store = { ...memory, crash: () => before }
     await acknowledge(robots[0], 1)
-    expect(await watch.look(0)).toMatch(/^robot 0's acknowledged write of c\/k \(.*\) is forgotten on robot 0$/)
+    expect(await watch.look()).toMatch(/^robot 0's acknowledged write of c\/k \(.*\) is forgotten on robot 0$/)
   })
 
   it('caught: its key vanished from the robot that acknowledged it', async () => {
@@ -351,14 +350,14 @@ describe('tables stay bounded', () => {
 describe('all agree in the end', () => {
   it('caught: digests differ, somebody is off, or is not listed', async () => {
     await exchange()
-    expect(watch.disagreement(0)).toBeUndefined()
+    expect(watch.disagreement()).toBeUndefined()
     robots[1].members = 0
-    expect(watch.disagreement(0)).toMatch(/1 lists 0/)
+    expect(watch.disagreement()).toMatch(/1 lists 0/)
     robots[1].members = 1
     await robots[0].replica.write([put('c', 'k', 1)])
-    expect(watch.disagreement(0)).toMatch(/c 1 .* \| 1 lists 1: _system 2 /)
-    watch = await createWatch([robots[0], { ...robots[1], swarm: undefined, replica: undefined }], history)
-    expect(watch.disagreement(0)).toMatch(/1 lists 0: off/)
+    expect(watch.disagreement()).toMatch(/c 1 .* \| 1 lists 1: _system 2 /)
+    watch = await createWatch([robots[0], { ...robots[1], members: 0, replica: undefined }], history)
+    expect(watch.disagreement()).toMatch(/1 lists 0: off/)
   })
 })
 

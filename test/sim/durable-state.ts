@@ -1,7 +1,7 @@
 /** What a robot's disk holds for certain, read from its rows: what the checkers judge, whether the robot is on or off. */
 import { systemHash } from '../../agent/ports.ts'
-import { toHex } from '../../base/bytes.ts'
-import { loadCollections, type CollectionState } from '../../sync/collection-state.ts'
+import { compareBytes, readU32, toHex } from '../../base/bytes.ts'
+import { eachRow, loadCollection, type CollectionReading } from '../../sync/collection-state.ts'
 import { addItem, createDigestSum, createItemHasher, rootDigest, type DigestSum } from '../../sync/digest.ts'
 import { sortedEntries, type VersionVector } from '../../sync/dot.ts'
 import { shownVersion, type Entry } from '../../sync/entry.ts'
@@ -9,9 +9,10 @@ import { countersOf } from '../../sync/replica-snapshot.ts'
 import type { SyncDirection } from '../../sync/partial.ts'
 import { NO_RETENTION, type Retention } from '../../sync/retention.ts'
 import { createRoster } from '../../sync/roster.ts'
-import { keyOfRecordRow, metaRow, recordsOf } from '../../sync/rows.ts'
-import { createSettingsModel, SYSTEM_COLLECTION } from '../../sync/settings.ts'
+import { allLocalSettings, collectionRow, keyOfRecordRow, metaRow, originAtOfVectorRow, ownRunsOf, recordsOf } from '../../sync/rows.ts'
+import { createSettingsModel, SYSTEM_COLLECTION, type SettingsModel } from '../../sync/settings.ts'
 import type { Row, RowRange, StoreReader } from '../../sync/store.ts'
+import { readOrigin } from '../../sync/version.ts'
 import { decodeStoredEntry, keyText } from '../../sync/write-batch.ts'
 
 export interface DurableCollection {
@@ -87,68 +88,151 @@ function decodeRow(row: Uint8Array, value: Uint8Array): DecodedRow {
   return decoded
 }
 
-export async function readDurableState(store: StoreReader): Promise<DurableState> {
-  const collections = new Map<string, DurableCollection>()
-  let droppedCount = 0
-  for (const collection of await loadCollections(store)) {
-    const { cid, name, generation, dropped, vector, collected, total, recordCount } = collection
-    if (dropped) {
-      droppedCount += 1
-      continue
-    }
-    const entries = new Map<string, Entry>()
-    const sum = createDigestSum()
-    let countedRecords = 0
-    for (const [row, value] of await readRows(store, recordsOf(cid))) {
-      const { key, entry, hashes, isShown } = decodeRow(row, value)
-      entries.set(key, entry)
-      for (const hash of hashes) addItem(sum, hash)
-      if (isShown) countedRecords += 1
-    }
-    const counters = countersOf(vector)
-    collections.set(name, {
-      name,
-      id: collectionId(name, generation),
-      generation,
-      vector: counters,
-      collected,
-      knowledge: JSON.stringify([generation, sortedEntries(counters), sortedEntries(collected), collection.retention.horizonMs]),
-      ...keepingOf(collection),
-      entries,
-      root: rootText(total),
-      recordCount,
-      countedRoot: rootText(sum),
-      countedRecords,
-    })
-  }
-  const rows = new Map<string, number>()
-  for (const [row] of await readRows(store, {})) {
-    const letter = String.fromCharCode(row[0] ?? 0)
-    rows.set(letter, (rows.get(letter) ?? 0) + 1)
-  }
-  const model = createSettingsModel()
-  const roster = createRoster(systemHash)
-  for (const [key, entry] of collections.get(SYSTEM_COLLECTION)?.entries ?? []) {
-    model.apply(key, entry)
-    roster.apply(key, entry)
-  }
-  const identity = store.get(metaRow('identity'))
+/** Reads one disk again and again; what has not changed since the last time is the same object as then. */
+export interface DurableReader {
+  read(store: StoreReader): Promise<DurableState>
+}
+
+export const readDurableState = (store: StoreReader): Promise<DurableState> => createDurableReader().read(store)
+
+export function createDurableReader(): DurableReader {
+  let rows: readonly Row[] = []
+  let localSettings: readonly Row[] = []
+  let settings: Settings | undefined
+  const collectionByCid = new Map<number, DurableCollection>()
   return {
-    storeId: identity && toHex(identity.subarray(0, 16)),
-    enrolled: roster.enrolled(),
-    names: [...model.names()].length,
-    collections,
-    deletedGeneration: name => model.deletedGeneration(name),
-    rows,
-    dropped: droppedCount,
+    async read(store) {
+      const now = await readRows(store, {})
+      const changed = changedCollections(rows, now)
+      const locals = await readRows(store, allLocalSettings)
+      // They go by name, and seldom change.
+      if (locals.length !== localSettings.length || locals.some((row, i) => row !== localSettings[i])) collectionByCid.clear()
+      localSettings = locals
+      rows = now
+      const collections = new Map<string, DurableCollection>()
+      let dropped = 0
+      for (const [row] of now) {
+        if (row[0] !== COLLECTION_LETTER) continue
+        const cid = readU32(row, 1)
+        let collection = changed.has(cid) ? undefined : collectionByCid.get(cid)
+        if (collection === undefined) {
+          const state = await loadCollection(store, cid)
+          if (state === undefined) {
+            collectionByCid.delete(cid)
+            dropped += 1
+            continue
+          }
+          collection = await readCollection(store, state)
+          collectionByCid.set(cid, collection)
+        }
+        collections.set(collection.name, collection)
+      }
+      const system = collections.get(SYSTEM_COLLECTION)
+      if (settings === undefined || settings.system !== system) settings = readSettings(system)
+      const { model, enrolled, names } = settings
+      const identity = store.get(metaRow('identity'))
+      return {
+        storeId: identity && toHex(identity.subarray(0, 16)),
+        enrolled,
+        names,
+        collections,
+        deletedGeneration: name => model.deletedGeneration(name),
+        rows: countRows(now),
+        dropped,
+      }
+    },
   }
 }
 
-function keepingOf({ name, local, retention, ownOrigins }: CollectionState): { readonly keeping?: Keeping } {
+const COLLECTION_LETTER = collectionRow(0)[0]
+
+/**
+ * Local numbers of collections of which a row has come, gone or changed: the memory store keeps a row as one object until then. Rows that
+ * belong to no collection have something else in the number's place, which is no matter: what is not known is read.
+ */
+function changedCollections(before: readonly Row[], after: readonly Row[]): ReadonlySet<number> {
+  const changed = new Set<number>()
+  let i = 0
+  let k = 0
+  while (i < before.length || k < after.length) {
+    const old = before[i]
+    const row = after[k]
+    if (old === row) {
+      i += 1
+      k += 1
+      continue
+    }
+    const order = old === undefined ? 1 : row === undefined ? -1 : compareBytes(old[0], row[0])
+    const key = order <= 0 ? old?.[0] : row?.[0]
+    if (key !== undefined && key.length > 4) changed.add(readU32(key, 1))
+    if (order <= 0) i += 1
+    if (order >= 0) k += 1
+  }
+  return changed
+}
+
+async function readCollection(store: StoreReader, state: CollectionReading): Promise<DurableCollection> {
+  const { cid, name, generation, vector, collected, total, recordCount } = state
+  const entries = new Map<string, Entry>()
+  const sum = createDigestSum()
+  let countedRecords = 0
+  for (const [row, value] of await readRows(store, recordsOf(cid))) {
+    const { key, entry, hashes, isShown } = decodeRow(row, value)
+    entries.set(key, entry)
+    for (const hash of hashes) addItem(sum, hash)
+    if (isShown) countedRecords += 1
+  }
+  const counters = countersOf(vector)
+  return {
+    name,
+    id: collectionId(name, generation),
+    generation,
+    vector: counters,
+    collected,
+    knowledge: JSON.stringify([generation, sortedEntries(counters), sortedEntries(collected), state.retention.horizonMs]),
+    ...(await keepingOf(store, state)),
+    entries,
+    root: rootText(total),
+    recordCount,
+    countedRoot: rootText(sum),
+    countedRecords,
+  }
+}
+
+/** What the system collection says. */
+interface Settings {
+  readonly system: DurableCollection | undefined
+  readonly model: SettingsModel
+  readonly enrolled: readonly string[]
+  readonly names: number
+}
+
+function readSettings(system: DurableCollection | undefined): Settings {
+  const model = createSettingsModel()
+  const roster = createRoster(systemHash)
+  for (const [key, entry] of system?.entries ?? []) {
+    model.apply(key, entry)
+    roster.apply(key, entry)
+  }
+  return { system, model, enrolled: roster.enrolled(), names: [...model.names()].length }
+}
+
+function countRows(rows: readonly Row[]): ReadonlyMap<string, number> {
+  const counts = new Uint32Array(256)
+  for (const [row] of rows) counts[row[0] ?? 0]! += 1
+  const countByLetter = new Map<string, number>()
+  for (const [code, count] of counts.entries()) if (count > 0) countByLetter.set(String.fromCharCode(code), count)
+  return countByLetter
+}
+
+async function keepingOf(store: StoreReader, state: CollectionReading): Promise<{ readonly keeping?: Keeping }> {
+  const { cid, name, local, retention } = state
   if (name === SYSTEM_COLLECTION || (local.retention === undefined && local.sync === undefined && !retention.hasGivenUp)) return {}
   const { hasGivenUp, horizonMs, isSweeping, voided } = retention
   const sync = local.sync ?? 'both'
   const isPartial = hasGivenUp || sync !== 'both'
+  const ownOrigins = new Set<string>()
+  await eachRow(store, ownRunsOf(cid), ([row]) => ownOrigins.add(readOrigin(row, originAtOfVectorRow)))
   return { keeping: { isPartial, retention: local.retention ?? NO_RETENTION, sync, horizonMs, isSweeping, voided, ownOrigins } }
 }
 

@@ -36,7 +36,8 @@ export interface Robot {
   readonly disk: Disk
   /** Undefined while it is off. */
   readonly replica: OpenReplica | undefined
-  readonly swarm: Swarm | undefined
+  /** How many members its swarm lists; 0 while it is off. They change with its steps alone. */
+  readonly members: number
   /** How often it was started. */
   readonly starts: number
   readonly disksLost: number
@@ -87,6 +88,7 @@ export function createRobot(
   let versionsSent = 0
   let replica: OpenReplica | undefined
   let swarm: Swarm | undefined
+  let members = 0
   let cancelTick = (): void => {}
   /** Peers with a session under way, in this boot. */
   let busy = new Set<string>()
@@ -122,6 +124,7 @@ export function createRobot(
         world.after(UNTOLD_MS, () => boot === boots && roundWithWhomDiffers(effect.nodeId))
       }
     }
+    members = swarm.members(world.nowMs()).length
     cancelTick()
     const dueMs = swarm.deadline()
     if (Number.isFinite(dueMs)) cancelTick = world.after(dueMs - world.nowMs(), () => boot === boots && give({ type: 'tick' }))
@@ -291,6 +294,7 @@ export function createRobot(
     network.detach(host)
     replica = undefined
     swarm = undefined
+    members = 0
     isTelling = false
     busy = new Set()
     liveByPeer = new Map()
@@ -308,8 +312,8 @@ export function createRobot(
     get replica() {
       return replica
     },
-    get swarm() {
-      return swarm
+    get members() {
+      return members
     },
     get starts() {
       return starts

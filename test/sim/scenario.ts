@@ -325,9 +325,13 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   const isExpiring = scenario.local?.some(({ retention }) => retention?.ttlMs !== undefined) === true
   const isAtRest = scenario.local !== undefined && !isExpiring
 
-  const look = async (): Promise<boolean> => {
-    fail(await watch.look(world.nowMs()))
+  const isOver = (found: string | undefined): boolean => {
+    fail(found)
     return failure !== undefined
+  }
+  const look = (): boolean | Promise<boolean> => {
+    const found = watch.look()
+    return found instanceof Promise ? found.then(isOver) : isOver(found)
   }
 
   await world.run(ACTIVE_MS, look)
@@ -345,7 +349,7 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   const healedMs = world.nowMs()
   // In the middle of a session all may agree for a moment: its mark is still to come, and with it tombstones may go.
   const unrest = (): string | undefined =>
-    watch.disagreement(world.nowMs()) ?? (!isExpiring && robots.some(({ isBusy }) => isBusy) ? 'sessions go on' : undefined)
+    watch.disagreement() ?? (!isExpiring && robots.some(({ isBusy }) => isBusy) ? 'sessions go on' : undefined)
   for (let isDone = false; !isDone && world.nowMs() - healedMs <= AGREE_MS;) {
     await world.run(world.nowMs() + 500, look)
     isDone = failure !== undefined || unrest() === undefined

@@ -2,7 +2,6 @@
  * Runs the checkers after every step. What a robot holds is judged by what its disk holds for certain, read anew only when that may have
  * changed; pairs are compared when one of the two has changed. So most steps, which are packets, cost next to nothing.
  */
-import type { Swarm } from '../../swarm/swarm.ts'
 import type { OpenReplica } from '../../sync/open-replica.ts'
 import type { CollectionView } from '../../sync/replica.ts'
 import { createMemoryStore } from '../memory-store.ts'
@@ -16,7 +15,7 @@ import { findResurrection } from './checkers/resurrection.ts'
 import { findUnstable } from './checkers/stability.ts'
 import type { VoidCounts } from './checkers/retention.ts'
 import type { VersionVector } from '../../sync/dot.ts'
-import { readDurableState, type DurableState } from './durable-state.ts'
+import { createDurableReader, type DurableReader, type DurableState } from './durable-state.ts'
 import type { History } from './history.ts'
 import type { Disk } from './disk.ts'
 
@@ -26,18 +25,19 @@ export interface WatchedRobot {
   readonly disk: Pick<Disk, 'durable' | 'changes' | 'openSnapshots'>
   /** Undefined while it is off. */
   readonly replica: Pick<OpenReplica, 'systemCollection' | 'collections'> | undefined
-  readonly swarm: Pick<Swarm, 'members'> | undefined
+  /** How many members its swarm lists; 0 while it is off. */
+  readonly members: number
   readonly starts: number
   readonly disksLost: number
 }
 
 export interface Watch {
   /** What is wrong now, if anything. */
-  look(nowMs: number): Promise<string | undefined>
+  look(): string | undefined | Promise<string | undefined>
   /** What is wrong when all should have agreed. */
   lookAtEnd(horizonMs?: number): string | undefined
   /** Why the robots do not agree. */
-  disagreement(nowMs: number): string | undefined
+  disagreement(): string | undefined
   /** As of the last look. */
   state(robot: number): DurableState
   /** To be called before a disk is lost. */
@@ -55,17 +55,17 @@ interface Seen {
   changes: number
   disk: number
   state: DurableState
+  readonly reader: DurableReader
 }
 
 export async function createWatch(robots: readonly WatchedRobot[], history: History): Promise<Watch> {
-  const empty = await readDurableState(createMemoryStore())
-  const seenByRobot: Seen[] = robots.map(() => ({ changes: 0, disk: 0, state: empty }))
+  const empty = await createDurableReader().read(createMemoryStore())
+  const seenByRobot: Seen[] = robots.map(() => ({ changes: 0, disk: 0, state: empty, reader: createDurableReader() }))
   const storeIds = new Set<string>()
   let acknowledgedSeen = 0
   const voidCounts: VoidCounts = new Map()
 
   const holder = ({ index }: WatchedRobot) => ({ robot: index, disk: seenByRobot[index]!.disk, state: seenByRobot[index]!.state })
-  const members = ({ swarm }: WatchedRobot, nowMs: number): number => swarm?.members(nowMs).length ?? 0
 
   const judge = ({ robot, before, isAnewDisk, collectedBefore }: Changed): string | undefined => {
     const { index } = robot
@@ -79,34 +79,44 @@ export async function createWatch(robots: readonly WatchedRobot[], history: Hist
     return found ?? findSurplusRows(index, state, { stores: storeIds.size, starts: robot.starts })
   }
 
-  return {
-    async look(nowMs) {
-      let found: string | undefined
-      const changed: Changed[] = []
-      for (const robot of robots) {
-        const seen = seenByRobot[robot.index]!
-        const tables = { members: members(robot, nowMs), openSnapshots: robot.disk.openSnapshots }
-        found ??= findOverflow(robot.index, tables, robots.length - 1)
-        if (seen.changes === robot.disk.changes) continue
-        const collectedBefore = new Map<string, VersionVector>()
-        changed.push({ robot, before: seen.state, isAnewDisk: seen.disk !== robot.disksLost, collectedBefore })
-        seen.changes = robot.disk.changes
-        seen.disk = robot.disksLost
-        seen.state = await readDurableState(robot.disk.durable())
-        if (seen.state.storeId !== undefined) storeIds.add(seen.state.storeId)
-        for (const collection of seen.state.collections.values()) {
-          collectedBefore.set(collection.id, history.collectedVector(collection.id))
-          found ??= history.see(collection)
-          history.judgeDamage(robot.index, collection)
-        }
+  const hasNews = (): boolean =>
+    history.acknowledged.length !== acknowledgedSeen || robots.some(({ index, disk }) => seenByRobot[index]!.changes !== disk.changes)
+
+  const lookAtDisks = async (): Promise<string | undefined> => {
+    let found: string | undefined
+    const changed: Changed[] = []
+    for (const robot of robots) {
+      const seen = seenByRobot[robot.index]!
+      if (seen.changes === robot.disk.changes) continue
+      const collectedBefore = new Map<string, VersionVector>()
+      const before = seen.state
+      changed.push({ robot, before, isAnewDisk: seen.disk !== robot.disksLost, collectedBefore })
+      seen.changes = robot.disk.changes
+      seen.disk = robot.disksLost
+      seen.state = await seen.reader.read(robot.disk.durable())
+      if (seen.state.storeId !== undefined) storeIds.add(seen.state.storeId)
+      for (const collection of seen.state.collections.values()) {
+        collectedBefore.set(collection.id, history.collectedVector(collection.id))
+        if (collection !== before.collections.get(collection.name)) found ??= history.see(collection)
+        history.judgeDamage(robot.index, collection)
       }
-      for (const change of changed) found ??= judge(change)
-      for (const { robot } of history.acknowledged.slice(acknowledgedSeen))
-        found ??= findLostWrite(holder(robots[robot]!), history, robots.map(holder))
-      acknowledgedSeen = history.acknowledged.length
-      for (const { robot } of changed)
-        for (const other of robots) if (other !== robot) found ??= findUnequal(holder(robot), holder(other), history)
-      return found
+    }
+    for (const change of changed) found ??= judge(change)
+    for (const { robot } of history.acknowledged.slice(acknowledgedSeen))
+      found ??= findLostWrite(holder(robots[robot]!), history, robots.map(holder))
+    acknowledgedSeen = history.acknowledged.length
+    for (const { robot } of changed)
+      for (const other of robots) if (other !== robot) found ??= findUnequal(holder(robot), holder(other), history)
+    return found
+  }
+
+  return {
+    look() {
+      for (const { index, members, disk } of robots) {
+        const overflow = findOverflow(index, { members, openSnapshots: disk.openSnapshots }, robots.length - 1)
+        if (overflow !== undefined) return overflow
+      }
+      return hasNews() ? lookAtDisks() : undefined
     },
     lookAtEnd(horizonMs = 0) {
       let found = findLostWriteAtEnd(robots.map(holder), history, horizonMs)
@@ -116,8 +126,7 @@ export async function createWatch(robots: readonly WatchedRobot[], history: Hist
       }
       return found
     },
-    disagreement: nowMs =>
-      findDisagreement(robots.map(robot => ({ robot: robot.index, told: tellsOf(robot), members: members(robot, nowMs) }))),
+    disagreement: () => findDisagreement(robots.map(robot => ({ robot: robot.index, told: tellsOf(robot), members: robot.members }))),
     state: robot => seenByRobot[robot]!.state,
     forgive(robot) {
       forgiveUnconfirmed(

@@ -19,6 +19,8 @@ export function findGivenUp(
 ): string | undefined {
   for (const [name, old] of before.collections) {
     const held = after.collections.get(name)
+    // Not read anew, since none of its rows has changed.
+    if (held === old) continue
     if (held?.generation !== old.generation) {
       if (after.deletedGeneration(name) >= old.generation) continue
       return `robot ${robot} gave up ${name}, which nobody deleted`
