@@ -143,7 +143,7 @@ async function sendTail(context: ExchangeContext, credit: Credit, mine: Collecti
   let vector: ReadonlyMap<Origin, VectorEntry> = new Map()
   if (mine !== undefined && relation.sends) {
     await sendFrames(context, credit, mine, known, theirs.resume)
-    vector = relation.isMinePartial ? await replica.markFor(mine, known) : mine.vector
+    vector = relation.isMinePartial ? await replica.markFor(mine, known, relation) : mine.vector
   }
   await channel.send({ kind: 'mark', vector })
 }

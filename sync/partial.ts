@@ -93,6 +93,8 @@ export interface Relation {
   readonly isTheirsKept: boolean
   /** One side is filled up again from the other, which is full. */
   readonly isRefilling: boolean
+  /** The peer lets things expire as well, and its clock says that it is not time yet: what has expired here others may still hold (R9). */
+  readonly isAheadOfTheirs: boolean
 }
 
 export function relate(mine: Terms, theirs: Terms): Relation {
@@ -109,6 +111,8 @@ export function relate(mine: Terms, theirs: Terms): Relation {
     receives: theirs.sends && mine.receives,
     horizonMs: fits ? Math.max(mine.horizonMs, theirs.horizonMs) : mine.horizonMs,
     isTheirsKept: !isTheirsPartial && !theirs.isBounded,
+    // Who lets nothing expire, or not now, takes over no horizon but its own.
+    isAheadOfTheirs: isMineAhead && theirs.horizonMaxMs > theirs.horizonMs,
     isRefilling: fits && ((mine.isRefilling && !theirs.isPartial) || (theirs.isRefilling && !mine.isPartial)),
   }
 }

@@ -132,8 +132,10 @@ export function createReplicaRetention(options: RetentionOptions): ReplicaRetent
       await noteHeld(name, generation, peer.storeId, { vector: peer.vector, expires: horizonMs > 0 })
       await expireTo(name, generation, horizonMs)
     },
-    async markFor(snapshot, known) {
-      return ownMark(snapshot.vector, known, { ...(await snapshot.ownWrites()), ...keptBy(snapshot.name) })
+    async markFor(snapshot, known, { isAheadOfTheirs }) {
+      const { kept, keptForGood } = keptBy(snapshot.name)
+      const own = await snapshot.ownWrites()
+      return ownMark(snapshot.vector, known, { ...own, kept, keptForGood: isAheadOfTheirs ? kept : keptForGood })
     },
     async voided(snapshot) {
       if (!snapshot.terms.isPartial) return []

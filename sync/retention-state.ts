@@ -176,6 +176,11 @@ export function lowerHorizon(retention: RetentionState, horizonMs: number): void
   retention.horizonMs = horizonMs
   retention.isSweeping = false
   retention.hasGivenUp ||= (retention.dropped.get('ttl') ?? 0) > 0
+  for (const [origin, { first, last }] of retention.expired) {
+    const gone = retention.givenUp.get(origin)
+    retention.givenUp.set(origin, { first: Math.min(first, gone?.first ?? first), last: Math.max(last, gone?.last ?? last) })
+  }
+  retention.expired.clear()
   retention.isDirty = true
 }
 

@@ -72,7 +72,11 @@ export interface SyncReplica {
   /** A peer that may be relied on knows the same: what was kept for want of that may go (R8), and expires (R9). */
   noteSameKnowledge(collection: string, generation: number, peer: Omit<TermedPeer, 'terms'>): Promise<void>
   /** The mark of a partial replica for a receiver that knows `known`. */
-  markFor(snapshot: CollectionSnapshot, known: VersionVector): Promise<Map<Origin, VectorEntry>>
+  markFor(
+    snapshot: CollectionSnapshot,
+    known: VersionVector,
+    relation: Pick<Relation, 'isAheadOfTheirs'>,
+  ): Promise<Map<Origin, VectorEntry>>
   /** What this replica has given up and nobody full is known to hold. */
   voided(snapshot: CollectionSnapshot): Promise<readonly VoidedRange[]>
   /** This replica has been filled up again: it lacks nothing any more. */

@@ -43,13 +43,15 @@ export function mayGiveUp(
   if (isTombstone(version)) return false
   const others = robots.filter(other => other.robot !== robot).map(({ state }) => state.collections.get(name))
   const covering = others.filter(other => other?.generation === generation && coversDot(other.vector, version))
-  if (isBehind(version, keeping.horizonMs) && covering.length > 0) {
+  // Who held it may have learnt that the collection was deleted: that is nothing which this robot could have heard of.
+  const isDeleted = others.some(other => other === undefined || other.generation > generation)
+  if (isBehind(version, keeping.horizonMs) && (isDeleted || covering.length > 0)) {
     history.giveUp(robot, id, key, version, false)
     return true
   }
   const { recordsMax, bytesMax, policy } = keeping.retention
   if ((recordsMax === undefined && bytesMax === undefined) || policy === 'reject') return false
-  if (covering.some(other => other !== undefined && isFull(other))) {
+  if (isDeleted || covering.some(other => other !== undefined && isFull(other))) {
     history.giveUp(robot, id, key, version, false)
     return true
   }

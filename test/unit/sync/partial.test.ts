@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FULL_TERMS, lackOf, ownMark, readTerms, relate, termsFlags, voidedRanges, type Terms } from '../../../sync/partial.ts'
+import { createRetentionState, lowerHorizon } from '../../../sync/retention-state.ts'
 
 const origin = 'a'.repeat(32)
 const vector = new Map([
@@ -56,6 +57,17 @@ describe('the mark of a partial replica (R8, P2, P3)', () => {
     expect(markedTo(0, expired(20, 50, 60))).toBe(19)
   })
 
+  it('R9 ends in front of what expired behind a horizon that was wrong: it is not gone for others', () => {
+    const retention = createRetentionState()
+    retention.horizonMs = 900
+    retention.expired.set(origin, { first: 20, last: 50 })
+    retention.dropped.set('ttl', 31)
+    lowerHorizon(retention, 100)
+    expect(retention).toMatchObject({ horizonMs: 100, hasGivenUp: true })
+    expect(markedTo(0, { ...own(0, 0, 60), ...retention })).toBe(19)
+    expect(markedTo(0, { ...own(0, 0, 10), ...retention })).toBe(100)
+  })
+
   it('what is void is said as ranges', () => {
     expect(voidedRanges(own(20, 50, 30))).toEqual([{ origin, from: 30, to: 50 }])
     expect(voidedRanges(own(20, 50, 0))).toEqual([{ origin, from: 19, to: 50 }])
@@ -94,6 +106,16 @@ describe('what two replicas are to one another', () => {
     expect(relate(mine, terms({ horizonMs: 2001, horizonMaxMs: 3000 }))).toMatchObject({ horizonMs: 1000, isTheirsPartial: true })
     // Without a ttl, or a clock to be trusted, nothing is taken over.
     expect(relate(FULL_TERMS, terms({ horizonMs: 1, horizonMaxMs: 1000 }))).toMatchObject({ horizonMs: 0, isTheirsPartial: true })
+  })
+
+  it('R9 who is ahead of a peer that expires by its own clock tells it so: others may hold what has expired here', () => {
+    const expiring = (horizonMs: number, horizonMaxMs: number): Terms => ({ ...FULL_TERMS, horizonMs, horizonMaxMs })
+    expect(relate(expiring(900, 910), expiring(100, 110)).isAheadOfTheirs).toBe(true)
+    expect(relate(expiring(100, 110), expiring(900, 910)).isAheadOfTheirs).toBe(false)
+    expect(relate(expiring(105, 115), expiring(100, 110)).isAheadOfTheirs).toBe(false)
+    // An archive without a ttl, and a board whose clock nobody vouches for, would never get past the first that has expired for all.
+    expect(relate(expiring(900, 910), FULL_TERMS).isAheadOfTheirs).toBe(false)
+    expect(relate(expiring(900, 910), expiring(100, 100)).isAheadOfTheirs).toBe(false)
   })
 
   it('P4 who is bounded or partial lets nobody let go of anything', () => {
