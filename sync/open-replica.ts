@@ -136,7 +136,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     async write(batch, sync) {
       try {
         // Both begin at once, and both end before anybody is told or anything else is written (J1).
-        const [written, kept] = await Promise.allSettled([readings.around(() => batch.write({ sync })), options.journal?.append(batch.journaled, { sync })])
+        const [written, kept] = await Promise.allSettled([
+          readings.around(() => batch.write({ sync })),
+          options.journal?.append(batch.journaled, { sync }),
+        ])
         if (written.status === 'rejected') throw written.reason
         if (kept.status === 'rejected') throw kept.reason
       } catch (error) {

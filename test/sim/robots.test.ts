@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest'
 import { makeScenario, runScenario, type Scenario } from './scenario.ts'
 import { runSeeds } from './seeds.ts'
+import { spreadSeeds } from './spread-seeds.ts'
 
 /** Enough to notice a broken rule at every change; `npm test` runs 2,000. */
 const SEEDS = Number(process.env['SIM_SEEDS'] ?? 10)
@@ -9,13 +10,21 @@ const SEEDS = Number(process.env['SIM_SEEDS'] ?? 10)
 it(
   `${SEEDS} seeds: no acknowledged write is lost, no delete comes undone, all agree`,
   async () => {
-    const result = await runSeeds({ from: 1, count: SEEDS, make: seed => makeScenario(seed) })
+    const result = await spreadSeeds({ from: 1, count: SEEDS })
     expect(result.failures).toEqual([])
     expect(result.acknowledged).toBeGreaterThan(SEEDS * 5)
     expect(result.collected).toBeGreaterThan(SEEDS)
   },
   120_000 + SEEDS * 5_000,
 )
+
+it('seeds on two threads come to the same as one after another', async () => {
+  const alone = await runSeeds({ from: 1, count: 9, make: seed => makeScenario(seed) })
+  const blocks: number[] = []
+  const spread = await spreadSeeds({ from: 1, count: 9, jobs: 2, onProgress: ({ seeds }) => void blocks.push(seeds) })
+  expect(spread).toEqual(alone)
+  expect(blocks).toHaveLength(2)
+})
 
 it('the same seed gives the same trace', async () => {
   for (const seed of [1, 2]) {

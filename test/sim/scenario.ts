@@ -309,8 +309,7 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   world.note('everything heals')
   const healedMs = world.nowMs()
   // In the middle of a session all may agree for a moment: its mark is still to come, and with it tombstones may go.
-  const unrest = (): string | undefined =>
-    watch.disagreement() ?? (robots.some(({ isBusy }) => isBusy) ? 'sessions go on' : undefined)
+  const unrest = (): string | undefined => watch.disagreement() ?? (robots.some(({ isBusy }) => isBusy) ? 'sessions go on' : undefined)
   for (let isDone = false; !isDone && world.nowMs() - healedMs <= AGREE_MS;) {
     await world.run(world.nowMs() + 500, look)
     isDone = failure !== undefined || unrest() === undefined

@@ -78,8 +78,7 @@ export async function createWatch(robots: readonly WatchedRobot[], history: Hist
   }
 
   const hasNews = (): boolean =>
-    history.acknowledged.length !== acknowledgedSeen ||
-    robots.some(({ index, disk }) => seenByRobot[index]!.changes !== disk.changes)
+    history.acknowledged.length !== acknowledgedSeen || robots.some(({ index, disk }) => seenByRobot[index]!.changes !== disk.changes)
 
   const lookAtDisks = async (): Promise<string | undefined> => {
     let found: string | undefined
