@@ -92,56 +92,74 @@ export interface ByteWriter {
   finish(): Uint8Array
 }
 
-export function createByteWriter(capacityBytes = 256): ByteWriter {
-  let buffer = new Uint8Array(capacityBytes)
-  let length = 0
-  const reserve = (count: number): void => {
-    if (length + count <= buffer.length) return
-    const larger = new Uint8Array(Math.max(buffer.length * 2, length + count))
-    larger.set(buffer.subarray(0, length))
-    buffer = larger
+export const createByteWriter = (capacityBytes = 256): ByteWriter => new GrowingWriter(capacityBytes)
+
+// Classes, since one is made for most messages and rows: an object of closures costs ten times as much.
+class GrowingWriter implements ByteWriter {
+  #buffer: Uint8Array
+  #length = 0
+
+  constructor(capacityBytes: number) {
+    this.#buffer = new Uint8Array(capacityBytes)
   }
-  const writer: ByteWriter = {
-    u8(value) {
-      reserve(1)
-      buffer[length++] = value
-      return writer
-    },
-    u16(value) {
-      reserve(2)
-      buffer[length++] = value >>> 8
-      buffer[length++] = value
-      return writer
-    },
-    u32(value) {
-      reserve(4)
-      buffer[length++] = value >>> 24
-      buffer[length++] = value >>> 16
-      buffer[length++] = value >>> 8
-      buffer[length++] = value
-      return writer
-    },
-    u64(value) {
-      return writer.u32(Math.floor(value / 2 ** 32)).u32(value >>> 0)
-    },
-    raw(bytes) {
-      reserve(bytes.length)
-      buffer.set(bytes, length)
-      length += bytes.length
-      return writer
-    },
-    get length() {
-      return length
-    },
-    reset() {
-      length = 0
-      return writer
-    },
-    finish() {
-      return buffer.slice(0, length)
-    },
+
+  /** Makes room for `count` bytes; answers where they go. */
+  #reserve(count: number): number {
+    const at = this.#length
+    this.#length = at + count
+    if (this.#length > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(this.#buffer.length * 2, this.#length))
+      larger.set(this.#buffer.subarray(0, at))
+      this.#buffer = larger
+    }
+    return at
   }
-  return writer
+
+  u8(value: number): this {
+    const at = this.#reserve(1)
+    this.#buffer[at] = value
+    return this
+  }
+
+  u16(value: number): this {
+    const at = this.#reserve(2)
+    this.#buffer[at] = value >>> 8
+    this.#buffer[at + 1] = value
+    return this
+  }
+
+  u32(value: number): this {
+    const at = this.#reserve(4)
+    const buffer = this.#buffer
+    buffer[at] = value >>> 24
+    buffer[at + 1] = value >>> 16
+    buffer[at + 2] = value >>> 8
+    buffer[at + 3] = value
+    return this
+  }
+
+  u64(value: number): this {
+    return this.u32(Math.floor(value / 2 ** 32)).u32(value >>> 0)
+  }
+
+  raw(bytes: Uint8Array): this {
+    const at = this.#reserve(bytes.length)
+    this.#buffer.set(bytes, at)
+    return this
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  reset(): this {
+    this.#length = 0
+    return this
+  }
+
+  finish(): Uint8Array {
+    return this.#buffer.slice(0, this.#length)
+  }
 }
 
 /** Reads what a `ByteWriter` wrote. Reading past the end throws `RangeError`: for bytes of our own, never for a peer's. */
@@ -156,37 +174,53 @@ export interface ByteReader {
   readonly left: number
 }
 
-export function createByteReader(bytes: Uint8Array): ByteReader {
-  let at = 0
-  const take = (count: number): number => {
-    if (at + count > bytes.length) throw new RangeError(`${count} bytes wanted, ${bytes.length - at} left`)
-    const from = at
-    at += count
+export const createByteReader = (bytes: Uint8Array): ByteReader => new BoundedReader(bytes)
+
+class BoundedReader implements ByteReader {
+  readonly #bytes: Uint8Array
+  #at = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  #take(count: number): number {
+    const from = this.#at
+    if (from + count > this.#bytes.length) throw new RangeError(`${count} bytes wanted, ${this.left} left`)
+    this.#at = from + count
     return from
   }
-  const reader: ByteReader = {
-    u8: () => bytes[take(1)]!,
-    u16() {
-      const i = take(2)
-      return bytes[i]! * 0x100 + bytes[i + 1]!
-    },
-    u32() {
-      return readU32(bytes, take(4))
-    },
-    u64() {
-      const i = take(8)
-      return readU32(bytes, i) * 2 ** 32 + readU32(bytes, i + 4)
-    },
-    raw(length) {
-      const from = take(length)
-      return bytes.subarray(from, from + length)
-    },
-    rest: () => bytes.subarray(take(bytes.length - at)),
-    get left() {
-      return bytes.length - at
-    },
+
+  u8(): number {
+    return this.#bytes[this.#take(1)]!
   }
-  return reader
+
+  u16(): number {
+    const at = this.#take(2)
+    return this.#bytes[at]! * 0x100 + this.#bytes[at + 1]!
+  }
+
+  u32(): number {
+    return readU32(this.#bytes, this.#take(4))
+  }
+
+  u64(): number {
+    const at = this.#take(8)
+    return readU32(this.#bytes, at) * 2 ** 32 + readU32(this.#bytes, at + 4)
+  }
+
+  raw(length: number): Uint8Array {
+    const from = this.#take(length)
+    return this.#bytes.subarray(from, from + length)
+  }
+
+  rest(): Uint8Array {
+    return this.#bytes.subarray(this.#take(this.left))
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at
+  }
 }
 
 export function readU32(bytes: Uint8Array, at: number): number {

@@ -142,9 +142,13 @@ export const isEqualSum = (a: DigestSum, b: DigestSum): boolean => a.count === b
 /** sum(16) count(4), the value of a bucket's row. */
 export function encodeSum(sum: DigestSum): Uint8Array {
   const bytes = new Uint8Array(20)
-  const view = new DataView(bytes.buffer)
-  for (let lane = 0; lane < 4; lane++) view.setUint32(lane * 4, sum.lanes[lane]!)
-  view.setUint32(16, sum.count)
+  for (let field = 0; field < 5; field++) {
+    const value = field < 4 ? sum.lanes[field]! : sum.count
+    bytes[field * 4] = value >>> 24
+    bytes[field * 4 + 1] = value >>> 16
+    bytes[field * 4 + 2] = value >>> 8
+    bytes[field * 4 + 3] = value
+  }
   return bytes
 }
 

@@ -41,19 +41,25 @@ export function createLiveCounter(channel: Channel): LiveCounter {
     }
     return stats
   }
-  return {
-    of: name => ({
-      stats: statsOf(name),
-      channel: {
-        ...channel,
-        send(message) {
-          const before = channel.bytesSent
-          const sent = channel.send(message)
-          now(name).bytesSent += channel.bytesSent - before
-          return sent
-        },
+  const counted = (name: string): ReturnType<LiveCounter['of']> => ({
+    stats: statsOf(name),
+    channel: {
+      ...channel,
+      send(message) {
+        const before = channel.bytesSent
+        const sent = channel.send(message)
+        now(name).bytesSent += channel.bytesSent - before
+        return sent
       },
-    }),
+    },
+  })
+  const countedByName = new Map<string, ReturnType<LiveCounter['of']>>()
+  return {
+    of(name) {
+      let known = countedByName.get(name)
+      if (known === undefined) countedByName.set(name, (known = counted(name)))
+      return known
+    },
     received(name) {
       if (name !== undefined) now(name).bytesReceived += channel.bytesReceived - bytesReceived
       bytesReceived = channel.bytesReceived

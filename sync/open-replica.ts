@@ -32,6 +32,7 @@ import { createRescue, type Rescue } from './rescue.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
 import { createScrubber, type Scrubber } from './scrub.ts'
 import { collectionOfSystemKey, settingsFault, SYSTEM_COLLECTION } from './settings.ts'
+import { createSharedReadings } from './shared-readings.ts'
 import { createStability } from './stability.ts'
 import { adoptCollected } from './tombstones.ts'
 import { createVectorSearch } from './vector-search.ts'
@@ -119,6 +120,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     return { logicalClock: state.lamport, sequence: state.sequence, viewByName }
   }
 
+  const readings = createSharedReadings()
   const receptions = createReceptions(name => publisher.touch(name))
 
   const commit: GroupCommit = createGroupCommit<GroupFacts & { readonly ended: readonly (() => void)[] }>({
@@ -138,7 +140,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     async write(batch, sync) {
       try {
         // Both begin at once, and both end before anybody is told or anything else is written (J1).
-        const [written, kept] = await Promise.allSettled([batch.write({ sync }), options.journal?.append(batch.journaled, { sync })])
+        const [written, kept] = await Promise.allSettled([
+          readings.around(() => batch.write({ sync })),
+          options.journal?.append(batch.journaled, { sync }),
+        ])
         if (written.status === 'rejected') throw written.reason
         if (kept.status === 'rejected') throw kept.reason
       } catch (error) {
@@ -335,16 +340,22 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     async snapshot() {
       const snapshot = store.snapshot()
+      const shared = readings.take()
+      const close = (): Promise<void> => {
+        shared.release()
+        return snapshot.close()
+      }
       const receiving = new Set(receptions.names)
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
       try {
         await store.flush()
       } catch (error) {
-        await snapshot.close()
+        await close()
         throw error
       }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
-      return openReplicaSnapshot(snapshot, { cidByName, receiving, nodeTerms: retention.nodeTerms() }, hash, hasher.saltId)
+      const context = { cidByName, receiving, nodeTerms: retention.nodeTerms(), readings: shared.readings }
+      return openReplicaSnapshot({ ...snapshot, close }, context, hash, hasher.saltId)
     },
 
     resumePoint(name, generation, senderStore) {

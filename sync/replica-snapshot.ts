@@ -5,7 +5,7 @@ import { concatBytes, EMPTY, u64Bytes } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import { encodeUtf8 } from '../base/utf8.ts'
 import { loadAcknowledgements, type Acknowledgement } from './acknowledgement.ts'
-import { loadBuckets, loadCollection, rowPagesOf, rowsOf, type CollectionReading, type VectorEntry } from './collection-state.ts'
+import { loadBuckets, loadCollection, rowPagesOf, rowsOf, type VectorEntry } from './collection-state.ts'
 import { addItem, addSum, BUCKET_LEVEL, createDigestSum, FANOUT, ITEM_HASH_BYTES, nodeIndex, rootDigest, type DigestSum } from './digest.ts'
 import { sortedEntries, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { findVersionBytes, type Entry } from './entry.ts'
@@ -27,6 +27,7 @@ import {
   tombstonesOf,
 } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
+import type { Reading, Readings } from './shared-readings.ts'
 import type { Row, StoreSnapshot } from './store.ts'
 import { DOT_BYTES, readCounter, readDot, ORIGIN_BYTES, vectorBytes, writeDot } from './version.ts'
 import { decodeStoredEntry, keyText, SEQUENCE_BYTES } from './write-batch.ts'
@@ -157,12 +158,14 @@ export interface SnapshotContext {
   /** Names of collections of which a tail comes in. */
   readonly receiving: ReadonlySet<string>
   readonly nodeTerms: NodeTerms
+  /** Of this moment, shared with other snapshots of it. */
+  readonly readings: Readings
 }
 
 /** Takes over the store's snapshot: closing this closes that. Collections are read from it when they are asked for. */
 export function openReplicaSnapshot(
   snapshot: StoreSnapshot,
-  { cidByName, receiving, nodeTerms }: SnapshotContext,
+  { cidByName, receiving, nodeTerms, readings }: SnapshotContext,
   hash: Hash,
   saltId: Uint8Array,
 ): ReplicaSnapshot {
@@ -173,23 +176,34 @@ export function openReplicaSnapshot(
     names: () => [...names.filter(name => name === SYSTEM_COLLECTION), ...names.filter(name => name !== SYSTEM_COLLECTION)],
     async collection(name) {
       const cid = cidByName.get(name)
-      const state = cid === undefined ? undefined : await loadCollection(snapshot, cid)
-      return state && createCollectionSnapshot(snapshot, state, hash, saltId, { isSettled: !receiving.has(name), nodeTerms })
+      if (cid === undefined) return undefined
+      const readOwn = (): Promise<Reading | undefined> => readCollection(snapshot, cid, hash, saltId)
+      let reading = readings.get(cid)
+      if (reading === undefined) readings.set(cid, (reading = readOwn()))
+      // Whoever was first may have closed the snapshot that it read.
+      const read = await reading.catch(readOwn)
+      return read && createCollectionSnapshot(snapshot, read, { isSettled: !receiving.has(name), nodeTerms })
     },
     close: () => snapshot.close(),
   }
 }
 
+async function readCollection(snapshot: StoreSnapshot, cid: number, hash: Hash, saltId: Uint8Array): Promise<Reading | undefined> {
+  const state = await loadCollection(snapshot, cid)
+  if (state === undefined) return undefined
+  const { generation, collected, total, retention } = state
+  const counters = countersOf(state.vector)
+  const horizon = horizonOf(retention, snapshot.get(metaRow('identity')))
+  const knowledge = knowledgeHash(hash, saltId, generation, counters, collected, horizon)
+  return { state, counters, root: rootDigest(hash, total), knowledge }
+}
+
 function createCollectionSnapshot(
   snapshot: StoreSnapshot,
-  state: CollectionReading,
-  hash: Hash,
-  saltId: Uint8Array,
+  { state, counters, root, knowledge }: Reading,
   { isSettled, nodeTerms }: { readonly isSettled: boolean; readonly nodeTerms: NodeTerms },
 ): CollectionSnapshot {
   const { cid, name, generation, vector, collected, total, recordCount, local, retention } = state
-  const horizon = horizonOf(retention, snapshot.get(metaRow('identity')))
-  const counters = countersOf(vector)
   const dotBytes = new Uint8Array(DOT_BYTES)
 
   const readItem = (key: Uint8Array, dot: Dot): EncodedItem | undefined => {
@@ -222,8 +236,8 @@ function createCollectionSnapshot(
     counters,
     collected,
     collectedStampMax: state.collectedStampMax,
-    root: rootDigest(hash, total),
-    knowledge: knowledgeHash(hash, saltId, generation, counters, collected, horizon),
+    root,
+    knowledge,
     isSettled,
     terms: name === SYSTEM_COLLECTION ? FULL_TERMS : termsOf(local, retention, nodeTerms),
     async ownWrites() {

@@ -80,8 +80,15 @@ function rowOf(kind: number, cid: number, ...parts: readonly Uint8Array[]): Uint
   return concatBytes(head(new Uint8Array(HEAD_BYTES), kind, cid), ...parts)
 }
 
-export const metaRow = (name: 'format' | 'identity' | 'clock' | 'scrub'): Uint8Array =>
-  Uint8Array.from([LETTER.meta, ...Array.from(name, character => character.charCodeAt(0))])
+/** A row whose key is a text in ASCII. */
+function namedRow(kind: number, name: string): Uint8Array {
+  const row = new Uint8Array(1 + name.length)
+  row[0] = kind
+  for (let i = 0; i < name.length; i++) row[i + 1] = name.charCodeAt(i)
+  return row
+}
+
+export const metaRow = (name: 'format' | 'identity' | 'clock' | 'scrub'): Uint8Array => namedRow(LETTER.meta, name)
 
 export const collectionRow = (cid: number): Uint8Array => rowOf(LETTER.collection, cid)
 
@@ -120,8 +127,7 @@ export const storeAtOfKeptRow = HEAD_BYTES
 export const retentionStateRow = (cid: number): Uint8Array => rowOf(LETTER.retentionState, cid)
 
 /** `name`: of a collection, in ASCII. */
-export const localSettingsRow = (name: string): Uint8Array =>
-  Uint8Array.from([LETTER.localSettings, ...Array.from(name, character => character.charCodeAt(0))])
+export const localSettingsRow = (name: string): Uint8Array => namedRow(LETTER.localSettings, name)
 export const nameOfLocalSettingsRow = (row: Uint8Array): string => String.fromCharCode(...row.subarray(1))
 
 const STAMP_AT_OF_RETENTION_ROW = HEAD_BYTES + 1

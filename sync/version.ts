@@ -118,7 +118,12 @@ export function writeDot(target: Uint8Array, at: number, dot: Dot): void {
 /** The dots of a vector one after the other, ascending by origin. */
 export function vectorBytes(vector: VersionVector): Uint8Array {
   const bytes = new Uint8Array(DOT_BYTES * vector.size)
-  for (const [i, [origin, counter]] of sortedEntries(vector).entries()) writeDot(bytes, i * DOT_BYTES, { origin, counter })
+  let at = 0
+  for (const [origin, counter] of sortedEntries(vector)) {
+    bytes.set(originBytes(origin), at)
+    writeCounter(bytes, at + ORIGIN_BYTES, counter)
+    at += DOT_BYTES
+  }
   return bytes
 }
 

@@ -98,6 +98,7 @@ export const readDurableState = (store: StoreReader): Promise<DurableState> => c
 export function createDurableReader(): DurableReader {
   let rows: readonly Row[] = []
   let localSettings: readonly Row[] = []
+  let countByLetter: ReadonlyMap<string, number> = new Map()
   let settings: Settings | undefined
   const collectionByCid = new Map<number, DurableCollection>()
   return {
@@ -108,13 +109,14 @@ export function createDurableReader(): DurableReader {
       // They go by name, and seldom change.
       if (locals.length !== localSettings.length || locals.some((row, i) => row !== localSettings[i])) collectionByCid.clear()
       localSettings = locals
+      if (changed !== undefined) countByLetter = countRows(now)
       rows = now
       const collections = new Map<string, DurableCollection>()
       let dropped = 0
       for (const [row] of now) {
         if (row[0] !== COLLECTION_LETTER) continue
         const cid = readU32(row, 1)
-        let collection = changed.has(cid) ? undefined : collectionByCid.get(cid)
+        let collection = changed?.has(cid) === true ? undefined : collectionByCid.get(cid)
         if (collection === undefined) {
           const state = await loadCollection(store, cid)
           if (state === undefined) {
@@ -137,7 +139,7 @@ export function createDurableReader(): DurableReader {
         names,
         collections,
         deletedGeneration: name => model.deletedGeneration(name),
-        rows: countRows(now),
+        rows: countByLetter,
         dropped,
       }
     },
@@ -147,11 +149,11 @@ export function createDurableReader(): DurableReader {
 const COLLECTION_LETTER = collectionRow(0)[0]
 
 /**
- * Local numbers of collections of which a row has come, gone or changed: the memory store keeps a row as one object until then. Rows that
+ * Undefined: nothing has changed at all. Otherwise the local numbers of collections of which a row has come, gone or changed: the memory store keeps a row as one object until then. Rows that
  * belong to no collection have something else in the number's place, which is no matter: what is not known is read.
  */
-function changedCollections(before: readonly Row[], after: readonly Row[]): ReadonlySet<number> {
-  const changed = new Set<number>()
+function changedCollections(before: readonly Row[], after: readonly Row[]): ReadonlySet<number> | undefined {
+  let changed: Set<number> | undefined
   let i = 0
   let k = 0
   while (i < before.length || k < after.length) {
@@ -163,6 +165,7 @@ function changedCollections(before: readonly Row[], after: readonly Row[]): Read
       continue
     }
     const order = old === undefined ? 1 : row === undefined ? -1 : compareBytes(old[0], row[0])
+    changed ??= new Set()
     const key = order <= 0 ? old?.[0] : row?.[0]
     if (key !== undefined && key.length > 4) changed.add(readU32(key, 1))
     if (order <= 0) i += 1
@@ -218,10 +221,13 @@ function readSettings(system: DurableCollection | undefined): Settings {
 }
 
 function countRows(rows: readonly Row[]): ReadonlyMap<string, number> {
-  const counts = new Uint32Array(256)
-  for (const [row] of rows) counts[row[0] ?? 0]! += 1
   const countByLetter = new Map<string, number>()
-  for (const [code, count] of counts.entries()) if (count > 0) countByLetter.set(String.fromCharCode(code), count)
+  // Sorted: rows with one letter follow each other.
+  for (let from = 0, to = 0; from < rows.length; from = to) {
+    const letter = rows[from]![0][0]!
+    while (to < rows.length && rows[to]![0][0] === letter) to += 1
+    countByLetter.set(String.fromCharCode(letter), to - from)
+  }
   return countByLetter
 }
 

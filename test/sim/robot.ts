@@ -145,8 +145,9 @@ export function createRobot(
   const differs = (peer: string): boolean => {
     const theirs = swarm?.member(peer, world.nowMs())?.collections
     if (theirs === undefined) return false
-    const names = differingNames(createDigestList(collections(), systemHash), createDigestList(theirs, systemHash))
-    return settled.unsettled(peer, names, collections(), theirs).length > 0
+    const own = collections()
+    const names = differingNames(createDigestList(own, systemHash), createDigestList(theirs, systemHash))
+    return names.length > 0 && settled.unsettled(peer, names, own, theirs).length > 0
   }
 
   const pairOf = (peer: string): SyncPair => {
@@ -345,7 +346,7 @@ export function createRobot(
   }
 }
 
-const dashed = (id: string): string => id.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+const dashed = (id: string): string => `${id.slice(0, 8)}-${id.slice(8, 12)}-${id.slice(12, 16)}-${id.slice(16, 20)}-${id.slice(20)}`
 
 /** R5 switched off: the sender's vector is taken over with the first frame instead of with the mark. */
 function advanceByFrames(replica: OpenReplica): OpenReplica {

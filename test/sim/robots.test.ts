@@ -1,18 +1,18 @@
 /** Many seeds of robots that write, crash, lose one another and meet again. `npm run sim` runs more of them. */
 import { expect, it } from 'vitest'
-import { makeRetentionScenario } from './retention-scenario.ts'
 import { makeScenario, runScenario, type Scenario } from './scenario.ts'
 import { runSeeds } from './seeds.ts'
+import { spreadSeeds } from './spread-seeds.ts'
 
 /** Enough to notice a broken rule at every change; `npm test` runs 2,000. */
 const SEEDS = Number(process.env['SIM_SEEDS'] ?? 10)
 /** A seed takes four times as long: horizons move all the time, and each step of one is a session. */
-const RETENTION_SEEDS = Math.max(4, Math.ceil(SEEDS / 5))
+const RETENTION_SEEDS = Math.max(4, Math.ceil(SEEDS / 10))
 
 it(
   `${SEEDS} seeds: no acknowledged write is lost, no delete comes undone, all agree`,
   async () => {
-    const result = await runSeeds({ from: 1, count: SEEDS, make: seed => makeScenario(seed) })
+    const result = await spreadSeeds({ from: 1, count: SEEDS })
     expect(result.failures).toEqual([])
     expect(result.acknowledged).toBeGreaterThan(SEEDS * 5)
     expect(result.collected).toBeGreaterThan(SEEDS)
@@ -23,12 +23,20 @@ it(
 it(
   `${RETENTION_SEEDS} seeds of robots that do not keep everything: what one gives up, for want of room or by its age, is lost to nobody else (R8, R9)`,
   async () => {
-    const result = await runSeeds({ from: 1, count: RETENTION_SEEDS, make: seed => makeRetentionScenario(seed) })
+    const result = await spreadSeeds({ from: 1, count: RETENTION_SEEDS, kind: 'retention' })
     expect(result.failures).toEqual([])
     expect(result.acknowledged).toBeGreaterThan(RETENTION_SEEDS * 5)
   },
   120_000 + RETENTION_SEEDS * 5_000,
 )
+
+it('seeds on two threads come to the same as one after another', async () => {
+  const alone = await runSeeds({ from: 1, count: 9, make: seed => makeScenario(seed) })
+  const blocks: number[] = []
+  const spread = await spreadSeeds({ from: 1, count: 9, jobs: 2, onProgress: ({ seeds }) => void blocks.push(seeds) })
+  expect(spread).toEqual(alone)
+  expect(blocks).toHaveLength(2)
+})
 
 it('the same seed gives the same trace', async () => {
   for (const seed of [1, 2]) {

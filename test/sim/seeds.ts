@@ -18,30 +18,37 @@ export interface SeedsOptions {
   /** Stops after so many failures. */
   readonly failuresMax?: number
   readonly isShortened?: boolean
-  readonly onSeed?: (seed: number) => void
 }
+
+export const NO_SEEDS: SeedsResult = { seeds: 0, failures: [], events: 0, acknowledged: 0, collected: 0, agreedAfterMsMax: 0 }
 
 export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
   const { from, count, make, failuresMax = 1, isShortened = true } = options
-  const failures: string[] = []
-  let events = 0
-  let acknowledged = 0
-  let collected = 0
-  let agreedAfterMsMax = 0
-  let seeds = 0
-  for (let seed = from; seed < from + count && failures.length < failuresMax; seed++) {
+  let total = NO_SEEDS
+  for (let seed = from; seed < from + count && total.failures.length < failuresMax; seed++) {
     const scenario = make(seed)
-    const outcome = await runScenario(scenario)
-    seeds += 1
-    events += outcome.events
-    acknowledged += outcome.acknowledged
-    collected += outcome.collected
-    agreedAfterMsMax = Math.max(agreedAfterMsMax, outcome.agreedAfterMs)
-    if (outcome.failure !== undefined) failures.push(await explain(scenario, outcome.failure, isShortened))
-    options.onSeed?.(seed)
+    const { failure, events, acknowledged, collected, agreedAfterMs } = await runScenario(scenario).catch((error: unknown) => {
+      throw new Error(`seed ${seed} threw`, { cause: error })
+    })
+    const failures = failure === undefined ? [] : [await explain(scenario, failure, isShortened)]
+    total = joinResults(total, { seeds: 1, failures, events, acknowledged, collected, agreedAfterMsMax: agreedAfterMs })
   }
-  return { seeds, failures, events, acknowledged, collected, agreedAfterMsMax }
+  return total
 }
+
+/** What two sets of seeds come to together. */
+export function joinResults(a: SeedsResult, b: SeedsResult): SeedsResult {
+  return {
+    seeds: a.seeds + b.seeds,
+    failures: [...a.failures, ...b.failures].sort((one, other) => seedOf(one) - seedOf(other)),
+    events: a.events + b.events,
+    acknowledged: a.acknowledged + b.acknowledged,
+    collected: a.collected + b.collected,
+    agreedAfterMsMax: Math.max(a.agreedAfterMsMax, b.agreedAfterMsMax),
+  }
+}
+
+const seedOf = (failure: string): number => Number(/^seed (\d+)/.exec(failure)?.[1])
 
 async function explain(scenario: Scenario, failure: string, isShortened: boolean): Promise<string> {
   const replay = `replay: npm run sim -- --seed ${scenario.seed}${scenario.local === undefined ? '' : ' --retention'}`
