@@ -120,7 +120,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     return { logicalClock: state.lamport, sequence: state.sequence, viewByName }
   }
 
-  const readings = createSharedReadings()
+  const shared = createSharedReadings()
   const receptions = createReceptions(name => publisher.touch(name))
 
   const commit: GroupCommit = createGroupCommit<GroupFacts & { readonly ended: readonly (() => void)[] }>({
@@ -141,7 +141,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       try {
         // Both begin at once, and both end before anybody is told or anything else is written (J1).
         const [written, kept] = await Promise.allSettled([
-          readings.around(() => batch.write({ sync })),
+          shared.around(() => batch.write({ sync })),
           options.journal?.append(batch.journaled, { sync }),
         ])
         if (written.status === 'rejected') throw written.reason
@@ -339,23 +339,18 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
 
     async snapshot() {
-      const snapshot = store.snapshot()
-      const shared = readings.take()
-      const close = (): Promise<void> => {
-        shared.release()
-        return snapshot.close()
-      }
+      const { snapshot, readings } = shared.take(store.snapshot())
       const receiving = new Set(receptions.names)
       // What the snapshot holds was written before: flushing now makes it durable before anybody is told (R3).
       try {
         await store.flush()
       } catch (error) {
-        await close()
+        await snapshot.close()
         throw error
       }
       const cidByName = new Map([...state.collectionByName].map(([name, { cid }]) => [name, cid]))
-      const context = { cidByName, receiving, nodeTerms: retention.nodeTerms(), readings: shared.readings }
-      return openReplicaSnapshot({ ...snapshot, close }, context, hash, hasher.saltId)
+      const context = { cidByName, receiving, nodeTerms: retention.nodeTerms(), readings }
+      return openReplicaSnapshot(snapshot, context, hash, hasher.saltId)
     },
 
     resumePoint(name, generation, senderStore) {

@@ -6,6 +6,7 @@
  */
 import type { CollectionReading } from './collection-state.ts'
 import type { VersionVector } from './dot.ts'
+import type { StoreSnapshot } from './store.ts'
 
 /** A collection at one moment, with what is computed of it. */
 export interface Reading {
@@ -19,8 +20,8 @@ export interface Reading {
 export type Readings = Map<number, Promise<Reading | undefined>>
 
 export interface SharedReadings {
-  /** To be called in the moment in which the store's snapshot is taken, and `release` when that is closed. */
-  take(): { readonly readings: Readings; release(): void }
+  /** To be called in the moment in which the store's snapshot is taken; it is to be closed by way of the answer. */
+  take(snapshot: StoreSnapshot): { readonly snapshot: StoreSnapshot; readonly readings: Readings }
   /** Runs a write of the store: what is read before it begins, while it goes on and after its end may be different things. */
   around(write: () => Promise<void>): Promise<void>
 }
@@ -30,19 +31,18 @@ export function createSharedReadings(): SharedReadings {
   let users = 0
   let writing = 0
   return {
-    take() {
-      if (writing > 0) return { readings: new Map(), release: () => {} }
+    take(snapshot) {
+      if (writing > 0) return { snapshot, readings: new Map() }
       const readings = (current ??= new Map())
       users += 1
       let isHeld = true
-      return {
-        readings,
-        release() {
-          // Those of an earlier moment are counted no more.
-          if (isHeld && readings === current && --users === 0) current = undefined
-          isHeld = false
-        },
+      const close = (): Promise<void> => {
+        // Those of an earlier moment are counted no more.
+        if (isHeld && readings === current && --users === 0) current = undefined
+        isHeld = false
+        return snapshot.close()
       }
+      return { snapshot: { ...snapshot, close }, readings }
     },
     async around(write) {
       writing += 1
