@@ -31,8 +31,8 @@ import { createHearsay } from './hearsay.ts'
 import { parseNodeId } from './identity.ts'
 import type { BootId, NodeId } from './identity.ts'
 import { createIsolation } from './isolation.ts'
-import { viewMember } from './member.ts'
-import type { MemberView } from './member.ts'
+import { isAdmitted, viewMember } from './member.ts'
+import type { Member, MemberView } from './member.ts'
 import { createMemberExchange } from './member-exchange.ts'
 import { encodeLeave } from './messages.ts'
 import { isNodeName, isSameDescription } from './node-description.ts'
@@ -191,7 +191,9 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   function gossip(): void {
     gossipedMs = state.nowMs
     gossipDueMs = state.nowMs + timings.gossipIntervalMs
-    for (const { address } of membership.sample(timings.gossipFanout, member => isReached(state, member))) {
+    // Right after a join most of a large table is hearsay: the cheap question first.
+    const accept = (member: Member): boolean => isAdmitted(member) && isReached(state, member)
+    for (const { address } of membership.sample(timings.gossipFanout, accept)) {
       if (outbound.waiting() > 0 && gossipRate.take(state.nowMs)) sendMessages(state, address, [])
     }
   }
