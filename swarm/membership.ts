@@ -52,7 +52,10 @@ export interface Membership {
   sample(count: number, accept: (member: Member) => boolean): Member[]
   /** The next member that `accept` takes in a round through all of them, each round in a new random order (SWIM's round robin, section 4.3). */
   nextInTurn(accept: (member: Member) => boolean): Member | undefined
+  /** Of those who left too: who comes back may know nobody but seeds that are gone. */
   randomTombstone(nowMs: number): Tombstone | undefined
+  /** Somebody has gone without a word. */
+  isAnyMissed(): boolean
 }
 
 /** Draws of a random member before looking through all of them. */
@@ -138,12 +141,13 @@ export function createMembership(limits: SwarmLimits, own: { readonly key: numbe
       }
       return undefined
     },
+    isAnyMissed: () => [...tombstoneById.values()].some(({ left }) => !left),
     randomTombstone(nowMs) {
       for (const tombstone of tombstoneById.values()) {
         if (nowMs - tombstone.droppedAtMs < limits.tombstoneMs) break
         tombstoneById.delete(tombstone.nodeId)
       }
-      const all = [...tombstoneById.values()].filter(({ left }) => !left)
+      const all = [...tombstoneById.values()]
       return all[randomIndex(all.length)]
     },
   }

@@ -120,8 +120,9 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   let leaveDueMs = Infinity
   let described = own.description()
 
-  /** Nobody answers, and few are listed or nobody. */
-  const isLost = (): boolean => membership.all().length < timings.helpers && state.answeredMs < state.nowMs - 1.5 * timings.periodMs
+  /** Nobody answers, and few are listed or nobody, though not all have said that they leave. */
+  const isLost = (): boolean =>
+    membership.all().length < timings.helpers && state.answeredMs < state.nowMs - 1.5 * timings.periodMs && membership.isAnyMissed()
 
   function onStart(): void {
     assert(phase === 'new', 'a swarm starts once')
