@@ -113,6 +113,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   let phase: 'new' | 'running' | 'leaving' | 'stopped' = 'new'
   let periodDueMs = Infinity
   let tombstoneDueMs = Infinity
+  let leftDueMs = -Infinity
   let gossipDueMs = Infinity
   let gossipedMs = -Infinity
   let newsCount = 0
@@ -120,9 +121,10 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   let leaveDueMs = Infinity
   let described = own.description()
 
-  /** Nobody answers, and few are listed or nobody, though not all have said that they leave. */
-  const isLost = (): boolean =>
-    membership.all().length < timings.helpers && state.answeredMs < state.nowMs - 1.5 * timings.periodMs && membership.isAnyMissed()
+  /** Nobody answers, and few are listed or nobody. */
+  const isLost = (): boolean => membership.all().length < timings.helpers && state.answeredMs < state.nowMs - 1.5 * timings.periodMs
+
+  const contactMs = (): number => timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
 
   function onStart(): void {
     assert(phase === 'new', 'a swarm starts once')
@@ -160,6 +162,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     isolation.period()
     prober.period(silence.period())
     claims.pingSuspects()
+    greetWhoLeft()
     if (isLost()) tombstoneDueMs = Math.min(tombstoneDueMs, state.nowMs)
     beacon.judgeMute()
     wantDigests(state)
@@ -182,9 +185,16 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
    * period since losses come in bursts.
    */
   function greetTombstone(): void {
-    const crowded = timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
-    tombstoneDueMs = state.nowMs + (isLost() ? timings.periodMs / timings.helpers : crowded)
-    const tombstone = membership.randomTombstone(state.nowMs)
+    tombstoneDueMs = state.nowMs + (isLost() ? timings.periodMs / timings.helpers : contactMs())
+    const tombstone = membership.randomTombstone(state.nowMs, false)
+    if (tombstone !== undefined) greetStranger(state, tombstone.address)
+  }
+
+  /** Who comes back may know nobody but seeds that are gone. Beside the others, who are to hear of a deaf node as often as ever. */
+  function greetWhoLeft(): void {
+    if (leftDueMs > state.nowMs || !membership.hasAnyLeft()) return
+    leftDueMs = state.nowMs + contactMs()
+    const tombstone = membership.randomTombstone(state.nowMs, true)
     if (tombstone !== undefined) greetStranger(state, tombstone.address)
   }
 

@@ -149,7 +149,7 @@ test('tables stay within their limits: tombstones lose the oldest', () => {
     membership.drop(member, { left: false, claimedMs: i }, i)
   }
   expect([1, 2, 3, 4, 5].map(i => membership.tombstone(NODE_ID(i)) !== undefined)).toEqual([false, false, true, true, true])
-  expect(membership.randomTombstone(LIMITS.tombstoneMs + 4)!.nodeId).toBe(NODE_ID(5))
+  expect(membership.randomTombstone(LIMITS.tombstoneMs + 4, false)!.nodeId).toBe(NODE_ID(5))
 })
 
 test('a beacon heard on the unicast socket, where the ports are equal, is known for one and not taken for unicast', () => {
