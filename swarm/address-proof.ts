@@ -20,6 +20,8 @@ const PROOF_MS = 3_600_000
 export interface AddressProofs {
   prove(address: Address, nowMs: number): void
   isProven(address: Address, nowMs: number): boolean
+  /** The same of an `addressKey`. */
+  isKeyProven(key: string, nowMs: number): boolean
   /** Whether the next packet should carry a cookie. */
   isDue(address: Address, nowMs: number): boolean
   received(address: Address, bytes: number, nowMs: number): void
@@ -36,27 +38,34 @@ export function createAddressProofs(limits: SwarmLimits): AddressProofs {
   /** Bytes that may still be sent. */
   const creditByKey = new Map<string, number>()
   const unasked = createSourceLimits(limits.unaskedRate, limits.sourcesMax)
-  const provenMs = (address: Address): number => provenMsByKey.get(addressKey(address)) ?? -Infinity
+  let last: { readonly address: Address; readonly key: string } | undefined
+  /** Each packet asks several times about one address. */
+  const keyOf = (address: Address): string => {
+    if (last?.address !== address) last = { address, key: addressKey(address) }
+    return last.key
+  }
+  const provenMs = (address: Address): number => provenMsByKey.get(keyOf(address)) ?? -Infinity
   const isProven = (address: Address, nowMs: number): boolean => nowMs - provenMs(address) < PROOF_MS
 
   return {
     isProven,
+    isKeyProven: (key, nowMs) => nowMs - (provenMsByKey.get(key) ?? -Infinity) < PROOF_MS,
     isDue: (address, nowMs) => nowMs - provenMs(address) >= PROOF_MS / 2,
     prove(address, nowMs) {
-      creditByKey.delete(addressKey(address))
-      put(provenMsByKey, addressKey(address), nowMs, limits.provenAddressesMax)
+      creditByKey.delete(keyOf(address))
+      put(provenMsByKey, keyOf(address), nowMs, limits.provenAddressesMax)
     },
     received(address, bytes, nowMs) {
       if (isProven(address, nowMs)) return
-      const key = addressKey(address)
+      const key = keyOf(address)
       // Whose entry is pushed out starts again at nothing, never at more than it had.
       put(creditByKey, key, (creditByKey.get(key) ?? 0) + AMPLIFICATION_MAX * bytes, limits.unprovenAddressesMax)
     },
-    allowance: (address, nowMs) => (isProven(address, nowMs) ? Infinity : (creditByKey.get(addressKey(address)) ?? 0)),
+    allowance: (address, nowMs) => (isProven(address, nowMs) ? Infinity : (creditByKey.get(keyOf(address)) ?? 0)),
     takeUnasked: (address, nowMs) => isProven(address, nowMs) || unasked.admit(address.host, nowMs),
     take(address, bytes, nowMs) {
       if (isProven(address, nowMs)) return true
-      const key = addressKey(address)
+      const key = keyOf(address)
       const credit = creditByKey.get(key) ?? 0
       if (credit < bytes) return false
       creditByKey.set(key, credit - bytes)
@@ -69,6 +78,7 @@ export function createAddressProofs(limits: SwarmLimits): AddressProofs {
 function put<Value>(map: Map<string, Value>, key: string, value: Value, entriesMax: number): void {
   map.delete(key)
   map.set(key, value)
+  if (map.size <= entriesMax) return
   const [oldest] = map.keys()
-  if (map.size > entriesMax && oldest !== undefined) map.delete(oldest)
+  if (oldest !== undefined) map.delete(oldest)
 }

@@ -24,7 +24,7 @@ import { encodeClaim } from './member-messages.ts'
 import type { Tombstone } from './membership.ts'
 import { listMessage } from './message-fields.ts'
 import { encodeToken, KIND, PING_TOKEN_BYTES } from './messages.ts'
-import { encodeMember } from './outbound.ts'
+import { createMemberEncoder } from './outbound.ts'
 import { dropMember, isReached, sendMessages, tellUpdated, viewOf } from './state.ts'
 import type { SwarmState } from './state.ts'
 import { createSuspicion } from './suspicion.ts'
@@ -197,10 +197,10 @@ export function createClaims(
   }
 
   function announce(member: Member): void {
+    const encode = createMemberEncoder(member, ports.codec)
     outbound.records.enqueue({
       subject: member.nodeId,
-      encode: (to, nowMs) =>
-        membership.get(member.nodeId) === member ? encodeMember(member, to, nowMs - membership.evidenceMs(member), ports.codec) : undefined,
+      encode: (to, nowMs) => (membership.get(member.nodeId) === member ? encode(to, nowMs - membership.evidenceMs(member)) : undefined),
     })
   }
 

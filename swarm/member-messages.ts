@@ -16,6 +16,7 @@ export const RECORDS_MAX = 64
 
 const FLAG = { secured: 1, httpReachable: 2, multicast: 4 } as const
 const LISTENING = 1
+const RECORD_HEAD = cborHead(4, 11)
 
 /** A member as another one knows it: enough to list it. */
 export interface MemberRecord extends NodeDescription {
@@ -71,24 +72,28 @@ export function decodeClaim(fields: readonly unknown[]): Claim | undefined {
   return { nodeId: formatNodeId(nodeId), bootId: toHex(bootId), status, incarnation, ageMs, accuser, listening }
 }
 
-export function encodeRecord(record: MemberRecord, codec: Codec): Uint8Array {
+/** A record but for its age, which is all that changes from one telling to the next. */
+export interface AgelessRecord {
+  readonly before: Uint8Array
+  readonly after: Uint8Array
+}
+
+export function encodeAgeless(record: Omit<MemberRecord, 'ageMs'>, codec: Codec): AgelessRecord {
   let flags = 0
   if (record.secured) flags |= FLAG.secured
   if (record.httpReachable) flags |= FLAG.httpReachable
   if (record.multicast) flags |= FLAG.multicast
-  return codec.encode([
-    parseNodeId(record.nodeId),
-    fromHex(record.bootId),
-    record.incarnation,
-    encodeHost(record.address.host),
-    record.address.port,
-    u32(record.ageMs),
-    record.httpPort,
-    ROLES.indexOf(record.role),
-    flags,
-    record.nodeName,
-    fromHex(record.summary),
-  ])
+  // The items of an array are what follows its head, a byte here.
+  const itemsOf = (values: readonly unknown[]): Uint8Array => codec.encode(values).subarray(1)
+  const { nodeId, bootId, incarnation, address } = record
+  return {
+    before: itemsOf([parseNodeId(nodeId), fromHex(bootId), incarnation, encodeHost(address.host), address.port]),
+    after: itemsOf([record.httpPort, ROLES.indexOf(record.role), flags, record.nodeName, fromHex(record.summary)]),
+  }
+}
+
+export function encodeRecord({ before, after }: AgelessRecord, ageMs: number): Uint8Array {
+  return concatBytes(RECORD_HEAD, before, cborHead(0, u32(ageMs)), after)
 }
 
 export function decodeRecord(fields: readonly unknown[]): MemberRecord | undefined {

@@ -4,7 +4,7 @@
  * Time is this node's monotonic clock throughout. The peer's wall clock is kept as a difference, to be shown; nothing is decided by it.
  */
 import type { Address } from './address.ts'
-import { sameAddress } from './address.ts'
+import { addressKey, sameAddress } from './address.ts'
 import type { CollectionDigest, DigestList } from './digest-list.ts'
 import type { BootId, NodeId } from './identity.ts'
 import { keyOf, tagOf } from './member-key.ts'
@@ -34,6 +34,8 @@ export interface Member {
   /** While it is suspect. */
   suspicion: Suspicion | undefined
   address: Address
+  /** `addressKey` of it: asked for about every member in a round of gossip. */
+  addressKey: string
   /** When a unicast packet last came from `address`; undefined while it is known by multicast or through others only. */
   addressProvenMs: number | undefined
   /** When a packet of its own was last taken; -Infinity while it is known through others only and has not echoed a cookie. */
@@ -121,6 +123,7 @@ export function createMember(
     incarnation: 0,
     suspicion: undefined,
     address,
+    addressKey: addressKey(address),
     addressProvenMs: undefined,
     directMs: -Infinity,
     answeredMs: -Infinity,
@@ -196,6 +199,7 @@ export function observeAddress(member: Member, observed: Address, unicast: boole
   const held = proven !== undefined && nowMs - proven < (unicast ? holdMs : 10 * holdMs)
   if (held) return false
   member.address = observed
+  member.addressKey = addressKey(observed)
   member.addressProvenMs = unicast ? nowMs : undefined
   return true
 }

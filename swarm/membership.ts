@@ -52,7 +52,9 @@ export interface Membership {
   sample(count: number, accept: (member: Member) => boolean): Member[]
   /** The next member that `accept` takes in a round through all of them, each round in a new random order (SWIM's round robin, section 4.3). */
   nextInTurn(accept: (member: Member) => boolean): Member | undefined
-  randomTombstone(nowMs: number): Tombstone | undefined
+  /** Of those who have said that they leave, or of the others. */
+  randomTombstone(nowMs: number, left: boolean): Tombstone | undefined
+  hasAnyLeft(): boolean
 }
 
 /** Draws of a random member before looking through all of them. */
@@ -138,12 +140,13 @@ export function createMembership(limits: SwarmLimits, own: { readonly key: numbe
       }
       return undefined
     },
-    randomTombstone(nowMs) {
+    hasAnyLeft: () => [...tombstoneById.values()].some(({ left }) => left),
+    randomTombstone(nowMs, isLeft) {
       for (const tombstone of tombstoneById.values()) {
         if (nowMs - tombstone.droppedAtMs < limits.tombstoneMs) break
         tombstoneById.delete(tombstone.nodeId)
       }
-      const all = [...tombstoneById.values()].filter(({ left }) => !left)
+      const all = [...tombstoneById.values()].filter(({ left }) => left === isLeft)
       return all[randomIndex(all.length)]
     },
   }

@@ -13,7 +13,8 @@ import type { BootId } from './identity.ts'
 import { parseNodeId } from './identity.ts'
 import type { KeyRing } from './key-ring.ts'
 import type { Member } from './member.ts'
-import { CLAIMS_MAX, encodeRecord, RECORDS_MAX } from './member-messages.ts'
+import { CLAIMS_MAX, encodeAgeless, encodeRecord, RECORDS_MAX } from './member-messages.ts'
+import type { AgelessRecord } from './member-messages.ts'
 import type { Membership } from './membership.ts'
 import { listMessage } from './message-fields.ts'
 import { encodeCore, encodeHeartbeat, encodeKeys, KIND, kindOf } from './messages.ts'
@@ -176,10 +177,30 @@ export function createOutbound(
 
 /** The description of a member for a receiver to whom its address means something; undefined otherwise. */
 export function encodeMember(member: Member, to: Address, ageMs: number, codec: Codec): Uint8Array | undefined {
-  const { nodeId, bootId, incarnation, address, description, summary } = member
-  if (!isTellable(address.host, to.host) || encodeHost(address.host) === undefined) return undefined
-  return encodeRecord({ nodeId, bootId, incarnation, address, ageMs, ...description, summary: summary || NO_SUMMARY }, codec)
+  return createMemberEncoder(member, codec)(to, ageMs)
 }
+
+/** The same for many receivers. */
+export function createMemberEncoder(member: Member, codec: Codec): (to: Address, ageMs: number) => Uint8Array | undefined {
+  let made: { readonly of: MadeOf; readonly record: AgelessRecord } | undefined
+  return (to, ageMs) => {
+    const { incarnation, address, description, summary } = member
+    if (!isTellable(address.host, to.host) || encodeHost(address.host) === undefined) return undefined
+    const isCurrent =
+      made?.of.incarnation === incarnation &&
+      made.of.address === address &&
+      made.of.description === description &&
+      made.of.summary === summary
+    if (made === undefined || !isCurrent) {
+      const { nodeId, bootId } = member
+      const record = encodeAgeless({ nodeId, bootId, incarnation, address, ...description, summary: summary || NO_SUMMARY }, codec)
+      made = { of: { incarnation, address, description, summary }, record }
+    }
+    return encodeRecord(made.record, ageMs)
+  }
+}
+
+type MadeOf = Pick<Member, 'incarnation' | 'address' | 'description' | 'summary'>
 
 /** Of a member whose digests are not known. */
 const NO_SUMMARY = '0000000000000000'

@@ -185,8 +185,8 @@ export function greetStranger(state: SwarmState, to: Address, token?: Uint8Array
 }
 
 /** Whether the address of a member has been proven: who has not shown that it receives is told nothing but who we are. */
-export function isReached(state: SwarmState, { address }: Member): boolean {
-  return state.proofs.isProven(address, state.nowMs)
+export function isReached(state: SwarmState, member: Member): boolean {
+  return state.proofs.isKeyProven(member.addressKey, state.nowMs)
 }
 
 export function viewOf(state: SwarmState, member: Member): MemberView {

@@ -31,8 +31,8 @@ import { createHearsay } from './hearsay.ts'
 import { parseNodeId } from './identity.ts'
 import type { BootId, NodeId } from './identity.ts'
 import { createIsolation } from './isolation.ts'
-import { viewMember } from './member.ts'
-import type { MemberView } from './member.ts'
+import { isAdmitted, viewMember } from './member.ts'
+import type { Member, MemberView } from './member.ts'
 import { createMemberExchange } from './member-exchange.ts'
 import { encodeLeave } from './messages.ts'
 import { isNodeName, isSameDescription } from './node-description.ts'
@@ -113,6 +113,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   let phase: 'new' | 'running' | 'leaving' | 'stopped' = 'new'
   let periodDueMs = Infinity
   let tombstoneDueMs = Infinity
+  let leftDueMs = -Infinity
   let gossipDueMs = Infinity
   let gossipedMs = -Infinity
   let newsCount = 0
@@ -122,6 +123,8 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
 
   /** Nobody answers, and few are listed or nobody. */
   const isLost = (): boolean => membership.all().length < timings.helpers && state.answeredMs < state.nowMs - 1.5 * timings.periodMs
+
+  const contactMs = (): number => timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
 
   function onStart(): void {
     assert(phase === 'new', 'a swarm starts once')
@@ -159,6 +162,7 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     isolation.period()
     prober.period(silence.period())
     claims.pingSuspects()
+    greetWhoLeft()
     if (isLost()) tombstoneDueMs = Math.min(tombstoneDueMs, state.nowMs)
     beacon.judgeMute()
     wantDigests(state)
@@ -181,9 +185,16 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
    * period since losses come in bursts.
    */
   function greetTombstone(): void {
-    const crowded = timings.tombstoneContactMs * Math.max(1, membership.size() / TOMBSTONE_CROWD)
-    tombstoneDueMs = state.nowMs + (isLost() ? timings.periodMs / timings.helpers : crowded)
-    const tombstone = membership.randomTombstone(state.nowMs)
+    tombstoneDueMs = state.nowMs + (isLost() ? timings.periodMs / timings.helpers : contactMs())
+    const tombstone = membership.randomTombstone(state.nowMs, false)
+    if (tombstone !== undefined) greetStranger(state, tombstone.address)
+  }
+
+  /** Who comes back may know nobody but seeds that are gone. Beside the others, who are to hear of a deaf node as often as ever. */
+  function greetWhoLeft(): void {
+    if (leftDueMs > state.nowMs || !membership.hasAnyLeft()) return
+    leftDueMs = state.nowMs + contactMs()
+    const tombstone = membership.randomTombstone(state.nowMs, true)
     if (tombstone !== undefined) greetStranger(state, tombstone.address)
   }
 
@@ -191,7 +202,9 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
   function gossip(): void {
     gossipedMs = state.nowMs
     gossipDueMs = state.nowMs + timings.gossipIntervalMs
-    for (const { address } of membership.sample(timings.gossipFanout, member => isReached(state, member))) {
+    // Right after a join most of a large table is hearsay: the cheap question first.
+    const accept = (member: Member): boolean => isAdmitted(member) && isReached(state, member)
+    for (const { address } of membership.sample(timings.gossipFanout, accept)) {
       if (outbound.waiting() > 0 && gossipRate.take(state.nowMs)) sendMessages(state, address, [])
     }
   }

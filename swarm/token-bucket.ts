@@ -13,23 +13,36 @@ export interface TokenBucket {
 }
 
 export function createTokenBucket(rate: Rate): TokenBucket {
-  let tokens = rate.burst
-  let filledAtMs: number | undefined
-  const fill = (nowMs: number): void => {
-    tokens = Math.min(rate.burst, tokens + ((nowMs - (filledAtMs ?? nowMs)) / 1_000) * rate.perSecond)
-    filledAtMs = nowMs
+  return new Bucket(rate)
+}
+
+/** There are some for every source: a class, so that they share their functions. */
+class Bucket implements TokenBucket {
+  private readonly rate: Rate
+  private tokens: number
+  private filledAtMs = -Infinity
+
+  constructor(rate: Rate) {
+    this.rate = rate
+    this.tokens = rate.burst
   }
-  return {
-    take(nowMs) {
-      fill(nowMs)
-      if (tokens < 1) return false
-      tokens -= 1
-      return true
-    },
-    idle(nowMs) {
-      fill(nowMs)
-      return tokens >= rate.burst
-    },
+
+  take(nowMs: number): boolean {
+    this.fill(nowMs)
+    if (this.tokens < 1) return false
+    this.tokens -= 1
+    return true
+  }
+
+  idle(nowMs: number): boolean {
+    this.fill(nowMs)
+    return this.tokens >= this.rate.burst
+  }
+
+  private fill(nowMs: number): void {
+    const { perSecond, burst } = this.rate
+    if (this.filledAtMs !== -Infinity) this.tokens = Math.min(burst, this.tokens + ((nowMs - this.filledAtMs) / 1_000) * perSecond)
+    this.filledAtMs = nowMs
   }
 }
 

@@ -149,7 +149,7 @@ test('tables stay within their limits: tombstones lose the oldest', () => {
     membership.drop(member, { left: false, claimedMs: i }, i)
   }
   expect([1, 2, 3, 4, 5].map(i => membership.tombstone(NODE_ID(i)) !== undefined)).toEqual([false, false, true, true, true])
-  expect(membership.randomTombstone(LIMITS.tombstoneMs + 4)!.nodeId).toBe(NODE_ID(5))
+  expect(membership.randomTombstone(LIMITS.tombstoneMs + 4, false)!.nodeId).toBe(NODE_ID(5))
 })
 
 test('a beacon heard on the unicast socket, where the ports are equal, is known for one and not taken for unicast', () => {
@@ -234,6 +234,35 @@ test('a partition of an hour heals by itself, without multicast and without seed
   net.setLink(() => true)
   net.run(30_000)
   for (const node of nodes) expect(node.lists()).toHaveLength(5)
+})
+
+test('who left and comes back, with seeds that are gone and no group, is found by those whom it left (G4)', () => {
+  const net = createVirtualNetwork()
+  const seed = net.add(1, { multicast: false })
+  const nodes = [2, 3, 4].map(index => net.add(index, { multicast: false, seeds: [seed.address] }))
+  net.run(5_000)
+  seed.kill()
+  nodes[2]!.give({ type: 'leave' })
+  net.run(20_000)
+  nodes[2]!.kill()
+  for (const node of nodes.slice(0, 2)) expect(node.lists()).toHaveLength(1)
+  const back = net.add(4, { multicast: false, seeds: [seed.address] })
+  net.run(30_000)
+  expect(back.lists()).toEqual(names(2, 3))
+  expect(nodes[0]!.lists()).toEqual(names(3, 4))
+})
+
+test('who has left is greeted every few seconds and no more, also by somebody whom nobody answers any more', () => {
+  const net = createVirtualNetwork()
+  const [node, other] = [1, 2].map(index => net.add(index, { multicast: false, seeds: [{ host: '10.0.0.1', port: 7_946 }] }))
+  net.run(5_000)
+  other!.give({ type: 'leave' })
+  net.run(1_000)
+  other!.kill()
+  node!.give({ type: 'seeds-resolved', addresses: [] })
+  const before = node!.sent.length
+  net.run(600_000)
+  expect(node!.sent.length - before).toBeLessThanOrEqual(600_000 / PROFILES.lan.tombstoneContactMs + 1)
 })
 
 test('P18 a process that stood still for a minute does not take its own silence for that of others', () => {
