@@ -25,9 +25,13 @@ vi.mock('../../sync/offer.ts', async original => {
   return { ...real, isSettled }
 })
 
-it.each(['unequal roots are damage', 'equal roots are enough'] as const)('R4 without it, when %s: caught', async off => {
+// The second is seldom noticed: by seed 98 first, when this was written.
+it.each([
+  ['unequal roots are damage', 1],
+  ['equal roots are enough', 95],
+] as const)('R4 without it, when %s: caught', async (off, from) => {
   rule.off = off
-  const { failures } = await runSeeds({ from: 1, count: 300, make: seed => makeScenario(seed), isShortened: false })
+  const { failures } = await runSeeds({ from, count: 300, make: seed => makeScenario(seed), isShortened: false })
   expect(failures).toEqual([
     expect.stringMatching(/ for damaged beyond repair| has not acknowledged| is lost on robot|hold different things|no agreement/),
   ])
