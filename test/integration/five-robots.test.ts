@@ -16,7 +16,8 @@ const ROBOTS = [1, 2, 3, 4, 5] as const
 const KINDS = ['odometry', 'measurement', 'landmarks'] as const
 const REAL = fileURLToPath(new URL('../../../shared/data/', import.meta.url))
 const hasReal = existsSync(join(REAL, 'mrclam1'))
-const AGREE_DEADLINE_MS = 240_000
+// Half a million records in five copies, on whatever machine this is.
+const AGREE_DEADLINE_MS = 500_000
 
 afterEach(stopEverything)
 
@@ -164,5 +165,5 @@ it.each(sources)(
     expect(report).toMatch(/agreed after/)
     process.stdout.write(`five robots: ${report}\n`)
   },
-  600_000,
+  900_000,
 )
