@@ -30,6 +30,7 @@ import { createProver } from './proof/prover.ts'
 import { startScrubber } from './scrubber.ts'
 import { createStoreHealth } from './store-health.ts'
 import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
+import { watchStart } from './starts.ts'
 import type { Synchroniser } from './synchroniser.ts'
 import { watchTables } from './table-watch.ts'
 
@@ -44,6 +45,8 @@ export interface AgentContext {
   readonly version: string
   /** Called once, when everything is up; the log begins behind it. */
   readonly announce: (started: StartedAgent) => void
+  /** As in data-directory.ts; for tests. */
+  readonly checkedBytesMax?: number
 }
 
 export interface Agent extends StartedAgent {
@@ -81,14 +84,14 @@ export async function startAgent(config: Config, context: AgentContext): Promise
 
 async function build(
   config: Config,
-  { version, announce }: AgentContext,
+  { version, announce, checkedBytesMax }: AgentContext,
   closers: (() => Promise<void> | void)[],
   close: () => Promise<void>,
 ): Promise<Agent> {
   const digestSalt = digestSaltOf(config)
   const outageLogBytesMax = config.outageLogMib * 1024 * 1024
-  const directory = await openDataDirectory(config.dataDir, { outageLogBytesMax, digestSalt, wallMs: Date.now() })
-  const { identity, signingKey, outageLog } = directory
+  const directory = await openDataDirectory(config.dataDir, { outageLogBytesMax, digestSalt, wallMs: Date.now(), checkedBytesMax })
+  const { identity, signingKey, outageLog, starts } = directory
   const { nodeId } = identity
   const nodeName = config.nodeName ?? defaultNodeName(nodeId)
   const { log, release } = createLog(config.logLevel, nodeName)
@@ -121,6 +124,8 @@ async function build(
     syncDefault: config.syncDefault,
     onNotice: notice => storeHealth.notice(notice),
   })
+  // Settled last, when the database is closed. A start that could not read its database is none that ended in order.
+  closers.push(watchStart(starts))
   closers.push(() => replica.close())
   if (comeback !== undefined) storeHealth.cameBack(comeback)
   const tables = watchTables(config.dataDir, log)
@@ -301,6 +306,7 @@ async function openReplicaOrExplain(
     return { replica, comeback: await bringBack(dataDir, opened, replica, outageLog, hasher) }
   } catch (error) {
     await options.store.close()
+    await opened.retract()
     if (error instanceof StoreFormatError) throw new AgentError('HS_STORE_FORMAT', error.message, { cause: error })
     const reason = error instanceof Error ? error.message : String(error)
     throw new AgentError('HS_STORE_OPEN_FAILED', `the store cannot be read: ${reason}`, { cause: error })

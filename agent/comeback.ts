@@ -50,7 +50,7 @@ export async function bringBack(
   const salvaged = createRescueTally()
   let damaged = 0
   // The newest first: it has what the others have, and more.
-  for (const source of recovery?.sources.toReversed() ?? []) {
+  for (const source of recovery?.readable.toReversed() ?? []) {
     damaged += await salvage(join(dataDir, source), replica, hasher, salvaged)
   }
   await opened.finish()

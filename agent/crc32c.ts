@@ -47,3 +47,11 @@ export function crc32c(bytes: Uint8Array): number {
   for (; at < bytes.length; at++) crc = (crc >>> 8) ^ t0[(crc ^ bytes[at]!) & 0xff]!
   return ~crc >>> 0
 }
+
+const MASK_DELTA = 0xa282ead8
+
+/** A checksum as LevelDB stores it, so that the checksum of what holds checksums is no special one. */
+export function maskedCrc32c(bytes: Uint8Array): number {
+  const crc = crc32c(bytes)
+  return (((crc >>> 15) | (crc << 17)) + MASK_DELTA) >>> 0
+}

@@ -3,13 +3,16 @@ import { constants } from 'node:fs'
 import { access, mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { renewIdentity } from '../sync/replica-state.ts'
+import { readBoot } from './attempts.ts'
 import { AgentError } from './errors.ts'
 import { isIdentityThere, loadIdentity, type Identity } from './identity.ts'
+import { refuseLocked } from './level-store.ts'
 import { readMachine } from './machine.ts'
 import { openOutageLog, removeOutageLog, type OutageLog } from './outage-log.ts'
 import { systemHash, systemRandom } from './ports.ts'
 import { loadSigningKey, makeSigningKey, type SigningKey } from './signing-key.ts'
-import { copyOwnRows, openStore, type OpenedStore } from './store-opening.ts'
+import { beginStart, type Starts } from './starts.ts'
+import { ALL_BYTES, CHECKED_BYTES_MAX, copyOwnRows, openStore, type OpenedStore } from './store-opening.ts'
 
 export interface DataDirectory {
   /** The database, and what had to be done to open it; to be finished when everything is back (comeback.ts). */
@@ -18,6 +21,8 @@ export interface DataDirectory {
   readonly outageLog: OutageLog | undefined
   readonly identity: Identity
   readonly signingKey: SigningKey
+  /** To be told when this start has lasted, and when it ends in order (starts.ts). */
+  readonly starts: Starts
 }
 
 export interface DataDirectoryOptions {
@@ -25,6 +30,8 @@ export interface DataDirectoryOptions {
   readonly outageLogBytesMax: number
   readonly digestSalt: Uint8Array
   readonly wallMs: number
+  /** Tables that are checked before the database is opened, in bytes, the newest ones; all of them where starts do not end in order. */
+  readonly checkedBytesMax?: number | undefined
 }
 
 /**
@@ -38,9 +45,22 @@ export async function openDataDirectory(folder: string, options: DataDirectoryOp
   } catch (error) {
     throw new AgentError('HS_STORE_OPEN_FAILED', `the data directory ${folder} cannot be used: ${describeFault(error)}`, { cause: error })
   }
-  const { digestSalt, wallMs, outageLogBytesMax } = options
-  const isKnown = await isIdentityThere(folder)
-  const opened = await openStore({ dataDir: folder, hash: systemHash, random: systemRandom, digestSalt, wallMs, isKnown })
+  const { digestSalt, wallMs, outageLogBytesMax, checkedBytesMax = CHECKED_BYTES_MAX } = options
+  const storeFolder = join(folder, 'store')
+  if (await isThere(storeFolder)) await refuseLocked(storeFolder)
+  const boot = await readBoot()
+  const starts = await beginStart(folder, boot)
+  const opened = await openStore({
+    dataDir: folder,
+    hash: systemHash,
+    random: systemRandom,
+    digestSalt,
+    wallMs,
+    isKnown: await isIdentityThere(folder),
+    boot,
+    checkedBytesMax: starts.areFailing ? ALL_BYTES : checkedBytesMax,
+  })
+  if (starts.areFailing) await starts.restart()
   const outageFolder = join(folder, 'outage')
   try {
     await copyOwnRows(folder, opened)
@@ -52,9 +72,10 @@ export async function openDataDirectory(folder: string, options: DataDirectoryOp
     }
     const identity = await loadIdentity(folder, await readMachine(), renew)
     const signingKey = await loadSigningKey(folder)
-    return { opened, identity, signingKey, outageLog: await openLog(outageFolder, outageLogBytesMax) }
+    return { opened, identity, signingKey, starts, outageLog: await openLog(outageFolder, outageLogBytesMax) }
   } catch (error) {
     await opened.store.close()
+    await opened.retract()
     throw error
   }
 }

@@ -1,22 +1,32 @@
 /** Small files that a power cut leaves whole: the old one or the new one. */
 import { constants } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Replaces a file, readable by its owner alone; durable when it resolves. */
-export async function writeDurably(path: string, text: string): Promise<void> {
+export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.new`
   const file = await open(temporary, 'w', 0o600)
   try {
     // A file that an earlier, interrupted call has left keeps the mode it had.
     await file.chmod(0o600)
-    await file.writeFile(text)
+    await file.writeFile(content)
     await file.sync()
   } finally {
     await file.close()
   }
   await rename(temporary, path)
-  const directory = await open(dirname(path), 'r')
+  await syncFolder(dirname(path))
+}
+
+/** Removes a file, if it is there; it does not return. */
+export async function removeDurably(path: string): Promise<void> {
+  await rm(path, { force: true })
+  await syncFolder(dirname(path))
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const directory = await open(folder, 'r')
   try {
     await directory.sync()
   } finally {

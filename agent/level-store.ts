@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import type { Row, RowRange, Store, StoreBatch, StoreReader } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
+import { markDamagedRecords } from './log-mending.ts'
 
 type Database = ClassicLevel<Uint8Array, Uint8Array>
 
@@ -86,6 +87,20 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
   }
 }
 
+/**
+ * Throws AgentError HS_STORE_LOCKED when another process has the database open. LevelDB locks it and finds that there is one, or none, before it
+ * looks at anything else: nothing is read, written or compacted.
+ */
+export async function refuseLocked(folder: string): Promise<void> {
+  const database = new ClassicLevel(folder, { createIfMissing: false, errorIfExists: true })
+  const failure = await database.open().then(
+    () => undefined,
+    (error: unknown) => openFailure(folder, error),
+  )
+  await database.close()
+  if (failure?.code === 'HS_STORE_LOCKED') throw failure
+}
+
 async function openDatabase(folder: string, createIfMissing: boolean): Promise<Database> {
   const database: Database = new ClassicLevel<Uint8Array, Uint8Array>(folder, {
     keyEncoding: 'view',
@@ -107,9 +122,11 @@ const LAST_ROW = Uint8Array.of(0xff)
 
 /**
  * Resurrects what can be read of a damaged database that nobody has open: every table and log that has rows. The newest rows may be lost, older
- * ones may come back, and rows of one batch may be of different moments. What it sets aside it keeps in `lost`. Throws an Error.
+ * ones may come back, and rows of one batch may be of different moments. What it sets aside it keeps in `lost`. Throws an Error. A damaged table
+ * must not be there: LevelDB, with its assertions on and no look at checksums, ends the process where keys are not in order.
  */
 export async function repairDatabase(folder: string): Promise<void> {
+  await markDamagedRecords(folder)
   await ClassicLevel.repair(folder)
   // A repair leaves all tables side by side, where reads of single rows may find older ones first; merging them puts that right.
   const database = await openDatabase(folder, false)

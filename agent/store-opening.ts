@@ -6,6 +6,10 @@
  * looked at: LevelDB's own remarks, the checksums of the newest tables, and the rows that every start reads (sync/store-audit.ts). A repaired
  * database is kept only when all of its rows belong together, and then as a new store under a new origin (R2): it may be older than it was.
  *
+ * LevelDB may compact from the moment that it is open, and a compaction or a repair ends the process where it meets a damaged key: no exception,
+ * no exit. So tables are checked beforehand, a table that is known to be damaged is never given to either, and what may end the process
+ * is noted in `recovery.json` before it begins: what did not end twice is not begun again.
+ *
  * `recovery.json` stands in the data directory from before anything is altered until everything is back: whoever finds it begins again.
  */
 import { readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
@@ -16,22 +20,23 @@ import { renewIdentity } from '../sync/replica-state.ts'
 import { allLocalSettings, allQuarantined } from '../sync/rows.ts'
 import { findAuditFault, findStartFault } from '../sync/store-audit.ts'
 import type { Store } from '../sync/store.ts'
-import { readSmallFile, writeDurably } from './durable-file.ts'
+import { areTooMany, withAttempt } from './attempts.ts'
+import { removeDurably } from './durable-file.ts'
 import { AgentError } from './errors.ts'
 import { openLevelStore, repairDatabase } from './level-store.ts'
+import { readLiveTables } from './manifest.ts'
+import { QUARANTINE, readMarker, removeMarker, writeMarker, type RecoveryMarker } from './recovery-marker.ts'
 import { findNewTableFault } from './table-check.ts'
+import { mendTables } from './table-mending.ts'
 
 /** Tables that are checked at a start, the newest ones; what is older is checked while the agent runs (table-watch.ts). */
-const CHECKED_BYTES_MAX = 32 * 1024 * 1024
-/** Of a repaired database everything is checked. */
-const ALL_BYTES = Infinity
+export const CHECKED_BYTES_MAX = 32 * 1024 * 1024
+/** Of a repaired database everything is checked, and of one with which starts do not end in order (starts.ts). */
+export const ALL_BYTES = Infinity
 /** Databases that were moved aside and are kept for a person to look at. */
 export const QUARANTINES_MAX = 3
 /** With less than this free, in parts of the disk, none is kept that is not needed. */
 const FREE_PARTS_MIN = 20
-const QUARANTINE = /^quarantine-\d{8}T\d{6}Z(-\d+)?$/
-const MARKER = 'recovery.json'
-const MARKER_BYTES_MAX = 64 * 1024
 const DATA_FILE = /^\d+\.(ldb|sst|log)$/
 
 export type RecoveryKind =
@@ -46,8 +51,10 @@ export interface StoreRecovery {
   readonly kind: RecoveryKind
   /** What was wrong, in words. */
   readonly reason: string
-  /** Databases that were moved aside, in the data directory; what is left in them is still to be taken over. */
+  /** Databases that were moved aside, in the data directory. */
   readonly sources: readonly string[]
+  /** Of these, those that can be opened: what is left in them is still to be taken over. */
+  readonly readable: readonly string[]
 }
 
 export interface OpenedStore {
@@ -56,6 +63,8 @@ export interface OpenedStore {
   readonly recovery: StoreRecovery | undefined
   /** Everything is back: the next start begins as ever. */
   finish(): Promise<void>
+  /** This start ends in order, for a reason that it tells: its attempt at a recovery does not count. Never throws. */
+  retract(): Promise<void>
 }
 
 export interface StoreOpening {
@@ -67,52 +76,131 @@ export interface StoreOpening {
   readonly wallMs: number
   /** This node has run before. */
   readonly isKnown: boolean
+  /** This boot of the machine (attempts.ts). */
+  readonly boot: string
+  /** Tables that are checked before the database is opened, in bytes, the newest ones. */
+  readonly checkedBytesMax: number
 }
 
-/** Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED; the latter only for what the environment does not let us do. */
+/**
+ * Opens the database, which nobody else has open (level-store.ts, refuseLocked). Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED; the
+ * latter only for what the environment does not let us do.
+ */
 export async function openStore(opening: StoreOpening): Promise<OpenedStore> {
-  const folder = join(opening.dataDir, 'store')
-  const marker = join(opening.dataDir, MARKER)
-  const interrupted = await readMarker(marker)
-  const finish = (): Promise<void> => rm(marker, { force: true })
-  const opened = (store: Store, recovery: StoreRecovery | undefined): OpenedStore => ({ store, recovery, finish })
+  const attempt = createAttempt(opening)
+  try {
+    const { store, recovery } = await openOrMend(opening, attempt)
+    return { store, recovery, finish: () => removeMarker(opening.dataDir), retract: () => attempt.retract() }
+  } catch (error) {
+    await attempt.retract()
+    throw error
+  }
+}
 
+interface Attempt {
+  /** Notes that a step is begun, durably. */
+  begin(marker: RecoveryMarker): Promise<void>
+  retract(): Promise<void>
+}
+
+function createAttempt({ dataDir, boot }: StoreOpening): Attempt {
+  let begun: RecoveryMarker | undefined
+  return {
+    begin(marker) {
+      begun = marker
+      return writeMarker(dataDir, { ...marker, attempts: withAttempt(marker.attempts, boot) })
+    },
+    async retract() {
+      if (begun !== undefined) await writeMarker(dataDir, begun).catch(() => {})
+    },
+  }
+}
+
+type Opened = Pick<OpenedStore, 'store' | 'recovery'>
+
+async function openOrMend(opening: StoreOpening, attempt: Attempt): Promise<Opened> {
+  const { dataDir, boot } = opening
+  const folder = join(dataDir, 'store')
+  const marker = await readMarker(dataDir)
   const state = await lookAt(folder)
-  if (state === 'absent' && interrupted === undefined) {
-    const store = await openLevelStore(folder)
-    return opened(store, opening.isKnown ? { kind: 'missing', reason: 'there was no database', sources: [] } : undefined)
+  if (state === 'absent' && marker === undefined) {
+    const missing: StoreRecovery = { kind: 'missing', reason: 'there was no database', sources: [], readable: [] }
+    return { store: await openLevelStore(folder), recovery: opening.isKnown ? missing : undefined }
   }
   // A rebuild that was interrupted has an own database already, or is about to get one; its sources are still there.
-  const isRebuilding = interrupted !== undefined && interrupted.sources.length > 0
-  let fault: string | undefined = interrupted !== undefined && !isRebuilding ? interrupted.reason : undefined
-  if (state === 'absent') return opened(await openLevelStore(folder), { ...interrupted!, kind: 'rebuilt' })
-  if (state === 'headless') {
-    // Nobody else has it open: LevelDB says so before it misses anything.
-    await openLevelStore(folder, { createIfMissing: false }).catch(rethrowUnlessDamaged)
-    fault = 'its file CURRENT is missing'
+  const isRebuilding = marker !== undefined && marker.sources.length > 0
+  const rebuild = async (rebuilding: RecoveryMarker): Promise<Opened> => {
+    const recovery = await prepareSources(opening, rebuilding, attempt)
+    return { store: await openLevelStore(folder), recovery }
   }
+  /** The same with a database that is open already. */
+  const rebuildIn = async (store: Store, rebuilding: RecoveryMarker): Promise<Opened> => {
+    try {
+      return { store, recovery: await prepareSources(opening, rebuilding, attempt) }
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  }
+  if (state === 'absent') return rebuild(marker!)
+  let fault = marker !== undefined && !isRebuilding ? marker.reason : undefined
+  if (fault === undefined && state === 'headless') fault = 'its file CURRENT is missing'
   if (fault === undefined) {
-    const found = await openSound(folder, opening)
-    if (found.store !== undefined) return opened(found.store, isRebuilding ? interrupted : undefined)
-    fault = found.fault
+    const { store, fault: found } = await openSound(folder, opening)
+    if (store !== undefined) return isRebuilding ? rebuildIn(store, marker) : { store, recovery: undefined }
+    fault = found
   }
-  const before = interrupted?.sources ?? []
-  const reason = isRebuilding ? `${interrupted.reason}; then ${fault}` : fault
-  await writeMarker(marker, { kind: 'repaired', reason, sources: before })
-
-  const repaired = await openRepaired(folder, opening)
+  const sources = marker?.sources ?? []
+  const attempts = marker?.attempts ?? []
+  const reason = isRebuilding ? `${marker.reason}; then ${fault}` : fault
+  const repairing: RecoveryMarker = { reason, sources, attempts }
+  const isHopeless = areTooMany(attempts, boot)
+  await attempt.begin(repairing)
+  const repaired = await openRepaired(folder, opening, isHopeless)
   if (repaired !== undefined) {
-    if (before.length === 0) await renewIdentity(repaired, opening.random)
-    return opened(repaired, { kind: before.length === 0 ? 'repaired' : 'rebuilt', reason, sources: before })
+    if (isRebuilding) return rebuildIn(repaired, repairing)
+    await renewIdentity(repaired, opening.random)
+    return { store: repaired, recovery: { kind: 'repaired', reason, sources: [], readable: [] } }
   }
-  const source = await chooseName(opening.dataDir, opening.wallMs)
-  const recovery: StoreRecovery = { kind: 'rebuilt', reason, sources: [...before, source] }
-  await writeMarker(marker, recovery)
-  await rename(folder, join(opening.dataDir, source)).catch((error: unknown) => {
+  const source = await chooseName(dataDir, opening.wallMs)
+  // What does not end here would not end there.
+  const rebuilding: RecoveryMarker = { reason, sources: [...sources, source], attempts: isRebuilding || isHopeless ? attempts : [] }
+  await attempt.begin(rebuilding)
+  await rename(folder, join(dataDir, source)).catch((error: unknown) => {
     throw cannot(folder, 'be moved aside', error)
   })
-  await limitQuarantines(opening.dataDir, recovery.sources)
-  return opened(await openLevelStore(folder), recovery)
+  await limitQuarantines(dataDir, rebuilding.sources)
+  return rebuild(rebuilding)
+}
+
+/**
+ * Makes the databases that were moved aside such that they can be opened, and notes the attempt, which is that at taking over what is left in
+ * them, too: after too many they are left to a person.
+ */
+async function prepareSources({ dataDir, boot }: StoreOpening, marker: RecoveryMarker, attempt: Attempt): Promise<StoreRecovery> {
+  const { reason, sources, attempts } = marker
+  if (areTooMany(attempts, boot)) {
+    const given = `mending it was begun ${attempts.length} times and did not end, so what is left of it is for a person to look at`
+    return { kind: 'rebuilt', reason: `${reason}; ${given}`, sources, readable: [] }
+  }
+  await attempt.begin(marker)
+  const readable: string[] = []
+  for (const source of sources) if (await makeReadable(join(dataDir, source))) readable.push(source)
+  return { kind: 'rebuilt', reason, sources, readable }
+}
+
+/** One that has its file CURRENT was repaired before it was moved aside, or is by now. */
+async function makeReadable(folder: string): Promise<boolean> {
+  try {
+    if ((await lookAt(folder)) === 'headless') {
+      await mendTables(folder)
+      await repairDatabase(folder)
+    }
+    return (await lookAt(folder)) === 'present'
+  } catch (error) {
+    rethrowUnlessDamaged(error)
+    return false
+  }
 }
 
 /**
@@ -120,7 +208,7 @@ export async function openStore(opening: StoreOpening): Promise<OpenedStore> {
  * a replica; the newest source counts.
  */
 export async function copyOwnRows(dataDir: string, { store, recovery }: OpenedStore): Promise<void> {
-  for (const source of recovery?.sources ?? []) {
+  for (const source of recovery?.readable ?? []) {
     let former: Store | undefined
     try {
       former = await openLevelStore(join(dataDir, source), { createIfMissing: false })
@@ -139,8 +227,10 @@ export async function copyOwnRows(dataDir: string, { store, recovery }: OpenedSt
 /** Opens a database that LevelDB takes for sound, and finds out whether it is. */
 async function openSound(
   folder: string,
-  { hash, digestSalt }: StoreOpening,
+  { hash, digestSalt, checkedBytesMax }: StoreOpening,
 ): Promise<{ readonly store: Store; readonly fault?: never } | { readonly store?: never; readonly fault: string }> {
+  const damage = await findNewTableFault(folder, checkedBytesMax, await readLiveTables(folder))
+  if (damage !== undefined) return { fault: damage }
   let store: Store
   try {
     store = await openLevelStore(folder, { createIfMissing: false })
@@ -149,7 +239,7 @@ async function openSound(
     return { fault: reasonOf(error) }
   }
   try {
-    let fault = (await findNewTableFault(folder, CHECKED_BYTES_MAX)) ?? (await findStartFault(store))
+    let fault = await findStartFault(store)
     // LevelDB has left something out. Behind the last synced batch that is what a power cut leaves; in front of it, it is a loss.
     if (fault === undefined && (await hasDropped(folder))) fault = await findAuditFault(store, hash, digestSalt)
     if (fault === undefined) return { store }
@@ -161,13 +251,16 @@ async function openSound(
   }
 }
 
-/** Repairs the database; undefined when that does not make it whole. */
-async function openRepaired(folder: string, { hash, digestSalt }: StoreOpening): Promise<Store | undefined> {
-  // What a repair copies from a damaged table looks sound afterwards.
-  const damage = await findNewTableFault(folder, ALL_BYTES)
+/** Repairs the database; undefined when that does not make it whole, or is hopeless. */
+async function openRepaired(folder: string, { hash, digestSalt }: StoreOpening, isHopeless: boolean): Promise<Store | undefined> {
+  const isDamaged = !isHopeless && (await findNewTableFault(folder, ALL_BYTES, await readLiveTables(folder))) !== undefined
+  // A repair makes another: without it, it is known that none has ended, wherever the database is by then.
+  await removeDurably(join(folder, 'CURRENT'))
+  if (isHopeless || isDamaged) return undefined
   try {
+    // A repair takes what a compaction had not written to its end, too.
+    await mendTables(folder)
     await repairDatabase(folder)
-    if (damage !== undefined) return undefined
     const store = await openLevelStore(folder, { createIfMissing: false })
     try {
       if ((await findAuditFault(store, hash, digestSalt)) === undefined) return store
@@ -224,37 +317,6 @@ function codeOf(error: unknown): unknown {
 
 const cannot = (path: string, what: string, error: unknown): AgentError =>
   new AgentError('HS_STORE_OPEN_FAILED', `the database in ${path} cannot ${what}: ${reasonOf(error)}`, { cause: error })
-
-async function readMarker(path: string): Promise<StoreRecovery | undefined> {
-  const text = await readSmallFile(path, MARKER_BYTES_MAX).catch((error: unknown) => {
-    throw cannot(path, 'be read', error)
-  })
-  if (text === undefined) return undefined
-  let fields: Record<string, unknown> = {}
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null) fields = { ...value }
-  } catch {
-    // Somebody has altered it: then what it says is not known, and the database is repaired.
-  }
-  const list: unknown[] = Array.isArray(fields['sources']) ? fields['sources'] : []
-  const sources = list.filter((name): name is string => typeof name === 'string' && QUARANTINE.test(name))
-  const reason = typeof fields['reason'] === 'string' ? fields['reason'] : 'an earlier recovery was interrupted'
-  return { kind: sources.length > 0 ? 'rebuilt' : 'repaired', reason, sources }
-}
-
-async function writeMarker(path: string, recovery: StoreRecovery): Promise<void> {
-  try {
-    await writeDurably(path, `${JSON.stringify(recovery, undefined, 2)}\n`)
-  } catch (error) {
-    throw cannot(path, 'be written', error)
-  }
-}
-
-/** The next opening takes the database for damaged. */
-export async function requestRecovery(dataDir: string, reason: string): Promise<void> {
-  await writeMarker(join(dataDir, MARKER), { kind: 'repaired', reason, sources: [] })
-}
 
 async function chooseName(dataDir: string, wallMs: number): Promise<string> {
   const time = new Date(wallMs).toISOString().replaceAll(/[-:]|\.\d+/g, '')

@@ -8,13 +8,12 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { crc32c } from './crc32c.ts'
+import { maskedCrc32c } from './crc32c.ts'
 import { decompressSnappy } from './snappy.ts'
 
-const FOOTER_BYTES = 48
+export const FOOTER_BYTES = 48
 const TRAILER_BYTES = 5
-const MAGIC = Buffer.from([0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb])
-const MASK_DELTA = 0xa282ead8
+export const MAGIC = Buffer.from([0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb])
 const SNAPPY = 1
 /** LevelDB makes tables of 2 MiB, and of as much as its memory holds. */
 const TABLE_BYTES_MAX = 64 * 1024 * 1024
@@ -29,15 +28,25 @@ interface Handle {
   readonly size: number
 }
 
+/** An entry of an index block: a key that no row of the block is behind, and the place of the block. */
+export interface IndexEntry {
+  /** As it is in the index. */
+  readonly bytes: Buffer
+  /** Bytes of the key that are those of the key before; the index of a table has 0. */
+  readonly sharedBytes: number
+  readonly handle: Handle
+}
+
 export interface TableFile {
   readonly name: string
   readonly bytes: number
 }
 
+const numberOf = (name: string): number => Number(TABLE.exec(name)?.[1])
+
 /** The tables in a folder, the newest first. */
 export async function listTables(folder: string): Promise<TableFile[]> {
   const names = (await readdir(folder)).filter(name => TABLE.test(name))
-  const numberOf = (name: string): number => Number(TABLE.exec(name)?.[1])
   const tables: TableFile[] = []
   for (const name of names.sort((a, b) => numberOf(b) - numberOf(a))) {
     // LevelDB may remove one meanwhile.
@@ -66,10 +75,11 @@ export async function findTableFault(folder: string, { name, bytes }: TableFile)
   }
 }
 
-/** The first fault among the newest tables that have no more than `bytesMax` together. */
-export async function findNewTableFault(folder: string, bytesMax: number): Promise<string | undefined> {
+/** The first fault among the newest tables that have no more than `bytesMax` together; of those alone that `live` has, by number. */
+export async function findNewTableFault(folder: string, bytesMax: number, live?: ReadonlySet<number>): Promise<string | undefined> {
   let left = bytesMax
   for (const table of await listTables(folder)) {
+    if (live?.has(numberOf(table.name)) === false) continue
     left -= table.bytes
     if (left < 0) return undefined
     const fault = await findTableFault(folder, table)
@@ -81,27 +91,47 @@ export async function findNewTableFault(folder: string, bytesMax: number): Promi
 const BLOCKS_PER_TURN = 256
 
 async function checkTable(table: Buffer): Promise<void> {
-  const footer = table.subarray(Math.max(0, table.length - FOOTER_BYTES))
-  if (footer.length < FOOTER_BYTES || !footer.subarray(FOOTER_BYTES - MAGIC.length).equals(MAGIC)) throw new TableFault('it has no end')
-  const places = createVarintReader(footer)
-  const metaindex = places.handle()
-  const index = places.handle()
   let blocks = 0
-  for (const block of [metaindex, index]) {
-    for (const handle of handlesOf(readBlock(table, block))) {
+  for (const block of placesOf(table)) {
+    for (const { handle } of entriesOf(readBlock(table, block))) {
       checkBlock(table, handle)
       if (++blocks % BLOCKS_PER_TURN === 0) await nextTurn()
     }
   }
 }
 
+function placesOf(table: Buffer): [metaindex: Handle, index: Handle] {
+  const footer = table.subarray(Math.max(0, table.length - FOOTER_BYTES))
+  if (footer.length < FOOTER_BYTES || !footer.subarray(FOOTER_BYTES - MAGIC.length).equals(MAGIC)) throw new TableFault('it has no end')
+  const places = createVarintReader(footer)
+  return [places.handle(), places.handle()]
+}
+
+/** The entries of a table's index whose data blocks are intact; undefined when the index itself is not. */
+export function intactEntriesOf(table: Buffer): IndexEntry[] | undefined {
+  try {
+    return entriesOf(readBlock(table, placesOf(table)[1])).filter(({ handle }) => isIntact(table, handle))
+  } catch (error) {
+    if (error instanceof TableFault || error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+function isIntact(table: Buffer, handle: Handle): boolean {
+  try {
+    checkBlock(table, handle)
+    return true
+  } catch (error) {
+    if (error instanceof TableFault) return false
+    throw error
+  }
+}
+
 function checkBlock(table: Buffer, { offset, size }: Handle): void {
   const end = offset + size + TRAILER_BYTES
   if (!Number.isSafeInteger(end) || end > table.length) throw new TableFault(`a block lies outside of it, at ${offset}`)
-  const masked = table.readUInt32LE(end - 4)
-  const rotated = (masked - MASK_DELTA) >>> 0
-  const expected = ((rotated >>> 17) | (rotated << 15)) >>> 0
-  if (crc32c(table.subarray(offset, end - 4)) !== expected) throw new TableFault(`the block at ${offset} does not match its checksum`)
+  if (maskedCrc32c(table.subarray(offset, end - 4)) !== table.readUInt32LE(end - 4))
+    throw new TableFault(`the block at ${offset} does not match its checksum`)
 }
 
 function readBlock(table: Buffer, handle: Handle): Buffer {
@@ -113,25 +143,28 @@ function readBlock(table: Buffer, handle: Handle): Buffer {
   return Buffer.from(plain)
 }
 
-/** The values of an index block: places of blocks. */
-function handlesOf(block: Buffer): Handle[] {
+/** The entries of an index block; the metaindex is one, too. */
+function entriesOf(block: Buffer): IndexEntry[] {
   if (block.length < 4) throw new TableFault('a block is too short')
   const end = block.length - 4 - 4 * block.readUInt32LE(block.length - 4)
-  const handles: Handle[] = []
+  const entries: IndexEntry[] = []
   const reader = createVarintReader(block)
   while (reader.at() < end) {
-    reader.varint()
+    const from = reader.at()
+    const sharedBytes = reader.varint()
     const keyBytes = reader.varint()
     const valueBytes = reader.varint()
     reader.skip(keyBytes)
     const next = reader.at() + valueBytes
-    handles.push(reader.handle())
+    const handle = reader.handle()
     reader.skip(next - reader.at())
+    entries.push({ bytes: block.subarray(from, next), sharedBytes, handle })
   }
-  return handles
+  return entries
 }
 
-function createVarintReader(bytes: Uint8Array) {
+/** Reads numbers, seven bits a byte, the lowest first. Throws an Error where one does not end. */
+export function createVarintReader(bytes: Uint8Array) {
   let at = 0
   const varint = (): number => {
     let value = 0

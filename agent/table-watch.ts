@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino'
 import { join } from 'node:path'
-import { requestRecovery } from './store-opening.ts'
+import { requestRecovery } from './recovery-marker.ts'
 import { findTableFault, listTables, type TableFile } from './table-check.ts'
 
 /** One table is read this often: 2 MiB, as a rule. */

@@ -26,6 +26,8 @@ export interface AgentProcess {
 
 export interface AgentSettings {
   readonly env: Readonly<Record<string, string>>
+  /** In place of the launcher's `run`. */
+  readonly command?: readonly string[]
   /** Runs the agent inside of a network namespace. */
   readonly namespace?: string
   /** Hears every line of its output as it comes. */
@@ -83,7 +85,8 @@ export function cleanEnvironment(): Record<string, string> {
 export async function startAgentProcess(settings: AgentSettings): Promise<AgentProcess> {
   const dataDir = settings.env['HS_DATA_DIR'] ?? (await makeFolder())
   const env = { ...cleanEnvironment(), HS_HTTP_PORT: '0', HS_DATA_DIR: dataDir, ...settings.env }
-  const command = settings.namespace === undefined ? [LAUNCHER, 'run'] : ['ip', 'netns', 'exec', settings.namespace, LAUNCHER, 'run']
+  const { namespace, command: own = [LAUNCHER, 'run'] } = settings
+  const command = namespace === undefined ? own : ['ip', 'netns', 'exec', namespace, ...own]
   const child = spawn(command[0]!, command.slice(1), { env, cwd: dataDir, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
   const lines: string[] = []

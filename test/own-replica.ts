@@ -16,11 +16,11 @@ export interface OwnReplica {
 
 export async function openOwnReplica(
   folder: string,
-  options: { readonly outageLogBytesMax?: number; readonly durability?: 'fsync' | 'deferred' } = {},
+  options: { readonly outageLogBytesMax?: number; readonly durability?: 'fsync' | 'deferred'; readonly checkedBytesMax?: number } = {},
 ): Promise<OwnReplica> {
-  const { outageLogBytesMax = 64 * 1024 * 1024, durability = 'fsync' } = options
-  const directory = await openDataDirectory(folder, { outageLogBytesMax, digestSalt: NO_SALT, wallMs: Date.now() })
-  const { opened, outageLog, identity } = directory
+  const { outageLogBytesMax = 64 * 1024 * 1024, durability = 'fsync', checkedBytesMax } = options
+  const directory = await openDataDirectory(folder, { outageLogBytesMax, digestSalt: NO_SALT, wallMs: Date.now(), checkedBytesMax })
+  const { opened, outageLog, identity, starts } = directory
   const replica = await openReplica({
     store: opened.store,
     ...(outageLog === undefined || outageLogBytesMax === 0 ? {} : { journal: outageLog }),
@@ -40,6 +40,7 @@ export async function openOwnReplica(
     async close() {
       await replica.close()
       await outageLog?.close()
+      await starts.settle()
     },
   }
 }

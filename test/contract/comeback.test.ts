@@ -3,6 +3,7 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { readBoot } from '../../agent/attempts.ts'
 import { openDataDirectory } from '../../agent/data-directory.ts'
 import { systemHash } from '../../agent/ports.ts'
 import { listTables } from '../../agent/table-check.ts'
@@ -237,5 +238,73 @@ describe('a database with a damaged table', () => {
     const peer = await createPeer()
     for (let i = 0; i < 3; i++) await syncPair(again.replica, peer)
     expect(await contentOf(peer, 'c')).toEqual(content)
+  })
+})
+
+describe('a recovery that did not end', () => {
+  const KEYS = ['a', 'b', 'c']
+  const markerOf = async (): Promise<Record<string, unknown>> =>
+    JSON.parse(await readFile(join(folder, 'recovery.json'), 'utf8')) as Record<string, unknown>
+  const mark = (marker: object): Promise<void> =>
+    writeFile(join(folder, 'recovery.json'), JSON.stringify({ reason: 'a reason', ...marker }))
+  const writeAll = async (): Promise<void> => {
+    const { replica } = await open()
+    await replica.write(KEYS.map(key => put('c', key, key)))
+  }
+  const expectAll = async (one: OwnReplica): Promise<void> =>
+    expect(await contentOf(one.replica, 'c')).toEqual(Object.fromEntries(KEYS.map(key => [key, JSON.stringify(key)])))
+
+  it('P2 a repair is begun twice and no more: then the database is kept for a person, and the outage log fills another one', async () => {
+    const boot = await readBoot()
+    await writeAll()
+    const second = await reopenAfter(() => mark({ sources: [], attempts: [boot] }))
+    expect(second.comeback).toMatchObject({ kind: 'repaired', reason: 'a reason' })
+    const third = await reopenAfter(() => mark({ sources: [], attempts: [boot, boot] }))
+    expect(third.comeback).toMatchObject({ kind: 'rebuilt', salvaged: 0, damaged: 0 })
+    expect(third.comeback?.reason).toMatch(/^a reason; mending it was begun 2 times and did not end/)
+    expect(await readdir(folder)).toEqual(expect.arrayContaining([...(third.comeback?.quarantines ?? ['?'])]))
+    await expectAll(third)
+    expect((await open()).comeback).toBeUndefined()
+  })
+
+  it('P2 taking over what is left is begun twice and no more; the machine going down with it counts less', async () => {
+    const boot = await readBoot()
+    const source = 'quarantine-20260101T000000Z'
+    const moveAside = async (attempts: readonly string[]): Promise<void> => {
+      await rm(join(folder, 'outage'), { recursive: true })
+      await rm(join(folder, source), { recursive: true, force: true })
+      await cp(join(folder, 'store'), join(folder, source), { recursive: true })
+      await loseStore()
+      await mark({ sources: [source], attempts })
+    }
+    await writeAll()
+    await expectAll(await reopenAfter(() => moveAside([boot])))
+    await expectAll(await reopenAfter(() => moveAside(['another', 'another', 'a third', 'a fourth', boot])))
+    const skipped = await reopenAfter(() => moveAside([boot, boot]))
+    expect(skipped.comeback).toMatchObject({ kind: 'rebuilt', quarantines: [source], salvaged: 0 })
+    expect(skipped.comeback?.reason).toContain('is for a person to look at')
+    expect(await contentOf(skipped.replica, 'c')).toEqual({})
+    expect((await open()).comeback).toBeUndefined()
+  })
+
+  it('an attempt is noted before it begins, and one that ends with a reason is none', async () => {
+    await writeAll()
+    await own?.close()
+    own = undefined
+    await mark({ sources: [], attempts: [] })
+    const { opened, outageLog } = await openDataDirectory(folder, { outageLogBytesMax: 1, digestSalt: NO_SALT, wallMs: 0 })
+    expect(await markerOf()).toMatchObject({ attempts: [await readBoot()] })
+    await opened.retract()
+    expect(await markerOf()).toMatchObject({ attempts: [] })
+    await opened.store.close()
+    await outageLog?.close()
+  })
+
+  it('P2 a table that was being written when the power was cut is no damage', async () => {
+    await writeAll()
+    await open()
+    const again = await reopenAfter(() => writeFile(join(folder, 'store', '000999.ldb'), 'half of a table'))
+    expect(again.comeback).toBeUndefined()
+    await expectAll(again)
   })
 })

@@ -98,7 +98,7 @@ describe('while the agent runs', () => {
     await until('the damage is reported', 60_000, () => Promise.resolve(watch.fault() === undefined ? 'not yet' : undefined))
     await watch.close()
     expect(watch.fault()).toContain(table!.name)
-    expect(JSON.parse(await readFile(join(dataDir, 'recovery.json'), 'utf8'))).toMatchObject({ kind: 'repaired', reason: watch.fault() })
+    expect(JSON.parse(await readFile(join(dataDir, 'recovery.json'), 'utf8'))).toMatchObject({ sources: [], reason: watch.fault() })
     await rm(dataDir, { recursive: true })
   })
 })
