@@ -108,8 +108,12 @@ function readPositionals(command: string, { positionals = [] }: Command, given: 
 
 /** A whole number in its range, from an option's text; undefined when the option was not given. */
 export function parseWholeNumber(option: string, text: string | undefined, min: number, max: number): number | undefined {
-  if (text === undefined) return undefined
+  return text === undefined ? undefined : readWholeNumber(`--${option}`, text, min, max)
+}
+
+/** `name`: of the argument, as the usage line has it. */
+export function readWholeNumber(name: string, text: string, min: number, max: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
-  if (!(value >= min && value <= max)) throw createUsageError(`--${option} must be a whole number from ${min} to ${max}, not ${text}`)
+  if (!(value >= min && value <= max)) throw createUsageError(`${name} must be a whole number from ${min} to ${max}, not ${text}`)
   return value
 }

@@ -1,5 +1,5 @@
 import { isObject, type ApiClient } from '../api-client.ts'
-import { createUsageError, parseWholeNumber } from '../arguments.ts'
+import { createUsageError, parseWholeNumber, readWholeNumber } from '../arguments.ts'
 import { defineCommand } from '../command.ts'
 import { AgentError } from '../../agent/errors.ts'
 import { renderTable } from '../table.ts'
@@ -74,7 +74,7 @@ export const quarantine = defineCommand({
     const { collection, all, into, create, overwrite } = options
     const known = actions.find(candidate => candidate === action)
     if (known === undefined) throw createUsageError(`quarantine has no action ${JSON.stringify(action)}: ${actions.join(', ')}`)
-    const id = parseWholeNumber('ID', args.id, 1, Number.MAX_SAFE_INTEGER)
+    const id = args.id === undefined ? undefined : readWholeNumber('ID', args.id, 1, Number.MAX_SAFE_INTEGER)
     const limit = parseWholeNumber('limit', options.limit, 1, limitMax) ?? limitDefault
     const isImport = known === 'import'
     if (!isImport && (into !== undefined || create === true || overwrite === true)) {
