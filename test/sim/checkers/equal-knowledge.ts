@@ -50,7 +50,8 @@ function findUnequalKey(
   for (const key of new Set([...mine.entries.keys(), ...theirs.entries.keys()])) {
     if (history.hasDamage(robot, id, key) || history.hasDamage(otherRobot, id, key)) continue
     if (hasExpired(mine, key, history)) continue
-    const unknown = above(history.key(id, key).versions, vector)
+    // Vectors pass over what is void, also of those who have got it in a frame whose mark never came: repair brings it to the others (R8).
+    const unknown = [...above(history.key(id, key).versions, vector), ...history.givenUp('void', id, key)]
     const [ours, others] = [mine, theirs].map(held => remaining([...withoutCollected(held, key), ...unknown], rule))
     if (ours !== others) return `${key}: ${ours || 'nothing'}, and ${others || 'nothing'}`
   }

@@ -1,7 +1,8 @@
 /**
  * What a robot with retention may lack, and nobody else (R8, R9): said once, for all checkers, from the rules and not from the code.
  *
- *   - a bounded robot gives up what a full robot has below its vector; or else it says so: what it gives up of its own is counted as void;
+ *   - a bounded robot gives up what a full robot has below its vector; or else it says so: what it gives up of its own is counted as void.
+ *     Vectors pass over what is void. Where somebody has it all the same, repair brings it to the others;
  *   - what is behind a robot's horizon, and has a trusted stamp, expires there when somebody else has it below its vector;
  *   - no tombstone is given up.
  */
@@ -19,8 +20,8 @@ export interface Neighbour {
 const isBehind = (version: Version, horizonMs: number): boolean =>
   (version.flags & FLAG_TRUSTED_TIME) !== 0 && version.stamp.ms < horizonMs && !isTombstone(version)
 
-/** How much of its own each robot has given up for good, by collection. */
-export type VoidCounts = Map<string, number>
+/** By robot and collection: how much of its own it has given up that nobody else had, and that somebody had without its knowing. */
+export type VoidCounts = Map<string, { certain: number; unheard: number }>
 
 /** Whether a robot may have let go of a version that it held; notes it when it may. */
 export function mayGiveUp(
@@ -51,17 +52,20 @@ export function mayGiveUp(
   }
   const { recordsMax, bytesMax, policy } = keeping.retention
   if ((recordsMax === undefined && bytesMax === undefined) || policy === 'reject') return false
+  const isOwn = keeping.ownOrigins.has(version.origin)
+  const counts = voidCounts.get(`${robot} ${id}`) ?? { certain: 0, unheard: 0 }
+  voidCounts.set(`${robot} ${id}`, counts)
   if (isDeleted || covering.some(other => other !== undefined && isFull(other))) {
-    history.giveUp(robot, id, key, version, false)
+    // Whoever has not heard yet that another has it counts it as void all the same.
+    const isVoid = isOwn && counts.certain + counts.unheard < keeping.voided
+    if (isVoid) counts.unheard += 1
+    history.giveUp(robot, id, key, version, isVoid)
     return true
   }
-  const isOwn = keeping.ownOrigins.has(version.origin)
   history.giveUp(robot, id, key, version, isOwn)
   if (!isOwn) return true
-  const place = `${robot} ${id}`
-  const count = (voidCounts.get(place) ?? 0) + 1
-  voidCounts.set(place, count)
-  return count <= keeping.voided
+  counts.certain += 1
+  return counts.certain <= keeping.voided
 }
 
 /** It keeps everything: no bound, no direction, nothing given up. */
