@@ -78,3 +78,8 @@ export function decodeJournalWrite(bytes: Uint8Array): JournalWrite | undefined 
     return undefined
   }
 }
+
+/** A group's write and its journal's: both have begun, and both end before anybody is told or anything else is written (J1). Rejects as they do. */
+export async function bothEnded(written: Promise<void>, kept: Promise<void> | undefined): Promise<void> {
+  for (const end of await Promise.allSettled([written, kept])) if (end.status === 'rejected') throw end.reason
+}

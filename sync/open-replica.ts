@@ -12,12 +12,14 @@ import { createForkSettlement } from './fork.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import { nameFault } from './key.ts'
 import { createOrCompare, deleteGeneration } from './collection-writes.ts'
+import { bothEnded } from './journal.ts'
 import { applyLocalWrite, type WriteContext } from './local-write.ts'
 import { createPurger } from './purge.ts'
 import { createQuarantine } from './quarantine.ts'
-import { createPublisher, type GroupFacts } from './publisher.ts'
+import { changedNames, createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
+import { followClock } from './logical-clock.ts'
 import { attempt, refuse } from './refusal.ts'
 import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, RecordView, Replica } from './replica.ts'
@@ -27,11 +29,11 @@ import { createReceptions } from './reception.ts'
 import { createReplicaRetention } from './retention-replica.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
-import { decodeResumePoint, encodeResumePoint } from './resume-point.ts'
+import { encodeResumePoint, readResumePoint } from './resume-point.ts'
 import { createRescue, type Rescue } from './rescue.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
 import { createScrubber, type Scrubber } from './scrub.ts'
-import { collectionOfSystemKey, settingsFault, SYSTEM_COLLECTION } from './settings.ts'
+import { settingsFault, SYSTEM_COLLECTION } from './settings.ts'
 import { createSharedReadings } from './shared-readings.ts'
 import { createStability } from './stability.ts'
 import { adoptCollected } from './tombstones.ts'
@@ -50,17 +52,20 @@ export interface OpenReplica extends Replica, SyncReplica, Rescue {
   flush(): Promise<void>
 }
 
-/** A peer's Lamport clock further ahead than this, or beyond the absolute bound, is not followed. The same bounds as in gossip. */
-const LOGICAL_CLOCK_JUMP_MAX = 2 ** 40
-const LOGICAL_CLOCK_MAX = 2 ** 50
-
 export async function openReplica(options: ReplicaOptions): Promise<OpenReplica> {
   const { store, hash, random, clock } = options
   const hasher = createItemHasher(hash, options.digestSalt)
   const run: RunId = drawRun(random)
   const load = (): Promise<ReplicaState> => loadReplicaState(store, hash, random, run, options.clockDriftMaxMs)
   let state = await load()
-  const counters: ReplicaCounters = { conflicts: 0, clocksAhead: 0, newOrigins: 0, quarantined: state.quarantined }
+  const counters: ReplicaCounters = {
+    conflicts: 0,
+    clocksAhead: 0,
+    newOrigins: 0,
+    get quarantined() {
+      return state.quarantined
+    },
+  }
   const context: WriteContext = {
     get state() {
       return state
@@ -103,17 +108,9 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     viewByName: new Map([...state.collectionByName].map(([name, collection]) => [name, viewOf(collection)])),
   })
 
-  /** What a group changed; a change of settings shows in the collection that they belong to. */
   const factsOf = (batch: WriteBatch): GroupFacts => {
-    const names = new Set<string>()
-    for (const collection of batch.touched) {
-      names.add(collection.name)
-      if (collection.name !== SYSTEM_COLLECTION) continue
-      for (const key of batch.overlay.get(collection.cid)?.keys() ?? []) names.add(collectionOfSystemKey(key) ?? '')
-    }
-    names.delete('')
     const viewByName = new Map<string, CollectionView | undefined>()
-    for (const name of names) {
+    for (const name of changedNames(batch)) {
       const collection = state.collectionByName.get(name)
       viewByName.set(name, collection && viewOf(collection))
     }
@@ -139,13 +136,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
     async write(batch, sync) {
       try {
-        // Both begin at once, and both end before anybody is told or anything else is written (J1).
-        const [written, kept] = await Promise.allSettled([
-          shared.around(() => batch.write({ sync })),
-          options.journal?.append(batch.journaled, { sync }),
-        ])
-        if (written.status === 'rejected') throw written.reason
-        if (kept.status === 'rejected') throw kept.reason
+        const written = shared.around(() => batch.write({ sync }))
+        await bothEnded(written, options.journal?.append(batch.journaled, { sync }))
       } catch (error) {
         isFailing = true
         options.onNotice?.({ kind: 'write-failed', error })
@@ -157,8 +149,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     written(facts, sync) {
       for (const end of facts.ended) end()
       publisher.written(facts, sync)
-      // A purge that a failed write ended is taken up again as soon as writing works.
-      if (state.dropped.size > 0 && !isClosing) purger.start()
+      resumePurge()
     },
     async recover() {
       state = await load()
@@ -176,11 +167,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     isStopping: () => isClosing,
     submit: job => commit.submit(job, false),
     onPurged(collection, versions) {
-      counters.quarantined = state.quarantined
       if (versions > 0) options.onNotice?.({ kind: 'quarantined', collection: collection.name, versions })
     },
   })
-  if (state.dropped.size > 0) purger.start()
+  /** One that a failed write or a full quarantine has ended is taken up again as soon as there is hope. */
+  const resumePurge = (): void => {
+    if (state.dropped.size > 0 && !isClosing) purger.start()
+  }
+  resumePurge()
 
   const flushAll = async (): Promise<void> => {
     await Promise.all([store.flush(), options.journal?.flush()])
@@ -190,10 +184,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     if (reconcileCollections(state, batch).length > 0) purger.start()
   }
 
-  const openCollection = (name: string): CollectionState | undefined => {
-    const collection = state.collectionByName.get(name)
-    return name === SYSTEM_COLLECTION ? undefined : collection
-  }
+  const openCollection = (name: string): CollectionState | undefined =>
+    name === SYSTEM_COLLECTION ? undefined : state.collectionByName.get(name)
 
   const vectors = createVectorSearch({
     store,
@@ -217,10 +209,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     store,
     context,
     submit: submitDurable,
-    onChanged() {
-      counters.quarantined = state.quarantined
-      if (state.dropped.size > 0 && !isClosing) purger.start()
-    },
+    onChanged: resumePurge,
   })
 
   return {
@@ -240,13 +229,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     counters,
     quarantine,
     setAside,
-    scrubber: createScrubber({
-      store,
-      hasher,
-      state: () => state,
-      submit: submitDurable,
-      onQuarantined: () => void (counters.quarantined = state.quarantined),
-    }),
+    scrubber: createScrubber({ store, hasher, state: () => state, submit: submitDurable }),
     logicalClock: () => publisher.logicalClock(),
     priority(name) {
       const collection = state.collectionByName.get(name)
@@ -329,14 +312,11 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
 
     onChange: listener => publisher.onChange(listener),
-
     watch: listener => publisher.watch(listener),
     beginReception: name => receptions.begin(name),
     claimTail: name => receptions.claim(name),
 
-    async flush() {
-      await publisher.flush(flushAll)
-    },
+    flush: () => publisher.flush(flushAll),
 
     async snapshot() {
       const { snapshot, readings } = shared.take(store.snapshot())
@@ -355,9 +335,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     resumePoint(name, generation, senderStore) {
       const collection = state.collectionByName.get(name)
-      if (collection?.generation !== generation) return undefined
-      const value = store.get(cursorRow(collection.cid, senderStore))
-      return value && decodeResumePoint(value)
+      return collection?.generation === generation ? readResumePoint(store, collection.cid, senderStore) : undefined
     },
 
     async applyItems(frame) {
@@ -368,10 +346,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
         counters.conflicts += result.conflicts
         counters.clocksAhead += result.clocksAhead
-        // A clock that far ahead is a fault or a lie; following it would leave no room above (P6).
-        const isAbsurd = frame.logicalClock - state.lamport > LOGICAL_CLOCK_JUMP_MAX || frame.logicalClock > LOGICAL_CLOCK_MAX
-        const theirClock = isAbsurd ? 0 : frame.logicalClock
-        if (result.applied > 0) state.lamport = Math.max(state.lamport, theirClock) + 1
+        if (result.applied > 0) state.lamport = followClock(state.lamport, frame.logicalClock) + 1
         // A frame in front of this one may have failed: then the tail has a hole, and is to be sent again.
         if (frame.resume?.recoveries === recoveries)
           batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))

@@ -3,6 +3,8 @@
  * group's facts wait here from when it is written until it is synced; with `fsync` that is the same moment.
  */
 import type { CollectionView } from './replica.ts'
+import { collectionOfSystemKey, SYSTEM_COLLECTION } from './settings.ts'
+import type { WriteBatch } from './write-batch.ts'
 
 /** What a written group changed. */
 export interface GroupFacts {
@@ -11,6 +13,17 @@ export interface GroupFacts {
   readonly sequence: number
   /** By name; undefined: the collection is gone. */
   readonly viewByName: ReadonlyMap<string, CollectionView | undefined>
+}
+
+/** Names of the collections that a group changed; a change of settings shows in the collection that they belong to. */
+export function changedNames({ touched, overlay }: Pick<WriteBatch, 'touched' | 'overlay'>): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const { cid, name } of touched) {
+    names.add(name)
+    if (name !== SYSTEM_COLLECTION) continue
+    for (const key of overlay.get(cid)?.keys() ?? []) names.add(collectionOfSystemKey(key) ?? SYSTEM_COLLECTION)
+  }
+  return names
 }
 
 export interface Publisher {

@@ -41,5 +41,6 @@ export interface ReplicaCounters {
   conflicts: number
   clocksAhead: number
   newOrigins: number
-  quarantined: number
+  /** Versions in quarantine now. */
+  readonly quarantined: number
 }

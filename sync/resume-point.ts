@@ -4,6 +4,8 @@
  */
 import type { VersionVector } from './dot.ts'
 import type { ResumePoint } from './replica-snapshot.ts'
+import { cursorRow } from './rows.ts'
+import type { StoreReader } from './store.ts'
 import { DOT_BYTES, readDot, writeDot } from './version.ts'
 
 export function encodeResumePoint(point: ResumePoint): Uint8Array {
@@ -17,7 +19,7 @@ export function encodeResumePoint(point: ResumePoint): Uint8Array {
   return bytes
 }
 
-export function decodeResumePoint(bytes: Uint8Array): ResumePoint | undefined {
+function decodeResumePoint(bytes: Uint8Array): ResumePoint | undefined {
   if (bytes.length < DOT_BYTES || bytes.length % DOT_BYTES !== 0) return undefined
   const target = new Map<string, number>()
   for (let at = DOT_BYTES; at < bytes.length; at += DOT_BYTES) {
@@ -25,4 +27,10 @@ export function decodeResumePoint(bytes: Uint8Array): ResumePoint | undefined {
     target.set(origin, counter)
   }
   return { position: readDot(bytes, 0), target: target satisfies VersionVector }
+}
+
+/** Where the tail from `senderStore` stands, if it was interrupted. */
+export function readResumePoint(reader: StoreReader, cid: number, senderStore: Uint8Array): ResumePoint | undefined {
+  const value = reader.get(cursorRow(cid, senderStore))
+  return value && decodeResumePoint(value)
 }

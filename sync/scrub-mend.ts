@@ -76,8 +76,6 @@ export interface MenderParts {
   /** The state as it is now: another one after each recovery from a failed write. */
   readonly state: () => ReplicaState
   readonly submit: <T>(job: (batch: WriteBatch) => T) => Promise<T>
-  /** Something was put into quarantine. */
-  readonly onQuarantined: () => void
 }
 
 export interface Mender {
@@ -99,7 +97,7 @@ export interface Mender {
   findLost(): Promise<readonly LostVersion[]>
 }
 
-export function createMender({ store, hasher, state, submit, onQuarantined }: MenderParts, counters: ScrubCounters): Mender {
+export function createMender({ store, hasher, state, submit }: MenderParts, counters: ScrubCounters): Mender {
   let listed: number | undefined
 
   const collectionOf = (cid: number): CollectionState | undefined =>
@@ -173,7 +171,6 @@ export function createMender({ store, hasher, state, submit, onQuarantined }: Me
     }
     if (isUnreadable) putQuarantined(state(), batch, encodeQuarantined('damaged', collection, key, value))
     counters.damaged += damaged.length + (isUnreadable ? 1 : 0)
-    onQuarantined()
     for (const orphan of orphans) {
       forget(orphan.dot, orphan.isLost ? orphan.hash : undefined)
       if (orphan.isLost && !isAccountedFor(left, orphan, isLww(collection)))

@@ -123,10 +123,11 @@ export async function startAgentProcess(settings: AgentSettings): Promise<AgentP
 
 /** Where no system gives out ports of itself: a socket of a test beside this one cannot be given the port before it is bound. */
 const PORTS = { first: 10_000, end: 32_000 }
+const PORT_TRIES_MAX = 100
 
 /** A port of loopback that was free a moment ago, for TCP and for UDP. */
 export async function findFreePort(): Promise<number> {
-  for (;;) {
+  for (let tries = 1; ; tries++) {
     const port = randomInt(PORTS.first, PORTS.end)
     const [server, socket] = [createServer(), createSocket('udp4')]
     try {
@@ -135,7 +136,7 @@ export async function findFreePort(): Promise<number> {
       await once(socket, 'listening')
       return port
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error
+      if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') || tries === PORT_TRIES_MAX) throw error
     } finally {
       await Promise.all([new Promise(resolve => server.close(resolve)), new Promise<void>(resolve => socket.close(resolve))])
     }

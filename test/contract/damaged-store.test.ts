@@ -269,6 +269,9 @@ describe('a damaged store', () => {
     expect(a.replica.scrubber.counters).toMatchObject({ lost: 2, damaged: 1 })
     // The damaged one is kept aside for a person.
     expect(a.replica.counters.quarantined).toBe(1)
+    const { items } = await a.replica.quarantine.list(0, 10, 1_000_000)
+    expect(items).toMatchObject([{ reason: 'damaged', collection: 'c', key: 'changed' }])
+    expect(await a.replica.quarantine.retry([items[0]!.id])).toMatchObject([{ ok: false, code: 'HS_PRECONDITION_FAILED' }])
     await a.replica.write([put('c', 'only here', 3), put('c', 'changed', 4)])
     expect(await a.replica.scrubber.findLost()).toEqual([])
   })
