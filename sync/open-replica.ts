@@ -205,6 +205,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     onAcknowledged: name => publisher.touch(name),
   })
   const { keeper } = retention
+  const settingsOf = (name: string) => state.model.settings(name, state.collectionByName.get(name)?.generation ?? 0)
   const { quarantine, setAside } = createQuarantine({
     store,
     context,
@@ -231,10 +232,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     setAside,
     scrubber: createScrubber({ store, hasher, state: () => state, submit: submitDurable }),
     logicalClock: () => publisher.logicalClock(),
-    priority(name) {
-      const collection = state.collectionByName.get(name)
-      return collection === undefined ? 0 : state.model.settings(name, collection.generation).priority
-    },
+    priority: name => settingsOf(name).priority,
+    keepsSiblings: name => name === SYSTEM_COLLECTION || settingsOf(name).conflict !== 'lww',
     recoveries: () => recoveries,
     observeLogicalClock(value) {
       state.lamport = Math.max(state.lamport, value)

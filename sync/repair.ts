@@ -7,8 +7,9 @@
  *   - to be dropped, when its holder's vector does not cover the other's G, and the other's vector covers the item's dot: the holder
  *     is behind the other's floor, the item was collected there after everybody had seen it superseded;
  *   - damage at the side that lacks it, otherwise: it is sent again, even below that side's vector.
- * Where both hold the key, versions are merged, never dropped. (Repair applies what vectors cover; L1 does not.) What one side's vector covers and
- * the other's does not is no drift and is left to the log tails (R4).
+ * Where both hold the key, versions are merged, and under `lww` never dropped. Where concurrent versions stay, the rule above holds for each
+ * version: a key that was written again behind a collected delete remembers nothing of what that delete had seen (decision 0012). Repair
+ * applies what vectors cover; L1 does not. What one side's vector covers and the other's does not is no drift and is left to the tails (R4).
  */
 import { concatBytes, toHex } from '../base/bytes.ts'
 import { type Channel, type MessageOf, SessionFault } from './channel.ts'
@@ -110,17 +111,20 @@ async function fetchKeys(
 /** Moves, fetches or drops what differs. */
 async function settle(repairing: Repairing, differing: Differing): Promise<void> {
   const { channel, replica, mine, own, theirs, stats, relation, areFull } = repairing
+  const keepsSiblings = replica.keepsSiblings(mine.name)
   const toSend: ItemClaim[] = []
   const toDropHere: ItemClaim[] = []
   const toFetch: ItemClaim[] = []
   const toDropThere: ItemClaim[] = []
   for (const item of differing.mine) {
-    const action = differing.theirKeys.has(item.key) ? 'send' : judgeLacking(own, theirs, item.dot, lackOf(relation, 'theirs'))
+    const isMerged = differing.theirKeys.has(item.key)
+    const action = judgeVersion(isMerged, keepsSiblings, judgeLacking(own, theirs, item.dot, lackOf(relation, 'theirs')))
     if (action === 'drop') toDropHere.push(item)
     else if (action === 'send' && !(areFull && isForTails(own, theirs, item.dot))) toSend.push(item)
   }
   for (const item of differing.theirs) {
-    const action = differing.myKeys.has(item.key) ? 'send' : judgeLacking(theirs, own, item.dot, lackOf(relation, 'mine'))
+    const isMerged = differing.myKeys.has(item.key)
+    const action = judgeVersion(isMerged, keepsSiblings, judgeLacking(theirs, own, item.dot, lackOf(relation, 'mine')))
     if (action === 'drop') toDropThere.push(item)
     else if (action === 'send' && !(areFull && isForTails(theirs, own, item.dot))) toFetch.push(item)
   }
@@ -145,6 +149,11 @@ async function settle(repairing: Repairing, differing: Differing): Promise<void>
     await channel.send(frame)
     await channel.expect('ack')
   }
+}
+
+/** What becomes of a version that one side lacks: of one whose key it holds, what merging makes of it. */
+function judgeVersion(isKeyHeld: boolean, keepsSiblings: boolean, lacking: ReturnType<typeof judgeLacking>): typeof lacking {
+  return isKeyHeld && !(keepsSiblings && lacking === 'drop') ? 'send' : lacking
 }
 
 function chunks<Item>(items: readonly Item[]): Item[][] {

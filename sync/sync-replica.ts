@@ -18,6 +18,8 @@ export interface SyncReplica {
   logicalClock(): number
   /** Which collections go first: the greater ones. */
   priority(collection: string): number
+  /** Concurrent versions of a key stay beside one another: the policy is not `lww`. */
+  keepsSiblings(collection: string): boolean
   /** Failed writes since the store was opened: a resume point holds only within one count (R5). */
   recoveries(): number
   /** A durable moment; must be closed. */

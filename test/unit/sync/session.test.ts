@@ -339,6 +339,32 @@ describe('repair (L2)', () => {
     expect(b.replicas()).toHaveLength(3)
   })
 
+  it.each(['siblings', 'lww'] as const)(
+    'R6 P5 under %s, a key written again behind a collected delete is not joined by what was deleted',
+    async conflict => {
+      await a.createCollection('c', { conflict })
+      await a.write([put('c', 'k', 'old'), put('c', 'written-twice', 'old')])
+      await syncPair(a, b)
+      await b.write([remove('c', 'k'), remove('c', 'written-twice')])
+      expect(await b.evict(a.storeId)).toBe(true)
+      expect(await b.collectStable('c', 1)).toBe(2)
+      await b.write([put('c', 'k', 'new'), put('c', 'written-twice', 'new')])
+      // What the delete had not seen is a concurrent version like any other.
+      await a.write([put('c', 'written-twice', 'late')])
+      expect((await syncPair(a, b))[1].fault?.kind).toBe('refused')
+
+      const [result] = await syncPair(a, b)
+      expect(result).toMatchObject({ fault: undefined, diverged: [] })
+      expect(digestOf(a, 'c')).toBe(digestOf(b, 'c'))
+      const versions = (key: string): string[] => {
+        const { payload, conflicts = [] } = a.get('c', key)!
+        return [payload, ...conflicts.map(other => other.payload)].map(text => Buffer.from(text ?? []).toString()).sort()
+      }
+      expect(versions('k')).toEqual(['"new"'])
+      expect(versions('written-twice')).toEqual(conflict === 'siblings' ? ['"late"', '"new"'] : ['"new"'])
+    },
+  )
+
   describe('tombstones that one side has collected', () => {
     // Somebody who is away, so that a and b collect nothing by themselves.
     beforeEach(async () => {
