@@ -7,13 +7,14 @@
  *   - to be dropped, when its holder's vector does not cover the other's G, and the other's vector covers the item's dot: the holder
  *     is behind the other's floor, the item was collected there after everybody had seen it superseded;
  *   - damage at the side that lacks it, otherwise: it is sent again, even below that side's vector.
- * Where both hold the key, versions are merged, and under `lww` never dropped. Where concurrent versions stay, the rule above holds for each
- * version: a key that was written again behind a collected delete remembers nothing of what that delete had seen (decision 0012). Repair
- * applies what vectors cover; L1 does not. What one side's vector covers and the other's does not is no drift and is left to the tails (R4).
+ * Where both hold the key, versions are merged, and under `lww` never dropped. Where concurrent versions stay, the first rule also holds for each
+ * version that nothing the other has there supersedes: a key that was written again behind a collected delete remembers nothing of what
+ * that delete had seen (decision 0012). Repair applies what vectors cover; L1 does not. What one side's vector covers and the other's does not is
+ * no drift and is left to the tails (R4).
  */
 import { concatBytes, toHex } from '../base/bytes.ts'
 import { type Channel, type MessageOf, SessionFault } from './channel.ts'
-import { coversDot } from './dot.ts'
+import { coversDot, type Dot } from './dot.ts'
 import { FRAME_LIMITS } from './exchange.ts'
 import { isBehindFloor, isEqualVector, type Knowledge } from './floor.ts'
 import { keyFault } from './key.ts'
@@ -28,7 +29,7 @@ import { decodeBucketCells, findDifferences } from './sketch-search.ts'
 import { createSketchServer } from './sketch-serve.ts'
 import { encodeCells, type Difference } from './sketch.ts'
 import { descendTree, readItems, readNodes } from './tree-descent.ts'
-import { decodeVersion } from './version.ts'
+import { decodeVersion, supersedes, type Version } from './version.ts'
 import { keyBytes } from './write-batch.ts'
 
 /** Items that the keys of one message may have: all of them with as many concurrent versions as robots ever write. */
@@ -74,10 +75,12 @@ async function settleDifference(repairing: Repairing, difference: Difference): P
   const texts = [...hashByText.keys()].sort()
   for (let at = 0; at < texts.length; at += KEYS_PER_MESSAGE_MAX) {
     const part = texts.slice(at, at + KEYS_PER_MESSAGE_MAX)
-    const differing: Differing = { mine: [], theirs: [], myKeys: new Set(), theirKeys: new Set() }
+    const differing: Differing = { mine: [], theirs: [], myKeys: new Set(), theirsByKey: new Map() }
     const wanted = part.filter(text => asked.has(text)).flatMap(text => hashByText.get(text) ?? [])
     for (const { item, keyHash } of wanted.length === 0 ? [] : await fetchKeys(channel, repairing, wanted)) {
-      differing.theirKeys.add(item.key)
+      const ofKey = differing.theirsByKey.get(item.key)
+      if (ofKey === undefined) differing.theirsByKey.set(item.key, [item])
+      else ofKey.push(item)
       if (theirSymbols.has(symbolOf(keyHash, item))) differing.theirs.push(item)
     }
     for (const text of part) {
@@ -111,20 +114,20 @@ async function fetchKeys(
 /** Moves, fetches or drops what differs. */
 async function settle(repairing: Repairing, differing: Differing): Promise<void> {
   const { channel, replica, mine, own, theirs, stats, relation, areFull } = repairing
-  const keepsSiblings = replica.keepsSiblings(mine.name)
   const toSend: ItemClaim[] = []
   const toDropHere: ItemClaim[] = []
   const toFetch: ItemClaim[] = []
   const toDropThere: ItemClaim[] = []
+  const outlived = replica.keepsSiblings(mine.name) ? await findOutlived(repairing, differing) : new Set()
   for (const item of differing.mine) {
-    const isMerged = differing.theirKeys.has(item.key)
-    const action = judgeVersion(isMerged, keepsSiblings, judgeLacking(own, theirs, item.dot, lackOf(relation, 'theirs')))
+    const isMerged = differing.theirsByKey.has(item.key) && !outlived.has(item)
+    const action = isMerged ? 'send' : judgeLacking(own, theirs, item.dot, lackOf(relation, 'theirs'))
     if (action === 'drop') toDropHere.push(item)
     else if (action === 'send' && !(areFull && isForTails(own, theirs, item.dot))) toSend.push(item)
   }
   for (const item of differing.theirs) {
-    const isMerged = differing.myKeys.has(item.key)
-    const action = judgeVersion(isMerged, keepsSiblings, judgeLacking(theirs, own, item.dot, lackOf(relation, 'mine')))
+    const isMerged = differing.myKeys.has(item.key) && !outlived.has(item)
+    const action = isMerged ? 'send' : judgeLacking(theirs, own, item.dot, lackOf(relation, 'mine'))
     if (action === 'drop') toDropThere.push(item)
     else if (action === 'send' && !(areFull && isForTails(theirs, own, item.dot))) toFetch.push(item)
   }
@@ -136,24 +139,52 @@ async function settle(repairing: Repairing, differing: Differing): Promise<void>
     await channel.send({ kind: 'drop', items })
     await channel.expect('ack')
   }
-  for (const items of chunks(toFetch)) {
-    await channel.send({ kind: 'want', items })
-    for (;;) {
-      const message = await channel.receive()
-      if (message.kind === 'ack') break
-      if (message.kind !== 'frame') throw new SessionFault('unexpected', `the peer sent "${message.kind}" in the place of wanted items`)
-      await applyRepairFrame(repairing, mine, message)
-    }
-  }
+  for await (const frame of fetchFrames(channel, toFetch)) await applyRepairFrame(repairing, mine, frame)
   for await (const frame of frames(repairing, mine, toSend)) {
     await channel.send(frame)
     await channel.expect('ack')
   }
 }
 
-/** What becomes of a version that one side lacks: of one whose key it holds, what merging makes of it. */
-function judgeVersion(isKeyHeld: boolean, keepsSiblings: boolean, lacking: ReturnType<typeof judgeLacking>): typeof lacking {
-  return isKeyHeld && !(keepsSiblings && lacking === 'drop') ? 'send' : lacking
+/**
+ * Of the items whose key the other side holds too, those that it has seen and that nothing it holds there supersedes, when their holder is
+ * behind its floor. What is superseded stays until that which supersedes it is here: it may be all that is left of it.
+ */
+async function findOutlived(repairing: Repairing, differing: Differing): Promise<ReadonlySet<ItemClaim>> {
+  const { channel, mine, own, theirs, relation } = repairing
+  const isSuperseded = (entry: readonly Version[], dot: Dot): boolean => entry.some(version => supersedes(version, dot))
+  const outlived = new Set<ItemClaim>()
+  for (const item of differing.theirs) {
+    if (!differing.myKeys.has(item.key) || judgeLacking(theirs, own, item.dot, lackOf(relation, 'mine')) !== 'drop') continue
+    if (!isSuperseded(mine.entry(keyBytes(item.key)) ?? [], item.dot)) outlived.add(item)
+  }
+  const suspects = differing.mine.filter(
+    ({ key, dot }) => differing.theirsByKey.has(key) && judgeLacking(own, theirs, dot, lackOf(relation, 'theirs')) === 'drop',
+  )
+  if (suspects.length === 0) return outlived
+  const theirVersions = new Map<string, Version[]>()
+  const named = [...new Set(suspects.map(({ key }) => key))].flatMap(key => differing.theirsByKey.get(key) ?? [])
+  for await (const { items } of fetchFrames(channel, named)) {
+    for (const { key, version } of items) {
+      const decoded = decodeVersion(version)
+      if (decoded !== undefined) theirVersions.set(key, [...(theirVersions.get(key) ?? []), decoded])
+    }
+  }
+  for (const item of suspects) if (!isSuperseded(theirVersions.get(item.key) ?? [], item.dot)) outlived.add(item)
+  return outlived
+}
+
+/** The versions with these names, as far as the peer still holds them. */
+async function* fetchFrames(channel: Channel, names: readonly ItemName[]): AsyncGenerator<MessageOf<'frame'>> {
+  for (const items of chunks(names)) {
+    await channel.send({ kind: 'want', items })
+    for (;;) {
+      const message = await channel.receive()
+      if (message.kind === 'ack') break
+      if (message.kind !== 'frame') throw new SessionFault('unexpected', `the peer sent "${message.kind}" in the place of wanted items`)
+      yield message
+    }
+  }
 }
 
 function chunks<Item>(items: readonly Item[]): Item[][] {

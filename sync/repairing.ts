@@ -3,7 +3,7 @@ import type { Hash } from '../base/ports.ts'
 import type { Channel } from './channel.ts'
 import type { ExchangeStats } from './exchange.ts'
 import type { Knowledge } from './floor.ts'
-import type { ItemClaim } from './messages.ts'
+import type { ItemClaim, ItemName } from './messages.ts'
 import type { Relation } from './partial.ts'
 import type { CollectionSnapshot } from './replica-snapshot.ts'
 import type { SyncReplica } from './sync-replica.ts'
@@ -31,7 +31,8 @@ export interface Differing {
   /** Items that only one side has. */
   readonly mine: ItemClaim[]
   readonly theirs: ItemClaim[]
-  /** Keys of which a side holds anything; of their keys, those that were asked about. */
+  /** Keys of which this side holds anything. */
   readonly myKeys: Set<string>
-  readonly theirKeys: Set<string>
+  /** All items that the peer has of the keys that were asked about. */
+  readonly theirsByKey: Map<string, ItemName[]>
 }

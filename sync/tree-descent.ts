@@ -72,7 +72,7 @@ async function compareItems(repairing: Repairing, level: number, index: number):
     mine: myItems.filter(item => !isSame(item, theirsByName)),
     theirs: theirItems.filter(item => !isSame(item, mineByName)),
     myKeys: new Set(myItems.map(({ key }) => key)),
-    theirKeys: new Set(theirItems.map(({ key }) => key)),
+    theirsByKey: Map.groupBy(theirItems, ({ key }) => key),
   }
 }
 

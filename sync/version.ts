@@ -56,7 +56,7 @@ export const isTombstone = (version: Version): boolean => (version.flags & FLAG_
 export const isOpaque = (version: Version): boolean => (version.flags & ~FLAGS_KNOWN) !== 0
 
 /** Whether `version` was written by somebody who had seen `other`. */
-export function supersedes(version: Version, other: Version): boolean {
+export function supersedes(version: Version, other: Dot): boolean {
   return version.context.some(dot => dot.origin === other.origin && dot.counter >= other.counter)
 }
 

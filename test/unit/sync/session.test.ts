@@ -339,31 +339,48 @@ describe('repair (L2)', () => {
     expect(b.replicas()).toHaveLength(3)
   })
 
-  it.each(['siblings', 'lww'] as const)(
-    'R6 P5 under %s, a key written again behind a collected delete is not joined by what was deleted',
-    async conflict => {
+  describe.each(['siblings', 'lww'] as const)('under %s, who is behind the floor', conflict => {
+    /** a was evicted and has not heard that b deleted, collected, and wrote the keys again; `over` was written over. */
+    async function fallBehind(): Promise<void> {
       await a.createCollection('c', { conflict })
-      await a.write([put('c', 'k', 'old'), put('c', 'written-twice', 'old')])
+      await a.write([put('c', 'k', 'old'), put('c', 'twice', 'old'), put('c', 'over', 'old')])
       await syncPair(a, b)
-      await b.write([remove('c', 'k'), remove('c', 'written-twice')])
+      await b.write([remove('c', 'k'), remove('c', 'twice'), put('c', 'over', 'new')])
       expect(await b.evict(a.storeId)).toBe(true)
       expect(await b.collectStable('c', 1)).toBe(2)
-      await b.write([put('c', 'k', 'new'), put('c', 'written-twice', 'new')])
+      await b.write([put('c', 'k', 'new'), put('c', 'twice', 'new')])
       // What the delete had not seen is a concurrent version like any other.
-      await a.write([put('c', 'written-twice', 'late')])
+      await a.write([put('c', 'twice', 'late')])
       expect((await syncPair(a, b))[1].fault?.kind).toBe('refused')
+    }
 
-      const [result] = await syncPair(a, b)
+    const versionsOf = (key: string): string[] => {
+      const found = a.get('c', key)
+      if (found === undefined) return []
+      return [found, ...(found.conflicts ?? [])].map(({ payload }) => Buffer.from(payload ?? []).toString()).sort()
+    }
+
+    it.each(['dials', 'is dialled'])('and %s, R6 P5 brings nothing back beside a key that was written again', async side => {
+      await fallBehind()
+      const [result] = side === 'dials' ? await syncPair(a, b) : await syncPair(b, a)
       expect(result).toMatchObject({ fault: undefined, diverged: [] })
       expect(digestOf(a, 'c')).toBe(digestOf(b, 'c'))
-      const versions = (key: string): string[] => {
-        const { payload, conflicts = [] } = a.get('c', key)!
-        return [payload, ...conflicts.map(other => other.payload)].map(text => Buffer.from(text ?? []).toString()).sort()
+      expect(versionsOf('k')).toEqual(['"new"'])
+      expect(versionsOf('over')).toEqual(['"new"'])
+      expect(versionsOf('twice')).toEqual(conflict === 'siblings' ? ['"late"', '"new"'] : ['"new"'])
+    })
+
+    it('R6 gives nothing up before that which supersedes it is here, wherever the link is cut', async () => {
+      await fallBehind()
+      let cutAfter = 0
+      for (let isComplete = false; !isComplete; cutAfter++) {
+        ;[{ isComplete }] = await syncPair(a, b, createTestLink(cutAfter))
+        expect(versionsOf('over')).toHaveLength(1)
       }
-      expect(versions('k')).toEqual(['"new"'])
-      expect(versions('written-twice')).toEqual(conflict === 'siblings' ? ['"late"', '"new"'] : ['"new"'])
-    },
-  )
+      expect(cutAfter).toBeGreaterThan(10)
+      expect(versionsOf('over')).toEqual(['"new"'])
+    })
+  })
 
   describe('tombstones that one side has collected', () => {
     // Somebody who is away, so that a and b collect nothing by themselves.
