@@ -13,6 +13,8 @@ export interface Dot {
   readonly counter: number
 }
 
+export const isSameDot = (a: Dot, b: Dot): boolean => a.counter === b.counter && a.origin === b.origin
+
 /** Origin -> highest contiguous counter. An origin that is absent counts as 0. */
 export type VersionVector = ReadonlyMap<Origin, number>
 

@@ -9,7 +9,7 @@
  */
 import { allocateBytes, type Allocate } from '../base/scratch.ts'
 import { equalBytes, readU32 } from '../base/bytes.ts'
-import type { Dot } from './dot.ts'
+import { isSameDot, type Dot } from './dot.ts'
 import { compareStamps, nextStamp, type Stamp } from './hlc.ts'
 import type { ConflictPolicy } from './replica.ts'
 import { compareVersions, decodeVersion, isOpaque, isTombstone, supersedes, type Version, versionLength, writeVersion } from './version.ts'
@@ -41,8 +41,6 @@ function concurrent(versions: Entry): Entry {
       !sorted.some((other, k) => (k < i && isSameDot(other, version)) || (!isSameDot(other, version) && supersedes(other, version))),
   )
 }
-
-const isSameDot = (a: Dot, b: Dot): boolean => a.counter === b.counter && a.origin === b.origin
 
 export function sameVersions(a: Entry, b: Entry): boolean {
   return a.length === b.length && a.every((version, i) => compareVersions(version, b[i]!) === 0)

@@ -14,7 +14,7 @@
  */
 import { concatBytes, toHex } from '../base/bytes.ts'
 import { type Channel, type MessageOf, SessionFault } from './channel.ts'
-import { coversDot, type Dot } from './dot.ts'
+import { coversDot, isSameDot, type Dot } from './dot.ts'
 import { FRAME_LIMITS } from './exchange.ts'
 import { isBehindFloor, isEqualVector, type Knowledge } from './floor.ts'
 import { keyFault } from './key.ts'
@@ -156,10 +156,14 @@ async function findOutlived(repairing: Repairing, differing: Differing): Promise
   const outlived = new Set<ItemClaim>()
   for (const item of differing.theirs) {
     if (!differing.myKeys.has(item.key) || judgeLacking(theirs, own, item.dot, lackOf(relation, 'mine')) !== 'drop') continue
-    if (!isSuperseded(mine.entry(keyBytes(item.key)) ?? [], item.dot)) outlived.add(item)
+    const held = mine.entry(keyBytes(item.key)) ?? []
+    // What differs may be held here as well: of what the tails carry the two sides' sketches do not say the same.
+    if (!held.some(version => isSameDot(version, item.dot)) && !isSuperseded(held, item.dot)) outlived.add(item)
   }
   const suspects = differing.mine.filter(
-    ({ key, dot }) => differing.theirsByKey.has(key) && judgeLacking(own, theirs, dot, lackOf(relation, 'theirs')) === 'drop',
+    ({ key, dot }) =>
+      differing.theirsByKey.get(key)?.every(item => !isSameDot(item.dot, dot)) === true &&
+      judgeLacking(own, theirs, dot, lackOf(relation, 'theirs')) === 'drop',
   )
   if (suspects.length === 0) return outlived
   const theirVersions = new Map<string, Version[]>()
