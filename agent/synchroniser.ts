@@ -9,6 +9,7 @@ import type { Codec, Hash, Random } from '../base/ports.ts'
 import type { LiveControl } from '../sync/live.ts'
 import type { Hello } from '../sync/messages.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
+import { createCommonGrounds } from '../sync/common-ground.ts'
 import { FRAME_LIMITS } from '../sync/exchange.ts'
 import type { SettledCollection } from '../sync/offer.ts'
 import { runSession, type SessionResult } from '../sync/session.ts'
@@ -99,6 +100,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
   /** Sessions that have not caught up. */
   const catchingUp = { outbound: 0, inbound: 0 }
   const livePlaces = createLivePlaces(options.liveLinksMax, placedLinks, () => options.clock.monotonicMs())
+  const commonGrounds = createCommonGrounds(options.hash)
   let isClosing = false
 
   const stateOf = (nodeId: string): PeerState => {
@@ -220,6 +222,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       replica,
       codec: options.codec,
       hash: options.hash,
+      commonGrounds,
       isInitiator: dialled !== undefined,
       hello(peer) {
         if (peer !== undefined) nodeId = nodeIdOf(peer)

@@ -6,6 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { makeFolder } from '../test/agent-process.ts'
 import { createMemoryStore } from '../test/memory-store.ts'
 import { createTestLink, openTestReplica, put, syncPair } from '../test/replica-pair.ts'
+import { systemHash } from '../agent/ports.ts'
+import { createCommonGrounds } from '../sync/common-ground.ts'
 import type { OpenReplica } from '../sync/open-replica.ts'
 import type { Bench, BenchContext, Measure, Target } from './bench.ts'
 import { COLLECTION, writeRecords } from './bench-replica.ts'
@@ -130,7 +132,8 @@ async function measureOrigins(origins: number): Promise<{ readonly bytes: number
   }
   await writeRecords(b, makeRecords(1, 'origin1', 1))
   for (const group of inGroups(records, GROUP_RECORDS)) await writeRecords(a, group)
-  await syncPair(a, b)
+  const commonGrounds = createCommonGrounds(systemHash)
+  await syncPair(a, b, createTestLink(), { commonGrounds })
   const changed = records.filter((_, i) => i % (fewRecords / changesOfOrigins) === 0)
   await a.write(changed.map(({ key }, i) => put(COLLECTION, key, { note: 'c'.repeat(185), i })))
   let bytes = 0
@@ -139,7 +142,7 @@ async function measureOrigins(origins: number): Promise<{ readonly bytes: number
     return message
   })
   const before = process.cpuUsage()
-  const results = await syncPair(a, b, link)
+  const results = await syncPair(a, b, link, { commonGrounds })
   const { user, system } = process.cpuUsage(before)
   if (!results.every(({ isComplete }) => isComplete)) throw new Error('a session did not end well')
   for (const writer of writers) await writer.close()

@@ -80,6 +80,7 @@ export interface HeldState {
 
 export interface OwnState extends HeldState {
   readonly vector: VersionVector
+  readonly collected: VersionVector
 }
 
 /**
@@ -113,7 +114,7 @@ export async function exchangeTails(
       } else if (message.kind === 'ack') {
         credit.give()
       } else if (message.kind === 'mark' && ownState === undefined) {
-        await receiver.finish(message.vector)
+        await receiver.finish(message.isAsOpened === true ? theirs.vector : message.vector)
         ownState = await readState(replica, theirs.name)
         await channel.send(stateMessage(ownState))
       } else if (message.kind === 'state' && theirState === undefined) {
@@ -140,12 +141,11 @@ export async function exchangeTails(
 async function sendTail(context: ExchangeContext, credit: Credit, mine: CollectionSnapshot | undefined, theirs: Open): Promise<void> {
   const { channel, relation, replica } = context
   const known = countersOf(theirs.vector)
-  let vector: ReadonlyMap<Origin, VectorEntry> = new Map()
-  if (mine !== undefined && relation.sends) {
-    await sendFrames(context, credit, mine, known, theirs.resume)
-    vector = relation.isMinePartial ? await replica.markFor(mine, known, relation) : mine.vector
-  }
-  await channel.send({ kind: 'mark', vector })
+  const hasTail = mine !== undefined && relation.sends
+  if (hasTail) await sendFrames(context, credit, mine, known, theirs.resume)
+  const vector: ReadonlyMap<Origin, VectorEntry> =
+    hasTail && relation.isMinePartial ? await replica.markFor(mine, known, relation) : new Map()
+  await channel.send({ kind: 'mark', vector, isAsOpened: hasTail && !relation.isMinePartial })
 }
 
 /** Ships the live versions above `after`, in frames, each as there is credit for it. */
@@ -200,6 +200,7 @@ export async function readState(replica: SyncReplica, name: string): Promise<Own
       rosterHash: replica.rosterHash(),
       flags: termsFlags(collection?.terms ?? replica.termsOf(name)),
       vector: collection?.counters ?? new Map(),
+      collected: collection?.collected ?? new Map(),
     }
   } finally {
     await snapshot.close()

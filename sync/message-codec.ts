@@ -67,13 +67,13 @@ const encodeStamp = (stamp: Stamp): Uint8Array => {
 }
 const encodeNames = (items: readonly ItemName[]): unknown[] => items.map(({ key, dot }) => [key, ...encodeDot(dot)])
 
-/** Nothing for a full replica without a horizon. */
-function encodeTerms({ terms, voided }: Open): unknown[] {
+/** Nothing for a full replica without a horizon that says all of its vector. */
+function encodeTerms({ terms, voided, commonHash }: Open): unknown[] {
   const { horizonMs, horizonMaxMs } = terms
   const flags = termsFlags(terms)
-  if (flags === 0 && horizonMs === 0 && horizonMaxMs === 0 && voided.length === 0) return []
+  if (flags === 0 && horizonMs === 0 && horizonMaxMs === 0 && voided.length === 0 && commonHash === undefined) return []
   const ranges = voided.slice(0, VOIDED_RANGES_MAX).map(({ origin, from, to }) => [bytesOf(origin), u64Bytes(from), u64Bytes(to)])
-  return [flags, u64Bytes(horizonMs), u64Bytes(horizonMaxMs), ranges]
+  return [flags, u64Bytes(horizonMs), u64Bytes(horizonMaxMs), ranges, ...(commonHash === undefined ? [] : [commonHash])]
 }
 
 function encodeFields(message: PlainMessage): unknown[] {
@@ -83,13 +83,11 @@ function encodeFields(message: PlainMessage): unknown[] {
       return [protocol, swarmName, bytesOf(nodeId), bytesOf(storeId), saltId, u64Bytes(logicalClock), u64Bytes(wallMs), isNamed, isLive]
     }
     case 'offers': {
-      const offers = message.offers.map(({ name, generation, root, knowledge, flags, priority }) => [
-        name,
-        u64Bytes(generation),
-        root,
-        knowledge,
-        ...(priority === 0 ? (flags === 0 ? [] : [flags]) : [flags, priority]),
-      ])
+      const offers = message.offers.map(({ name, generation, root, knowledge, flags, priority, commonHash }) => {
+        const fixed = [name, u64Bytes(generation), root, knowledge]
+        if (commonHash !== undefined) return [...fixed, flags, priority, commonHash]
+        return priority === 0 ? (flags === 0 ? fixed : [...fixed, flags]) : [...fixed, flags, priority]
+      })
       return [offers, message.isLast, message.rosterHash]
     }
     case 'open': {
@@ -103,7 +101,7 @@ function encodeFields(message: PlainMessage): unknown[] {
       return [items.map(({ key, version }) => [key, version]), position === undefined ? null : encodeDot(position), u64Bytes(logicalClock)]
     }
     case 'mark':
-      return [encodeEntries(message.vector)]
+      return message.isAsOpened === true ? [encodeEntries(message.vector), true] : [encodeEntries(message.vector)]
     case 'state':
       return [message.root, message.knowledge, message.rosterHash, ...(message.flags === 0 ? [] : [message.flags])]
     case 'repair':
@@ -169,6 +167,8 @@ function acknowledgements(value: unknown): Acknowledgement[] {
   })
 }
 
+const digest16 = (value: unknown): Uint8Array | undefined => octets(value, 16)
+
 function voidedRanges(value: unknown): VoidedRange[] {
   return list(value, VOIDED_RANGES_MAX).map(item => {
     const [origin, from, to] = list(item, 8)
@@ -184,7 +184,7 @@ function itemNames(value: unknown): ItemName[] {
 }
 
 function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): Message {
-  const [a, b, c, d, e, f, g, h, i, j, k, l] = fields
+  const [a, b, c, d, e, f, g, h, i, j, k, l, m] = fields
   switch (kind) {
     case 'hello':
       return {
@@ -202,7 +202,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
       }
     case 'offers': {
       const offers = list(a, OFFERS_PER_MESSAGE_MAX).map(offer => {
-        const [name, generation, root, knowledge, flags, priority = 0] = list(offer, 16)
+        const [name, generation, root, knowledge, flags, priority = 0, commonHash] = list(offer, 16)
         if (!isPriority(priority)) throw new Malformed()
         return {
           name: collectionName(name),
@@ -211,6 +211,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
           knowledge: octets(knowledge, 16),
           flags: optional(flags, 0, value => small(value, 0xff)),
           priority,
+          commonHash: optional(commonHash, undefined, digest16),
         }
       })
       return { kind, offers, isLast: flag(b), rosterHash: octets(c, ROSTER_HASH_BYTES) }
@@ -237,6 +238,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
           optional(k, 0, counter),
         ),
         voided: optional(l, [], voidedRanges),
+        commonHash: optional(m, undefined, digest16),
       }
     }
     case 'frame': {
@@ -249,7 +251,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
       return { kind, items, position: position && dot(position[0], position[1]), logicalClock: counter(c) }
     }
     case 'mark':
-      return { kind, vector: entries(a) }
+      return { kind, vector: entries(a), isAsOpened: optional(b, false, flag) }
     case 'state':
       return {
         kind,

@@ -32,6 +32,8 @@ export interface Offer {
   readonly flags: number
   /** As the sender has it set: the greater of both sides' counts. */
   readonly priority: number
+  /** 16 bytes: what it has in common with the receiver (common-ground.ts). */
+  readonly commonHash?: Uint8Array | undefined
 }
 
 export interface ItemName {
@@ -79,6 +81,8 @@ export interface Open {
   readonly terms: Terms
   /** What it gave up and nobody full is known to hold. */
   readonly voided: readonly VoidedRange[]
+  /** 16 bytes: `vector`, `collected` and `acknowledgements` are what differs from that common ground. */
+  readonly commonHash?: Uint8Array | undefined
 }
 
 /** What the sender holds durably of a collection, in the live phase: additions to what it has said before on this link. */
@@ -121,7 +125,8 @@ export type Message =
   | Open
   | { readonly kind: 'frame'; readonly items: readonly WireItem[]; readonly position: Dot | undefined; readonly logicalClock: number }
   | { readonly kind: 'ack' }
-  | { readonly kind: 'mark'; readonly vector: ReadonlyMap<Origin, VectorEntry> }
+  /** `isAsOpened`: the vector is that of the sender's `open`, and not said again. */
+  | { readonly kind: 'mark'; readonly vector: ReadonlyMap<Origin, VectorEntry>; readonly isAsOpened?: boolean }
   /** `flags`: the sender may have become partial since it opened the collection (R8). */
   | {
       readonly kind: 'state'

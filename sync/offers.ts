@@ -1,6 +1,7 @@
 /** The first half of a round: both sides list what they hold, and find what differs. */
 import { equalBytes } from '../base/bytes.ts'
 import { SessionFault, type Channel } from './channel.ts'
+import type { CommonGround } from './common-ground.ts'
 import type { VersionVector } from './dot.ts'
 import { OFFERS_PER_MESSAGE_MAX, type Offer } from './messages.ts'
 import { isExchanged, isSettled, keptVector, offerOf, type SettledOffer } from './offer.ts'
@@ -16,6 +17,8 @@ const OFFERS_MAX = 8_192
 export interface Difference {
   readonly name: string
   readonly generation: number
+  /** What the two have in common, as both offer it. */
+  readonly common?: CommonGround | undefined
 }
 
 export interface Comparison {
@@ -45,11 +48,14 @@ export async function compareOffers(
   channel: Channel,
   snapshot: ReplicaSnapshot,
   replica: Pick<SyncReplica, 'rosterHash' | 'priority'>,
+  commonGround: (name: string, generation: number) => CommonGround | undefined,
 ): Promise<Comparison> {
   const mine = new Map<string, Offer>()
   for (const name of snapshot.names()) {
     const collection = await snapshot.collection(name)
-    if (collection !== undefined) mine.set(name, offerOf(collection, replica.priority(name)))
+    if (collection === undefined) continue
+    const commonHash = commonGround(name, collection.generation)?.hash
+    mine.set(name, { ...offerOf(collection, replica.priority(name)), commonHash })
   }
   const offers = [...mine.values()]
   // Read behind the snapshot: whoever has enrolled by now is waited for (R7).
@@ -86,7 +92,10 @@ export async function compareOffers(
         continue
       }
     }
-    differing.push({ name, generation: own?.generation ?? other?.generation ?? 0 })
+    const generation = own?.generation ?? other?.generation ?? 0
+    const common = commonGround(name, generation)
+    const isCommon = common !== undefined && other?.commonHash !== undefined && equalBytes(common.hash, other.commonHash)
+    differing.push({ name, generation, common: isCommon ? common : undefined })
   }
   // Both know both priorities, so both take the same order, also while one of them has not heard of the other's yet.
   const priority = (name: string): number => Math.max(...[mine.get(name), theirs.get(name)].map(offer => offer?.priority ?? -PRIORITY_MAX))

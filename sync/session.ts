@@ -13,6 +13,7 @@
 import { equalBytes, fromHex } from '../base/bytes.ts'
 import type { Codec, Hash } from '../base/ports.ts'
 import { boundAcknowledgements } from './acknowledgement.ts'
+import { apartFrom, inFull, type CommonGrounds } from './common-ground.ts'
 import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
 import {
   exchangeTails,
@@ -49,6 +50,8 @@ export interface SessionOptions {
   /** Why this replica does not exchange with that peer; undefined when it does. */
   readonly refusal: (peer: Hello) => string | undefined
   readonly frames?: FrameLimits
+  /** What need not be said again; without it, all is said. */
+  readonly commonGrounds?: CommonGrounds
   /** What it takes to keep the link open behind the first round, where both hellos say `isLive`. */
   readonly live?: LiveOptions
   /** Called as a collection begins, moves and ends. */
@@ -160,7 +163,10 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     const snapshot = await replica.snapshot()
     let compared: Comparison
     try {
-      compared = await compareOffers(channel, snapshot, replica)
+      const { storeId } = peer
+      compared = await compareOffers(channel, snapshot, replica, (name, generation) =>
+        options.commonGrounds?.of({ storeId, name, generation }),
+      )
     } finally {
       await snapshot.close()
     }
@@ -227,7 +233,7 @@ async function reconcileCollection(
     isRepaired = true
     await repairCollection(options, channel, difference, stats, relation)
   }
-  const { snapshot, mine, theirs } = await openCollection(options, channel, difference, peer)
+  const { snapshot, mine, opened, theirs } = await openCollection(options, channel, difference, peer)
   try {
     isForked = await replica.settleForks(name, generation, theirs.vector)
     if (isForked) {
@@ -279,9 +285,10 @@ async function reconcileCollection(
     if (relation.isRefilling && isSame(held.mine, held.theirs)) await replica.becomeFull(name, generation)
     options.onSettled?.(peer, { name, mine: held.mine, theirs: held.theirs })
     await settleTombstones(replica, peer, theirs, held)
+    options.commonGrounds?.note({ storeId: peer.storeId, name, generation }, opened, theirs, difference.common)
     // Of everything else, what changes is a reason for another round (R8, R9).
     if (isPlain(terms) && isPlain(theirs.terms) && held.mine.flags === 0 && held.theirs.flags === 0) {
-      result.sharedByName.set(name, sharedAsExchanged(generation, mine?.counters ?? new Map(), theirs, held.theirs))
+      result.sharedByName.set(name, sharedAsExchanged(generation, mine?.counters ?? new Map(), theirs, held))
     }
     report('done', isComparable ? isSame(held.mine, held.theirs) : knowsSame)
   } finally {
@@ -307,13 +314,14 @@ async function settleTombstones(
 }
 
 /** Both sides state what they hold of one collection, from one snapshot that stays open. */
-async function openCollection(options: SessionOptions, channel: Channel, { name, generation }: Difference, peer: Hello) {
+async function openCollection(options: SessionOptions, channel: Channel, { name, generation, common }: Difference, peer: Hello) {
   const { replica } = options
   const snapshot = await replica.snapshot()
   try {
     const found = await snapshot.collection(name)
     const mine = found?.generation === generation ? found : undefined
-    const open: Open = {
+    const known = (await mine?.acknowledgements()) ?? []
+    const opened: Open = {
       kind: 'open',
       name,
       generation: mine?.generation ?? 0,
@@ -322,15 +330,18 @@ async function openCollection(options: SessionOptions, channel: Channel, { name,
       resume: replica.resumePoint(name, generation, fromHex(peer.storeId) ?? new Uint8Array(0)),
       collectedStampMax: mine?.collectedStampMax ?? STAMP_ZERO,
       rosterHash: replica.rosterHash(),
-      acknowledgements: boundAcknowledgements((await mine?.acknowledgements()) ?? []),
+      acknowledgements: boundAcknowledgements(options.commonGrounds?.untold(known, common) ?? known),
       terms: mine?.terms ?? replica.termsOf(name),
       voided: mine === undefined ? [] : await replica.voided(mine),
     }
-    const [theirs] = await Promise.all([channel.expect('open'), channel.send(open)])
+    const apart = common && apartFrom(common, opened)
+    const [said] = await Promise.all([channel.expect('open'), channel.send({ ...opened, ...apart })])
+    const theirs = inFull(common, said)
+    if (theirs === undefined) throw new SessionFault('unexpected', `the peer opened "${said.name}" on ground that is not common`)
     if (theirs.name !== name || (theirs.generation !== generation && theirs.generation !== 0)) {
       throw new SessionFault('unexpected', `the peer opened "${theirs.name}" in the place of "${name}"`)
     }
-    return { snapshot, mine, theirs }
+    return { snapshot, mine, opened, theirs }
   } catch (error) {
     await snapshot.close()
     throw error

@@ -2,10 +2,11 @@
  * A collection in the live phase of one link: what each side knows that the other holds. All of it only grows until the next round, and
  * maps that are equal are one object, since there may be thousands of collections on many links.
  */
+import { equalBytes } from '../base/bytes.ts'
 import { ACKNOWLEDGEMENTS_MAX, boundAcknowledgements, isNewer, type Acknowledgement } from './acknowledgement.ts'
 import { countersOf, type CollectionSnapshot } from './replica-snapshot.ts'
 import { joinVectors, type VersionVector } from './dot.ts'
-import type { HeldState } from './exchange.ts'
+import type { HeldState, OwnState } from './exchange.ts'
 import { laterStamp, STAMP_ZERO } from './hlc.ts'
 import type { Held, Open } from './messages.ts'
 import type { CollectedKnowledge } from './sync-replica.ts'
@@ -55,14 +56,21 @@ export function sharedAsSame(collection: CollectionSnapshot, rosterHash: Uint8Ar
   }
 }
 
-/** Both sides opened it and shipped: `mine` is the vector of this side's mark. */
-export function sharedAsExchanged(generation: number, mine: VersionVector, theirs: Open, held: HeldState): SharedCollection {
-  const vector = countersOf(theirs.vector)
+/** Both sides opened it and shipped: `mine` is the vector of this side's mark. Where they ended with equal knowledge, each knows what the other knows. */
+export function sharedAsExchanged(
+  generation: number,
+  mine: VersionVector,
+  theirs: Open,
+  held: { readonly mine: OwnState; readonly theirs: HeldState },
+): SharedCollection {
+  const isEqual = equalBytes(held.mine.knowledge, held.theirs.knowledge)
+  const said = countersOf(theirs.vector)
+  const { vector, collected } = isEqual ? held.mine : { vector: said, collected: theirs.collected }
   return {
     generation,
-    known: joinVectors(vector, mine),
-    theirs: { ...held, vector, collected: theirs.collected, collectedStampMax: theirs.collectedStampMax },
-    told: undefined,
+    known: isEqual ? vector : joinVectors(said, mine),
+    theirs: { ...held.theirs, vector, collected, collectedStampMax: theirs.collectedStampMax },
+    told: isEqual ? held.mine : undefined,
     isPulled: false,
     pulled: NOTHING,
     acknowledged: new Map(),

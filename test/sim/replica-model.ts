@@ -11,6 +11,7 @@ import { loadCollections } from '../../sync/collection-state.ts'
 import { type Dot, type VersionVector } from '../../sync/dot.ts'
 import { openReplica, type OpenReplica } from '../../sync/open-replica.ts'
 import type { ConflictPolicy, LocalWrite } from '../../sync/replica.ts'
+import { createCommonGrounds, type CommonGrounds } from '../../sync/common-ground.ts'
 import { runSession, type SessionResult } from '../../sync/session.ts'
 import { countersOf } from '../../sync/replica-snapshot.ts'
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts'
@@ -222,6 +223,14 @@ function deleteOrMake(sim: Sim, robot: Robot): void {
   })
 }
 
+/** In memory, so gone with the power; kept however few origins there are. */
+const groundsByReplica = new WeakMap<OpenReplica, CommonGrounds>()
+function groundsOf(replica: OpenReplica): CommonGrounds {
+  const grounds = groundsByReplica.get(replica) ?? createCommonGrounds(systemHash, 0)
+  groundsByReplica.set(replica, grounds)
+  return grounds
+}
+
 /** With `liveTurns` the link stays open so long, unless it is cut before. */
 async function session(
   sim: Sim,
@@ -241,6 +250,7 @@ async function session(
       replica,
       codec,
       hash: systemHash,
+      commonGrounds: groundsOf(replica),
       isInitiator,
       hello: () => ({ ...helloOf(replica), isLive }),
       refusal: () => undefined,

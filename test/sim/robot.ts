@@ -10,6 +10,7 @@ import type { SwarmEvent } from '../../swarm/events.ts'
 import type { Link } from '../../sync/channel.ts'
 import { PROTOCOL_VERSION, type Hello } from '../../sync/messages.ts'
 import type { FrameLimits } from '../../sync/exchange.ts'
+import { createCommonGrounds } from '../../sync/common-ground.ts'
 import { openReplica, type OpenReplica } from '../../sync/open-replica.ts'
 import type { LiveControl } from '../../sync/live.ts'
 import { runSession } from '../../sync/session.ts'
@@ -98,6 +99,8 @@ export function createRobot(
   let isTelling = false
   /** As in the agent: what sessions ended with, in this boot. */
   let settled = createSettledPairs()
+  // However few origins there are.
+  let commonGrounds = createCommonGrounds(systemHash, 0)
   let pairByPeer = new Map<string, SyncPair>()
 
   const clock: Clock = {
@@ -207,6 +210,7 @@ export function createRobot(
       frames,
       codec,
       hash: systemHash,
+      commonGrounds,
       isInitiator,
       hello,
       live: {
@@ -301,6 +305,7 @@ export function createRobot(
     liveByPeer = new Map()
     liveLinks = 0
     settled = createSettledPairs()
+    commonGrounds = createCommonGrounds(systemHash, 0)
     pairByPeer = new Map()
   }
 

@@ -245,6 +245,7 @@ describe('what a peer may do wrong', () => {
       { kind: 'frame', items: [{ key: 'k', version: new Uint8Array(3) }], position: dot, logicalClock: 7 },
       { kind: 'ack' },
       { kind: 'mark', vector: new Map() },
+      { kind: 'mark', vector: new Map(), isAsOpened: true },
       { kind: 'state', root: zeros, knowledge: zeros, rosterHash: new Uint8Array(8), flags: 0 },
       { kind: 'repair', vector: new Map(), collected: new Map() },
       { kind: 'get-nodes', level: 7, indexes: [9] },
