@@ -24,7 +24,21 @@ import { ROSTER_HASH_BYTES } from './roster.ts'
 import { isPriority } from './settings.ts'
 import { isSketchMessage, sketchMessageOf, sketchMessageToFields, type SketchMessage } from './sketch-messages.ts'
 import { readStamp, writeStamp } from './version.ts'
-import { collectionName, counter, dot, flag, isArray, list, Malformed, octets, optional, positive, small, text } from './wire-fields.ts'
+import {
+  collectionName,
+  clock,
+  count,
+  dot,
+  flag,
+  isArray,
+  list,
+  Malformed,
+  octets,
+  optional,
+  positive,
+  small,
+  text,
+} from './wire-fields.ts'
 
 const STAMP_BYTES = 8
 
@@ -54,10 +68,10 @@ const KINDS = [
 ] as const satisfies readonly PlainMessage['kind'][]
 
 const bytesOf = (hex: string): Uint8Array => fromHex(hex) ?? new Uint8Array(0)
-const encodeDot = (dot: Dot): unknown[] => [bytesOf(dot.origin), u64Bytes(dot.counter)]
+const encodeDot = (dot: Dot): unknown[] => [bytesOf(dot.origin), dot.counter]
 const encodeEntries = (vector: ReadonlyMap<Origin, VectorEntry>): unknown[] =>
-  [...vector].map(([origin, { counter, run }]) => [bytesOf(origin), u64Bytes(counter), bytesOf(run)])
-const encodeCounters = (vector: VersionVector): unknown[] => [...vector].map(([origin, counter]) => [bytesOf(origin), u64Bytes(counter)])
+  [...vector].map(([origin, { counter, run }]) => [bytesOf(origin), counter, bytesOf(run)])
+const encodeCounters = (vector: VersionVector): unknown[] => [...vector].map(([origin, counter]) => [bytesOf(origin), counter])
 const encodeAcknowledgements = (known: readonly Acknowledgement[]): unknown[] =>
   known.map(({ storeId, rosterHash, vector }) => [bytesOf(storeId), rosterHash, encodeCounters(vector)])
 const encodeStamp = (stamp: Stamp): Uint8Array => {
@@ -72,7 +86,7 @@ function encodeTerms({ terms, voided, commonHash }: Open): unknown[] {
   const { horizonMs, horizonMaxMs } = terms
   const flags = termsFlags(terms)
   if (flags === 0 && horizonMs === 0 && horizonMaxMs === 0 && voided.length === 0 && commonHash === undefined) return []
-  const ranges = voided.slice(0, VOIDED_RANGES_MAX).map(({ origin, from, to }) => [bytesOf(origin), u64Bytes(from), u64Bytes(to)])
+  const ranges = voided.slice(0, VOIDED_RANGES_MAX).map(({ origin, from, to }) => [bytesOf(origin), from, to])
   return [flags, u64Bytes(horizonMs), u64Bytes(horizonMaxMs), ranges, ...(commonHash === undefined ? [] : [commonHash])]
 }
 
@@ -84,7 +98,7 @@ function encodeFields(message: PlainMessage): unknown[] {
     }
     case 'offers': {
       const offers = message.offers.map(({ name, generation, root, knowledge, flags, priority, commonHash }) => {
-        const fixed = [name, u64Bytes(generation), root, knowledge]
+        const fixed = [name, generation, root, knowledge]
         if (commonHash !== undefined) return [...fixed, flags, priority, commonHash]
         return priority === 0 ? (flags === 0 ? fixed : [...fixed, flags]) : [...fixed, flags, priority]
       })
@@ -93,7 +107,7 @@ function encodeFields(message: PlainMessage): unknown[] {
     case 'open': {
       const { name, generation, vector, collected, resume, collectedStampMax, rosterHash, acknowledgements } = message
       const point = resume && [...encodeDot(resume.position), encodeCounters(resume.target)]
-      const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), point ?? null]
+      const fixed = [name, generation, encodeEntries(vector), encodeCounters(collected), point ?? null]
       return [...fixed, encodeStamp(collectedStampMax), rosterHash, encodeAcknowledgements(acknowledgements), ...encodeTerms(message)]
     }
     case 'frame': {
@@ -121,11 +135,11 @@ function encodeFields(message: PlainMessage): unknown[] {
       return [message.reason]
     case 'held': {
       const { name, generation, vector, collected, collectedStampMax, rosterHash, acknowledgements, root, knowledge, hasTail } = message
-      const fixed = [name, u64Bytes(generation), encodeEntries(vector), encodeCounters(collected), encodeStamp(collectedStampMax)]
+      const fixed = [name, generation, encodeEntries(vector), encodeCounters(collected), encodeStamp(collectedStampMax)]
       return [...fixed, rosterHash, encodeAcknowledgements(acknowledgements), root, knowledge, hasTail]
     }
     case 'pull':
-      return [message.name, u64Bytes(message.generation)]
+      return [message.name, message.generation]
     case 'ack':
     case 'repaired':
     case 'round':
@@ -140,9 +154,9 @@ export function encodeMessage(codec: Codec, message: Message): Uint8Array {
 function entries(value: unknown): Map<Origin, VectorEntry> {
   const vector = new Map<Origin, VectorEntry>()
   for (const entry of list(value, VECTOR_ENTRIES_MAX)) {
-    const [origin, count, run] = list(entry, 8)
+    const [origin, counter, run] = list(entry, 8)
     const runId: RunId = toHex(octets(run, 8))
-    vector.set(toHex(octets(origin, 16)), { counter: positive(count), run: runId })
+    vector.set(toHex(octets(origin, 16)), { counter: positive(counter), run: runId })
   }
   return vector
 }
@@ -150,8 +164,8 @@ function entries(value: unknown): Map<Origin, VectorEntry> {
 function counters(value: unknown): Map<Origin, number> {
   const vector = new Map<Origin, number>()
   for (const entry of list(value, VECTOR_ENTRIES_MAX)) {
-    const [origin, count] = list(entry, 8)
-    vector.set(toHex(octets(origin, 16)), positive(count))
+    const [origin, counter] = list(entry, 8)
+    vector.set(toHex(octets(origin, 16)), positive(counter))
   }
   return vector
 }
@@ -172,7 +186,7 @@ const digest16 = (value: unknown): Uint8Array | undefined => octets(value, 16)
 function voidedRanges(value: unknown): VoidedRange[] {
   return list(value, VOIDED_RANGES_MAX).map(item => {
     const [origin, from, to] = list(item, 8)
-    return { origin: toHex(octets(origin, 16)), from: counter(from), to: positive(to) }
+    return { origin: toHex(octets(origin, 16)), from: count(from), to: positive(to) }
   })
 }
 
@@ -194,8 +208,8 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
         nodeId: toHex(octets(c, 16)),
         storeId: toHex(octets(d, 16)),
         saltId: octets(e, 8),
-        logicalClock: counter(f),
-        wallMs: counter(g),
+        logicalClock: clock(f),
+        wallMs: clock(g),
         isNamed: flag(h),
         // Versions before the live phase do not say.
         isLive: i === undefined ? false : flag(i),
@@ -206,7 +220,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
         if (!isPriority(priority)) throw new Malformed()
         return {
           name: collectionName(name),
-          generation: counter(generation),
+          generation: count(generation),
           root: octets(root, 16),
           knowledge: octets(knowledge, 16),
           flags: optional(flags, 0, value => small(value, 0xff)),
@@ -225,7 +239,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
       return {
         kind,
         name: collectionName(a),
-        generation: counter(b),
+        generation: count(b),
         vector: entries(c),
         collected: counters(d),
         resume,
@@ -234,8 +248,8 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
         acknowledgements: acknowledgements(h),
         terms: readTerms(
           optional(i, 0, value => small(value, 0xff)),
-          optional(j, 0, counter),
-          optional(k, 0, counter),
+          optional(j, 0, clock),
+          optional(k, 0, clock),
         ),
         voided: optional(l, [], voidedRanges),
         commonHash: optional(m, undefined, digest16),
@@ -248,7 +262,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
         return { key: text(key, 512), version }
       })
       const position = b === null ? undefined : list(b, 8)
-      return { kind, items, position: position && dot(position[0], position[1]), logicalClock: counter(c) }
+      return { kind, items, position: position && dot(position[0], position[1]), logicalClock: clock(c) }
     }
     case 'mark':
       return { kind, vector: entries(a), isAsOpened: optional(b, false, flag) }
@@ -293,7 +307,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
       return {
         kind,
         name: collectionName(a),
-        generation: counter(b),
+        generation: count(b),
         vector: entries(c),
         collected: counters(d),
         collectedStampMax: readStamp(octets(e, STAMP_BYTES), 0),
@@ -304,7 +318,7 @@ function decodeFields(kind: PlainMessage['kind'], fields: readonly unknown[]): M
         hasTail: flag(j),
       }
     case 'pull':
-      return { kind, name: collectionName(a), generation: counter(b) }
+      return { kind, name: collectionName(a), generation: count(b) }
     case 'ack':
     case 'repaired':
     case 'round':

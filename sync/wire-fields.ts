@@ -31,15 +31,21 @@ export function octets(value: unknown, length: number): Uint8Array {
   return value
 }
 
-export function counter(value: unknown): number {
+/** A clock: 8 bytes, big-endian. */
+export function clock(value: unknown): number {
   const number = readU64(octets(value, 8))
   if (number === undefined) throw new Malformed()
   return number
 }
 
+/** A CBOR integer, from 2^32 on as a float64: most are small. */
+export function count(value: unknown): number {
+  return small(value, Number.MAX_SAFE_INTEGER) + 0
+}
+
 /** Counters begin at 1: an entry of 0 says nothing and is not sent. */
 export function positive(value: unknown): number {
-  const number = counter(value)
+  const number = count(value)
   if (number === 0) throw new Malformed()
   return number
 }
@@ -54,8 +60,8 @@ export function flag(value: unknown): boolean {
   return value
 }
 
-export function dot(origin: unknown, count: unknown): Dot {
-  return { origin: toHex(octets(origin, 16)), counter: counter(count) }
+export function dot(origin: unknown, counter: unknown): Dot {
+  return { origin: toHex(octets(origin, 16)), counter: count(counter) }
 }
 
 /** A field that earlier versions do not send. */

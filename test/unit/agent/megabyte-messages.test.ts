@@ -41,7 +41,7 @@ const syncOver = async (a: OpenReplica, b: OpenReplica, ends: readonly [PeerLink
 
 const origins = (count: number): string[] => Array.from({ length: count }, () => randomBytes(16).toString('hex'))
 const vectorOf = (names: readonly string[]): Map<string, VectorEntry> =>
-  new Map(names.map((name, i) => [name, { counter: i + 1, run: '0123456789abcdef' }]))
+  new Map(names.map((name, i) => [name, { counter: 2 ** 50 + i, run: '0123456789abcdef' }]))
 
 describe('P10 large things', () => {
   test('an `open` whose every vector has 65,536 entries fits the link', () => {
