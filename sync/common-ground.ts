@@ -53,7 +53,7 @@ const HASH_BYTES = 16
 const NAME_BYTES = 8
 
 export function createCommonGrounds(hash: Hash, entriesMin = ENTRIES_MIN, entriesMax = ENTRIES_MAX): CommonGrounds {
-  /** The one that was used last comes last. */
+  /** In the order in which they were noted. */
   const groundByPlace = new Map<string, CommonGround>()
   let entries = 0
   const placeOf = ({ storeId, name, generation }: Ground): string => `${storeId} ${generation} ${name}`
