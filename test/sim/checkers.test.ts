@@ -292,6 +292,19 @@ describe('equal knowledge means equal roots', () => {
     expect(findUnequal(sides[1]!, sides[0]!, full) === undefined).toBe(isFine)
   })
 
+  it.each([
+    ['lww', 9, true],
+    ['lww', 1, false],
+    ['siblings', 9, false],
+  ] as const)('one met a tombstone that was collected, the other did not (%s, tombstone of %d ms)', (rule, ms, isFine) => {
+    const tombstone = { ...version('p', 1), flags: 5, stamp: { ms, tick: 0 } }
+    const full = createHistory(() => rule)
+    const vector = new Map(['o', 'p'].map(letter => [letter.repeat(32), 2]))
+    const sides = [[], [old]].map((entry, robot) => ({ robot, state: stateOf(vector, entry, new Map([[tombstone.origin, 1]])) }))
+    full.see({ ...stateOf(vector, []).collections.get('c')!, entries: new Map([['k', [old, tombstone]]]) })
+    expect(findUnequal(sides[0]!, sides[1]!, full) === undefined).toBe(isFine)
+  })
+
   it('passes over a damaged key until it is mended, and what is known differently', () => {
     const sides = [[], [old]].map((entry, robot) => ({ robot, state: stateOf(new Map([['o'.repeat(32), 2]]), entry) }))
     history.damage(0, ID, 'k', [old])
@@ -367,14 +380,18 @@ function version(letter: string, counter: number, seen: readonly Version[] = [])
 }
 
 /** A state made by hand, with one collection and one key. */
-function stateOf(vector: ReadonlyMap<string, number>, entry: readonly Version[]): DurableState {
+function stateOf(
+  vector: ReadonlyMap<string, number>,
+  entry: readonly Version[],
+  collected: ReadonlyMap<string, number> = new Map(),
+): DurableState {
   const root = entry.map(({ origin, counter }) => `${origin}${counter}`).join()
   const collection: DurableCollection = {
     name: 'c',
     id: ID,
     generation: 1,
     vector,
-    collected: new Map(),
+    collected,
     knowledge: JSON.stringify([...vector]),
     entries: new Map(entry.length === 0 ? [] : [['k', entry]]),
     root,

@@ -9,7 +9,9 @@
  * also covers what its sender held superseded by a version of X, and those are not forwarded (R5), so a third replica's version may
  * be why a covered one is missing. Where X is empty this says that the two hold the very same.
  *
- * A tombstone that G covers counts as gone: G is raised first, and what it covers goes after that (T1).
+ * A tombstone that G covers counts as gone: G is raised first, and what it covers goes after that (T1). Under `lww` it counts as a version of
+ * X, too: who had not heard of it and was evicted may bring back a concurrent write, which is beaten where it meets the tombstone and not
+ * where the tombstone has been collected. Repair brings it to the others, and in the end all hold it.
  * A key that was damaged on purpose on one of the two is passed over until that robot holds again what it lost.
  * The roots themselves are those of what is held (kept-digests.ts), so where they are equal nothing is compared.
  */
@@ -51,7 +53,9 @@ function findUnequalKey(
     if (history.hasDamage(robot, id, key) || history.hasDamage(otherRobot, id, key)) continue
     if (hasExpired(mine, key, history)) continue
     // Vectors pass over what is void, also of those who have got it in a frame whose mark never came: repair brings it to the others (R8).
-    const unknown = [...above(history.key(id, key).versions, vector), ...history.givenUp('void', id, key)]
+    const { versions, tombstones } = history.key(id, key)
+    const collected = rule === 'lww' ? tombstones.filter(tombstone => coversDot(mine.collected, tombstone)) : []
+    const unknown = [...above(versions, vector), ...history.givenUp('void', id, key), ...collected]
     const [ours, others] = [mine, theirs].map(held => remaining([...withoutCollected(held, key), ...unknown], rule))
     if (ours !== others) return `${key}: ${ours || 'nothing'}, and ${others || 'nothing'}`
   }
