@@ -158,16 +158,19 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
       if (replica.collection(name) === undefined) await replica.createCollection(name, { conflict: 'siblings' })
   }
   const damagedMsByName = new Map<string, number>()
+  /** When the robots were last seen to go by different policies. */
+  const dividedMsByName = new Map<string, number>()
   const robots = Array.from({ length: scenario.robots }, (_, i) =>
     createRobot(world, network, i, {
       liveLinksMax: scenario.liveLinksMax,
       frames: { itemsMax: scenario.frameItemsMax, bytesMax: 256 * 1024 },
       mutation: scenario.mutation,
       prepare: replica => prepare(i, replica),
-      // Repair mends whatever is done to robots here: a word of more is a false alarm (R4), but for damage that is done while it is under way.
+      // Repair mends whatever is done to robots here: a word of more is a false alarm (R4), but for damage that is done while it is under way, and
+      // for two of which one learns of another policy in the middle of it: what both merge is not the same then.
       onDiverged(name) {
-        const isJustDamaged = world.nowMs() - (damagedMsByName.get(name) ?? Number.NEGATIVE_INFINITY) < REPAIR_MS
-        if (!isJustDamaged) fail(`robot ${i} takes ${name} for damaged beyond repair`)
+        const sinceMs = Math.max(...[damagedMsByName, dividedMsByName].map(times => times.get(name) ?? Number.NEGATIVE_INFINITY))
+        if (world.nowMs() - sinceMs >= REPAIR_MS) fail(`robot ${i} takes ${name} for damaged beyond repair`)
       },
     }),
   )
@@ -336,7 +339,14 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
     fail(found)
     return failure !== undefined
   }
+  const notePolicies = (): void => {
+    for (const name of COLLECTIONS) {
+      const policies = new Set(robots.flatMap(({ replica }) => (replica === undefined ? [] : [replica.keepsSiblings(name)])))
+      if (policies.size > 1) dividedMsByName.set(name, world.nowMs())
+    }
+  }
   const look = (): boolean | Promise<boolean> => {
+    if (scenario.policy === 'mixed') notePolicies()
     const found = watch.look()
     return found instanceof Promise ? found.then(isOver) : isOver(found)
   }
