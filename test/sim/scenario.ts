@@ -366,9 +366,9 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   const healedMs = world.nowMs()
   const ttlMs = Math.min(...(scenario.local ?? []).map(({ retention }) => retention?.ttlMs ?? Number.POSITIVE_INFINITY))
   const lookAtEnd = (): string | undefined => watch.lookAtEnd(isExpiring ? WALL_START_MS + world.nowMs() - ttlMs + horizonStepMs(ttlMs) : 0)
-  // Where things expire sessions never end, and who keeps everything is compared with nobody: it is given time to get what the others have, but
-  // not so much that this expires.
-  const isComing = (): boolean => isExpiring && world.nowMs() - healedMs < ttlMs / 2 && lookAtEnd() !== undefined
+  // Who keeps everything among robots that do not is compared with nobody: it is given time to get what the others have, but, where things
+  // expire and sessions never end, not so much that this expires.
+  const isComing = (): boolean => scenario.local !== undefined && world.nowMs() - healedMs < ttlMs / 2 && lookAtEnd() !== undefined
   // In the middle of a session all may agree for a moment: its mark is still to come, and with it tombstones may go.
   const unrest = (): string | undefined =>
     watch.disagreement() ?? (isComing() || (!isExpiring && robots.some(({ isBusy }) => isBusy)) ? 'sessions go on' : undefined)
