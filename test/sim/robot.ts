@@ -130,7 +130,8 @@ export function createRobot(
     members = swarm.members(world.nowMs()).length
     cancelTick()
     const dueMs = swarm.deadline()
-    if (Number.isFinite(dueMs)) cancelTick = world.after(dueMs - world.nowMs(), () => boot === boots && give({ type: 'tick' }))
+    // -Infinity: now.
+    if (dueMs !== Infinity) cancelTick = world.after(dueMs - world.nowMs(), () => boot === boots && give({ type: 'tick' }))
   }
 
   /** As the agent does: changes of one moment are told together, and only what is durable. */
