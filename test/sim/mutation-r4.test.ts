@@ -25,10 +25,10 @@ vi.mock('../../sync/offer.ts', async original => {
   return { ...real, isSettled }
 })
 
-// The second is seldom noticed: by seed 991 first, when this was written.
+// The second is seldom noticed: by seed 694 first, when this was written.
 it.each([
   ['unequal roots are damage', 1],
-  ['equal roots are enough', 985],
+  ['equal roots are enough', 690],
 ] as const)('R4 without it, when %s: caught', async (off, from) => {
   rule.off = off
   const { failures } = await runSeeds({ from, count: 300, make: seed => makeScenario(seed), isShortened: false })
