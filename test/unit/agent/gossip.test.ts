@@ -211,7 +211,7 @@ test('P18 an agent that was stopped for an hour does not take its own silence fo
   const b = await start()
   await vi.waitFor(() => expect(lists(a)).toEqual(namesOf(b)), soon)
   aheadMs = 3_600_000
-  await vi.waitFor(() => expect(a.members()[0]!.heardAgoMs).toBeLessThan(1_000), soon)
+  await vi.waitFor(() => expect(a.members()[0]!.heardAgoMs).toBeLessThan(30_000), soon)
   expect(dropped).not.toHaveBeenCalled()
 })
 
