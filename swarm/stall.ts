@@ -36,7 +36,7 @@ export function createStallGuard(
   return {
     tick(dueMs) {
       const lateMs = state.nowMs - dueMs
-      if (lateMs > timings.stallMs && lateMs !== Infinity) stood(lateMs)
+      if (lateMs > timings.stallMs) stood(lateMs)
     },
     stood,
   }

@@ -135,6 +135,8 @@ export function createSwarm(options: SwarmOptions, ports: SwarmPorts): Swarm {
     described = own.description()
     beacon.start()
     memberExchange.hunger()
+    // From here on there is always a time at which somebody is to be dropped: a tick that was never due could not be late (stall.ts).
+    silence.drop()
   }
 
   function onTick(): void {

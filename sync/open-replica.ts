@@ -371,10 +371,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
         return isApplied
       }),
 
-    dropItems: (name, generation, items) =>
+    dropItems: (name, generation, items, floor) =>
       submitDurable(batch => {
         const collection = remoteCollection(state, batch, name, generation)
-        return collection === undefined ? 0 : dropItems(batch, collection, items)
+        return collection === undefined ? 0 : dropItems(batch, collection, items, floor)
       }),
 
     settleForks: createForkSettlement({

@@ -1,7 +1,7 @@
 /** Versions, marks and drops that come from a peer, put into a write group. */
 import type { Clock, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
-import type { Dot, Origin } from './dot.ts'
+import type { Dot, Origin, VersionVector } from './dot.ts'
 import { mergeEntries, sameVersions, type Entry } from './entry.ts'
 import { CONFLICTS_MAX, encodeConflict, encodeDeletion } from './feed.ts'
 import { laterStamp } from './hlc.ts'
@@ -162,12 +162,18 @@ export function applyMark(
   return { tookNewOrigin }
 }
 
-/** Removes versions without a trace: they were collected elsewhere after everybody had seen them superseded (R6). */
+/**
+ * Removes versions without a trace: they were collected elsewhere after everybody had seen them superseded (R6). Whoever is not behind that floor
+ * any more was brought there by somebody else, who has judged them too: what it sent and covers is not to be missing here.
+ */
 export function dropItems(
   batch: WriteBatch,
   collection: CollectionState,
   items: readonly { readonly key: string; readonly dot: Dot }[],
+  floor?: VersionVector,
 ): number {
+  const isAtFloor = [...(floor ?? [])].every(([origin, counter]) => counter <= (collection.vector.get(origin)?.counter ?? 0))
+  if (floor !== undefined && isAtFloor) return 0
   let dropped = 0
   for (const { key, dot } of items) {
     const before = batch.entry(collection, key)

@@ -134,7 +134,7 @@ async function settle(repairing: Repairing, differing: Differing): Promise<void>
   const isDrift = ({ dot }: ItemName): boolean => coversDot(own.vector, dot) && coversDot(theirs.vector, dot)
   stats.drifted += toSend.filter(isDrift).length + toFetch.filter(isDrift).length
 
-  if (toDropHere.length > 0) await replica.dropItems(mine.name, mine.generation, toDropHere)
+  if (toDropHere.length > 0) await replica.dropItems(mine.name, mine.generation, toDropHere, theirs.collected)
   for (const items of chunks(toDropThere)) {
     await channel.send({ kind: 'drop', items })
     await channel.expect('ack')
@@ -276,7 +276,7 @@ export async function serveRepair(context: RepairContext, mine: CollectionSnapsh
         // The driver's claim is not taken on trust: only what the rule allows is dropped.
         const lack = lackOf(context.relation, 'theirs')
         const allowed = message.items.filter(({ dot }) => judgeLacking(own, theirs, dot, lack) === 'drop')
-        await context.replica.dropItems(mine.name, mine.generation, allowed)
+        await context.replica.dropItems(mine.name, mine.generation, allowed, theirs.collected)
         await channel.send({ kind: 'ack' })
         break
       }

@@ -39,6 +39,12 @@ import { SYSTEM_COLLECTION } from './settings.ts'
 import { sharedAsExchanged } from './shared-collection.ts'
 import type { SyncReplica } from './sync-replica.ts'
 
+/**
+ * Repairs in a row: what a third replica brings while one is under way makes the two differ anew, so that it is tried again as long as it
+ * changes anything.
+ */
+const REPAIRS_MAX = 3
+
 export interface SessionOptions {
   readonly link: Link
   readonly replica: SyncReplica
@@ -275,9 +281,12 @@ async function reconcileCollection(
     const isComparable = areFull(relation, held.mine, held.theirs)
     // R9: what was exempt until the other had it is gone by now.
     if (isComparable && relation.horizonMs > 0 && isDiverged(held.mine, held.theirs)) await again()
-    if ((isComparable || relation.isRefilling) && isDiverged(held.mine, held.theirs)) {
+    let isToMend = isComparable || relation.isRefilling
+    for (let repairs = 0; isToMend && repairs < REPAIRS_MAX && isDiverged(held.mine, held.theirs); repairs++) {
+      const { mine: mineBefore, theirs: theirsBefore } = held
       await repair(relation)
       await again()
+      isToMend = !equalBytes(mineBefore.root, held.mine.root) || !equalBytes(theirsBefore.root, held.theirs.root)
     }
     isStillDiverged = isComparable && isDiverged(held.mine, held.theirs)
     if (isStillDiverged) diverged.add(name)

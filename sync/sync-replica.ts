@@ -85,7 +85,16 @@ export interface SyncReplica {
   becomeFull(collection: string, generation: number): Promise<void>
   /** Keeps versions of a peer that are none for a person to look at, as far as there is room. */
   readonly setAside: SetAside
-  dropItems(collection: string, generation: number, items: readonly { readonly key: string; readonly dot: Dot }[]): Promise<number>
+  /**
+   * Removes versions without a trace, and returns how many it was. With a `floor` they are those that were collected there, and none is
+   * removed when this replica is not behind it any more (R6).
+   */
+  dropItems(
+    collection: string,
+    generation: number,
+    items: readonly { readonly key: string; readonly dot: Dot }[],
+    floor?: VersionVector,
+  ): Promise<number>
   /**
    * Compares what a peer knows of this replica's origins with its own history (R2, P15). Where that has forked it takes a new origin, issues
    * its versions behind the fork anew, and forgets what it thought it had seen there; true when it did.

@@ -275,6 +275,25 @@ test('P18 a process that stood still for a minute does not take its own silence 
   expect(stalled.swarm.members(atMs)).toHaveLength(others.length)
 })
 
+test('P18 nor does one that stood still between its first packet and its first tick', () => {
+  const net = createVirtualNetwork()
+  const other = net.add(1)
+  net.run(2_000)
+  const stalled = net.add(2)
+  /** What `from` has sent to `to` last, given to it by hand: no tick comes between. */
+  const hand = (from: VirtualNode, to: VirtualNode, multicast: boolean): void => {
+    const sent = from.sent.findLast(packet => (packet.to === 'multicast') === multicast)!
+    to.give({ type: 'packet', bytes: sent.bytes, from: from.address, multicast })
+  }
+  hand(other, stalled, true)
+  hand(stalled, other, false)
+  hand(other, stalled, false)
+  expect(stalled.lists()).toEqual(names(1))
+  const atMs = net.nowMs() + 60_000
+  expect(stalled.swarm.step({ type: 'tick' }, atMs).filter(({ type }) => type === 'member-dropped')).toEqual([])
+  expect(stalled.swarm.counters().stalls).toBe(1)
+})
+
 test('P7 what a node sends does not grow with the swarm: one beacon a period, and unicast to as many as the options say (G9)', () => {
   const perSecond = (count: number): { beacons: number; bytes: number } => {
     const net = createVirtualNetwork(3)

@@ -305,6 +305,40 @@ describe('repair (L2)', () => {
     expect(result.bytesSent + result.bytesReceived).toBeLessThan(30_000)
   })
 
+  it('R4 P5 is made again when a third replica brings more in its midst, and what it cannot mend is told', async () => {
+    await a.write(many('c', 0, 40))
+    await syncPair(a, b)
+    const itemsOf = async (keys: readonly string[]) => {
+      const snapshot = await a.snapshot()
+      const items = []
+      for await (const item of (await snapshot.collection('c'))!.items(0, 0)) if (keys.includes(item.key)) items.push(item)
+      await snapshot.close()
+      return items
+    }
+    await b.dropItems('c', 1, await itemsOf(['k7']))
+    /** With each of the first frames that mend it, b loses another record: what it holds has changed, and is not mended. */
+    const losing = (times: number) => {
+      let frames = 0
+      const applyItems: OpenReplica['applyItems'] = async frame => {
+        const applied = await b.applyItems(frame)
+        if (frames++ < times) await b.dropItems('c', 1, await itemsOf([`k${10 + frames}`]))
+        return applied
+      }
+      return { replica: { ...b, applyItems }, frames: () => frames }
+    }
+    const once = losing(1)
+    const [, mended] = await syncPair(a, once.replica)
+    expect(mended.diverged).toEqual([])
+    expect(once.frames()).toBe(2)
+    expect(digestOf(a, 'c')).toBe(digestOf(b, 'c'))
+
+    await b.dropItems('c', 1, await itemsOf(['k7']))
+    const ever = losing(Number.POSITIVE_INFINITY)
+    const [, failed] = await syncPair(a, ever.replica)
+    expect(failed.diverged).toEqual(['c'])
+    expect(ever.frames()).toBe(3)
+  })
+
   it('works in both directions of damage and whoever drives', async () => {
     await a.write(many('c', 0, 300))
     await syncPair(a, b)
@@ -442,6 +476,18 @@ describe('repair (L2)', () => {
       const frame = { collection: 'c', generation: 1, items: [old], logicalClock: 0, skipCovered: false, collected: new Map() }
       expect(await b.applyItems(frame)).toBeUndefined()
       expect(Object.keys(await contentOf(b, 'c'))).toEqual(['stays'])
+    })
+
+    it('R6 P5 nor is anything dropped at a floor that this replica is not behind any more', async () => {
+      await a.write([put('c', 'gone'), put('c', 'stays')])
+      await deleteEverywhere('gone')
+      const tombstone = await itemOf(a, 'gone')
+      const snapshot = await a.snapshot()
+      const covered = (await snapshot.collection('c'))!.counters.get(tombstone.dot.origin)!
+      await snapshot.close()
+      const floor = (counter: number) => new Map([[tombstone.dot.origin, counter]])
+      expect(await a.dropItems('c', 1, [tombstone], floor(covered))).toBe(0)
+      expect(await a.dropItems('c', 1, [tombstone], floor(covered + 1))).toBe(1)
     })
 
     it('R6 T1 T3 do not come back from a peer that has not collected them, and later writes stay above them', async () => {
