@@ -1,6 +1,8 @@
 /** Metrics of the replica, gossip and sync, read at the time of a scrape. */
 import type { OpenReplica } from '../sync/open-replica.ts'
 import type { Comeback } from './comeback.ts'
+import type { DiskView, DiskWatch } from './disk-reserve.ts'
+import type { DiskWrites } from './disk-writes.ts'
 import type { Gossip } from './gossip.ts'
 import type { Metrics, Sample } from './metrics.ts'
 import type { OutageLog } from './outage-log.ts'
@@ -14,13 +16,16 @@ interface Sources {
   readonly replica: OpenReplica
   readonly scrub: () => ScrubView
   readonly outageLog: OutageLog | undefined
+  readonly disk: Pick<DiskWatch, 'view'>
+  readonly diskWrites: Pick<DiskWrites, 'bytes'>
   readonly comeback: Comeback | undefined
   readonly gossip: () => Gossip | undefined
   readonly synchroniser: () => Synchroniser | undefined
   readonly traffic: () => Readonly<LinkTraffic> | undefined
 }
 
-export function addAgentSamples(metrics: Metrics, { replica, scrub, outageLog, comeback, gossip, synchroniser, traffic }: Sources): void {
+export function addAgentSamples(metrics: Metrics, sources: Sources): void {
+  const { replica, scrub, outageLog, disk, diskWrites, comeback, gossip, synchroniser, traffic } = sources
   metrics.addCollector(function* () {
     const { conflicts, clocksAhead, newOrigins, quarantined } = replica.counters
     yield counter('conflicts_total', 'Concurrent versions that met here, of which lww dropped one.', conflicts)
@@ -49,6 +54,8 @@ export function addAgentSamples(metrics: Metrics, { replica, scrub, outageLog, c
       yield counter('outage_log_damaged_bytes_total', 'Bytes of the outage log that could not be read.', kept.damagedBytes)
     }
 
+    yield* diskSamples(disk.view(), diskWrites.bytes())
+
     const totals = synchroniser()?.totals()
     if (totals !== undefined) {
       yield counter('sync_sessions_total', 'Sync sessions that ended, with whatever result.', totals.sessions)
@@ -72,6 +79,15 @@ export function addAgentSamples(metrics: Metrics, { replica, scrub, outageLog, c
 
 function counter(name: string, help: string, value: number): Sample {
   return { name, help, type: 'counter', value }
+}
+
+function* diskSamples({ sizeBytes, freeBytes, reserveBytes, isFull }: DiskView, writtenBytes: number | undefined): Generator<Sample> {
+  yield { name: 'disk_size_bytes', help: 'Size of the data disk.', type: 'gauge', value: sizeBytes }
+  yield { name: 'disk_free_bytes', help: 'What the agent may still use of the data disk.', type: 'gauge', value: freeBytes }
+  yield { name: 'disk_reserve_bytes', help: 'Free space below which new records are refused.', type: 'gauge', value: reserveBytes }
+  yield { name: 'disk_full', help: 'Whether new records are refused for want of room.', type: 'gauge', value: isFull ? 1 : 0 }
+  if (writtenBytes !== undefined)
+    yield counter('disk_written_bytes_total', 'What this process made the system write to disk.', writtenBytes)
 }
 
 function* linkSamples(traffic: Readonly<LinkTraffic>): Generator<Sample> {

@@ -11,9 +11,11 @@ import { isLoopback } from './config-address.ts'
 import type { Config } from './config.ts'
 import { openDataDirectory, type DataDirectory } from './data-directory.ts'
 import { observeSwarm } from './diagnosis/observe.ts'
+import { describeFull, watchDisk } from './disk-reserve.ts'
+import { countDiskWrites } from './disk-writes.ts'
 import { createWriter } from './durability.ts'
 import { AgentError } from './errors.ts'
-import { createEventHub } from './event-hub.ts'
+import { createEventHub, toDiskEvent } from './event-hub.ts'
 import type { Gossip } from './gossip.ts'
 import type { DuplicateIdentity } from './http/port.ts'
 import { createHttpServer } from './http/server.ts'
@@ -27,6 +29,7 @@ import { createSystemClock, systemCryptography, systemHash, systemRandom } from 
 import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { startPruning } from './outage-pruning.ts'
 import { createProver } from './proof/prover.ts'
+import { createReclaiming } from './reclaiming.ts'
 import { startScrubber } from './scrubber.ts'
 import { createStoreHealth } from './store-health.ts'
 import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
@@ -110,6 +113,25 @@ async function build(
   const codec = createCodec()
 
   const storeHealth = createStoreHealth(log, clock)
+  const events = createEventHub()
+  const opened: { replica?: OpenReplica } = {}
+  const reclaiming = createReclaiming(directory.opened.store, log)
+  const disk = await watchDisk({
+    folder: config.dataDir,
+    reserve: config.diskReserve,
+    log,
+    onChange(view) {
+      if (view.isFull) log.error({ free_bytes: view.freeBytes, reserve_bytes: view.reserveBytes }, describeFull(view))
+      else log.info({ free_bytes: view.freeBytes, reserve_bytes: view.reserveBytes }, 'the disk has room again: new records are taken')
+      events.publish(toDiskEvent(view))
+      // Should it fail, the next write of a collection tells of it.
+      void opened.replica?.roomChanged().catch(() => {})
+    },
+    whileFull: ({ freeBytes }) => reclaiming.whileFull(freeBytes),
+  })
+  closers.push(() => disk.close())
+  closers.push(() => reclaiming.close())
+  const diskWrites = countDiskWrites(() => clock.monotonicMs() - startedMs)
   if (outageLog !== undefined) closers.push(() => outageLog.close())
   const { replica, comeback } = await openReplicaOrExplain(config.dataDir, directory, {
     store: directory.opened.store,
@@ -122,8 +144,10 @@ async function build(
     clockDriftMaxMs: config.clockDriftMaxMs,
     durability: config.durability.usual === 'fsync' ? 'fsync' : 'deferred',
     syncDefault: config.syncDefault,
+    noRoom: () => disk.noRoom(),
     onNotice: notice => storeHealth.notice(notice),
   })
+  opened.replica = replica
   // Settled last, when the database is closed. A start that could not read its database is none that ended in order.
   closers.push(watchStart(starts))
   closers.push(() => replica.close())
@@ -156,7 +180,6 @@ async function build(
   })
   closers.push(() => scrubber.close())
   const metrics = createMetrics()
-  const events = createEventHub()
   const prover = createProver({ replica, nodeId, signingKey, digestSalt, clock })
   const isReachable = !isLoopback(config.httpHost)
   const http = await createHttpServer({
@@ -180,6 +203,7 @@ async function build(
       scrub: scrubber.view(),
       comeback,
       outageLog: outageLog?.state(),
+      disk: { ...disk.view(), writtenBytes: diskWrites.bytes(), writtenBytesPerDay: diskWrites.bytesPerDay() },
       upstreamPeer: undefined,
       downstreamPeers: swarm.synchroniser?.downstream() ?? [],
     }),
@@ -217,7 +241,11 @@ async function build(
       const gone = missing === 0 ? [] : [`${missing} records of this store are gone, and no peer has sent them yet`]
       return [...storeHealth.warnings(outageLog?.state(), tables.fault()), ...gone]
     },
-    readiness: () => [...storeHealth.faults(), ...(swarm.isStarting ? ['gossip is starting'] : [])],
+    readiness: () => [
+      ...storeHealth.faults(),
+      ...(disk.view().isFull ? [describeFull(disk.view())] : []),
+      ...(swarm.isStarting ? ['gossip is starting'] : []),
+    ],
     log,
     metrics,
   })
@@ -257,6 +285,8 @@ async function build(
     replica,
     scrub: () => scrubber.view(),
     outageLog,
+    disk,
+    diskWrites,
     comeback,
     gossip: () => swarm.gossip,
     synchroniser: () => swarm.synchroniser,

@@ -4,6 +4,7 @@
  */
 import { choice, directory, duration, flag, hexBytes, integer, keyList, label, tokenList } from './config-type.ts'
 import { host, hostPortList, httpUrl, interfaceList, ipAddress, multicastGroup } from './config-address.ts'
+import { diskReserve } from './disk-reserve.ts'
 import { durabilityPlan } from './durability.ts'
 import type { Limits, SettingType } from './config-type.ts'
 
@@ -196,6 +197,12 @@ export const settings = {
     unit: 'ms',
     doc: 'With durability `batch`: the longest time until acknowledged writes are on disk.',
   }),
+  HS_DISK_RESERVE: setting({
+    name: 'diskReserve',
+    type: diskReserve,
+    default: '5%',
+    doc: 'Free space on the data disk that is kept. Below it new records are refused (507 `HS_DISK_FULL`) and none are taken from peers; deletes go on.',
+  }),
   HS_OUTAGE_LOG_MIB: setting({
     name: 'outageLogMib',
     type: integer,
@@ -266,14 +273,7 @@ export const settingNames = Object.keys(settings) as readonly SettingName[]
 export const isSettingName = (name: string): name is SettingName => Object.hasOwn(settings, name)
 
 /** Variables of the contract that this version does not know yet. Ignoring them would do something else than was asked for. */
-export const reserved: readonly string[] = [
-  'HS_LEADER',
-  'HS_MQTT_URL',
-  'HS_MQTT_TOPIC_PREFIX',
-  'HS_MQTT_INGEST',
-  'HS_DISK_RESERVE',
-  'HS_REPLICA_EXPIRY',
-]
+export const reserved: readonly string[] = ['HS_LEADER', 'HS_MQTT_URL', 'HS_MQTT_TOPIC_PREFIX', 'HS_MQTT_INGEST', 'HS_REPLICA_EXPIRY']
 
 /** What Kubernetes puts into every container beside a service called hs-agent. */
 export const isInjected = (name: string): boolean => /^HS_AGENT_(?:SERVICE_|PORT(?:_|$))/.test(name)

@@ -39,6 +39,7 @@ export const ERRORS = {
   HS_UNSUPPORTED_MEDIA_TYPE: entry(415, 'The content type is not one that this route takes.'),
   HS_INTERNAL: entry(500, 'The agent failed in a way that it did not expect; its log says more.'),
   HS_COLLECTION_FULL: entry(507, 'The collection holds as much as it may on this node.'),
+  HS_DISK_FULL: entry(507, 'The disk has as little free as is kept in reserve; deletes are taken.'),
   HS_STORE_WRITE_FAILED: entry(503, 'The store could not make the write durable; nothing was acknowledged.'),
   HS_SHUTTING_DOWN: entry(503, 'The agent is stopping.'),
   HS_BUSY: entry(503, 'The agent is doing as much of this as it may at once; try again.'),

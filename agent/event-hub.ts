@@ -3,6 +3,7 @@
  * kept nowhere; changes of records have a feed on disk instead (sync/feed.ts).
  */
 import type { Comeback } from './comeback.ts'
+import type { DiskView } from './disk-reserve.ts'
 import type { NodeRole, PeerView } from './http/port.ts'
 
 export interface PeerEvent {
@@ -51,7 +52,17 @@ export interface StoreEvent {
   readonly detail: string
 }
 
-export type AgentEvent = PeerEvent | SyncEvent | RoleEvent | IdentityEvent | StoreEvent
+/** The disk has reached its reserve, or has room again. A stream of events says that it is full behind the role, while it is. */
+export interface DiskEvent {
+  readonly kind: 'disk'
+  readonly isFull: boolean
+  readonly freeBytes: number
+  readonly reserveBytes: number
+}
+
+export type AgentEvent = PeerEvent | SyncEvent | RoleEvent | IdentityEvent | StoreEvent | DiskEvent
+
+export const toDiskEvent = ({ isFull, freeBytes, reserveBytes }: DiskView): DiskEvent => ({ kind: 'disk', isFull, freeBytes, reserveBytes })
 
 export interface EventHub {
   publish(event: AgentEvent): void

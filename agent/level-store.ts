@@ -1,10 +1,11 @@
 /** The store port on LevelDB. */
-import { open, readdir, statfs } from 'node:fs/promises'
+import { open, readdir, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import type { Row, RowRange, Store, StoreBatch, StoreReader } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
 import { markDamagedRecords } from './log-mending.ts'
+import { findStrayTables } from './manifest.ts'
 
 type Database = ClassicLevel<Uint8Array, Uint8Array>
 
@@ -17,8 +18,15 @@ const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 /** After a failed write the database is opened again when this much is free: opening writes, too. */
 const REOPEN_FREE_BYTES_MIN = 16 * 1024 * 1024
 
+export interface LevelStore extends Store {
+  /** Merges all tables, one kind of rows after the other until `isOver` says so: then what was deleted takes no room any more. */
+  compact(isOver: () => boolean): Promise<void>
+  /** Rows that were deleted since the store was opened. */
+  deletedRows(): number
+}
+
 /** Opens the database in `folder`, or makes it. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED. */
-export async function openLevelStore(folder: string, { createIfMissing = true } = {}): Promise<Store> {
+export async function openLevelStore(folder: string, { createIfMissing = true } = {}): Promise<LevelStore> {
   let database = await openDatabase(folder, createIfMissing)
 
   // After a failed write LevelDB refuses all others until it is opened again (P3). The write that finds it so fails as well: what is in
@@ -26,8 +34,12 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
   let isBroken = false
   const reopen = async (): Promise<never> => {
     const { bavail, bsize } = await statfs(folder)
-    if (bavail * bsize < REOPEN_FREE_BYTES_MIN) throw new Error('the disk is full; writing begins again when there is room')
+    // What a merge leaves that the disk was too full for: LevelDB removes it when it has opened, which it may not be able to before.
+    const strayBytes = (await findStrayTables(folder)).reduce((sum, { bytes }) => sum + bytes, 0)
+    if (bavail * bsize + strayBytes < REOPEN_FREE_BYTES_MIN) throw new Error('the disk is full; writing begins again when there is room')
     await database.close()
+    // Asked again: until it was closed LevelDB may have been merging.
+    for (const { name } of await findStrayTables(folder)) await unlink(join(folder, name))
     database = await openDatabase(folder, false)
     isBroken = false
     throw new Error('the database had failed and was opened again; try again')
@@ -52,6 +64,7 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
   }
   const flush = (): Promise<void> => flushTo(unsyncedCount)
 
+  let deletedRows = 0
   const reader = createReader(() => database, {})
   return {
     ...reader,
@@ -60,7 +73,10 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
       const batch = isBroken || database.status !== 'open' ? undefined : database.batch()
       return {
         put: (key, value) => void batch?.put(key, value),
-        del: key => void batch?.del(key),
+        del(key) {
+          deletedRows += 1
+          batch?.del(key)
+        },
         async write({ sync }) {
           if (isBroken) await reopen()
           if (batch === undefined) throw new Error('the database was not open; try again')
@@ -83,6 +99,11 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
       return { ...createReader(() => current, { snapshot }), close: () => snapshot.close() }
     },
     flush,
+    async compact(isOver) {
+      for (let kind = FIRST_KIND; kind <= LAST_KIND && !isOver(); kind++)
+        await database.compactRange(Uint8Array.of(kind), Uint8Array.of(kind + 1))
+    },
+    deletedRows: () => deletedRows,
     close: () => database.close(),
   }
 }
@@ -115,6 +136,10 @@ async function openDatabase(folder: string, createIfMissing: boolean): Promise<D
     throw openFailure(folder, error)
   }
 }
+
+/** Rows begin with a small letter, their kind (sync/rows.ts). */
+const FIRST_KIND = 0x61
+const LAST_KIND = 0x7a
 
 /** No row is in front of the one or behind the other: rows begin with a letter. */
 const FIRST_ROW = Uint8Array.of(0)

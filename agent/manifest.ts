@@ -7,7 +7,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { recordsOf } from './level-log.ts'
-import { createVarintReader } from './table-check.ts'
+import { createVarintReader, listTables, type TableFile } from './table-check.ts'
 
 const MANIFEST_BYTES_MAX = 64 * 1024 * 1024
 const FIELD = {
@@ -21,27 +21,47 @@ const FIELD = {
   previousLogNumber: 9,
 } as const
 
+interface NamedTables {
+  /** What the database consists of. */
+  readonly live: ReadonlySet<number>
+  /** These, and what it has consisted of since it was opened: it may again, where the end of the manifest is not on the disk yet. */
+  readonly named: ReadonlySet<number>
+}
+
 /** The numbers of the tables; undefined where the manifest cannot be read, and any may be one. */
-export async function readLiveTables(folder: string): Promise<ReadonlySet<number> | undefined> {
+export const readLiveTables = async (folder: string): Promise<ReadonlySet<number> | undefined> => (await readTables(folder))?.live
+
+/** Tables that the database has never consisted of: what a merge that failed has left. None where the manifest cannot be read. */
+export async function findStrayTables(folder: string): Promise<TableFile[]> {
+  const named = (await readTables(folder))?.named
+  return named === undefined ? [] : (await listTables(folder)).filter(({ name }) => !named.has(Number.parseInt(name, 10)))
+}
+
+async function readTables(folder: string): Promise<NamedTables | undefined> {
   try {
     const name = (await readFile(join(folder, 'CURRENT'), 'latin1')).trim()
     const path = join(folder, name)
     if (!/^MANIFEST-\d+$/.test(name) || (await stat(path)).size > MANIFEST_BYTES_MAX) return undefined
-    const live = new Set<number>()
+    const [live, named] = [new Set<number>(), new Set<number>()]
     let edits = 0
     for (const edit of recordsOf(await readFile(path))) {
-      applyEdit(edit, live)
+      applyEdit(edit, live, named)
       edits += 1
     }
-    return edits === 0 ? undefined : live
+    return edits === 0 ? undefined : { live, named }
   } catch {
     // LevelDB will say what is wrong with it.
     return undefined
   }
 }
 
+function addTo(live: Set<number>, named: Set<number>, table: number): void {
+  live.add(table)
+  named.add(table)
+}
+
 /** Throws an Error at what it does not know. */
-function applyEdit(edit: Buffer, live: Set<number>): void {
+function applyEdit(edit: Buffer, live: Set<number>, named: Set<number>): void {
   const reader = createVarintReader(edit)
   const skipText = (): void => reader.skip(reader.varint())
   while (reader.at() < edit.length) {
@@ -66,7 +86,7 @@ function applyEdit(edit: Buffer, live: Set<number>): void {
         break
       case FIELD.newFile:
         reader.varint()
-        live.add(reader.varint())
+        addTo(live, named, reader.varint())
         reader.varint()
         skipText()
         skipText()

@@ -19,11 +19,10 @@ import { rowsOf } from '../sync/collection-state.ts'
 import { renewIdentity } from '../sync/replica-state.ts'
 import { allLocalSettings, allQuarantined } from '../sync/rows.ts'
 import { findAuditFault, findStartFault } from '../sync/store-audit.ts'
-import type { Store } from '../sync/store.ts'
 import { areTooMany, withAttempt } from './attempts.ts'
 import { removeDurably } from './durable-file.ts'
 import { AgentError } from './errors.ts'
-import { openLevelStore, repairDatabase } from './level-store.ts'
+import { openLevelStore, repairDatabase, type LevelStore } from './level-store.ts'
 import { readLiveTables } from './manifest.ts'
 import { QUARANTINE, readMarker, removeMarker, writeMarker, type RecoveryMarker } from './recovery-marker.ts'
 import { findNewTableFault } from './table-check.ts'
@@ -58,7 +57,7 @@ export interface StoreRecovery {
 }
 
 export interface OpenedStore {
-  readonly store: Store
+  readonly store: LevelStore
   /** Undefined: it opened and nothing is wrong. */
   readonly recovery: StoreRecovery | undefined
   /** Everything is back: the next start begins as ever. */
@@ -134,7 +133,7 @@ async function openOrMend(opening: StoreOpening, attempt: Attempt): Promise<Open
     return { store: await openLevelStore(folder), recovery }
   }
   /** The same with a database that is open already. */
-  const rebuildIn = async (store: Store, rebuilding: RecoveryMarker): Promise<Opened> => {
+  const rebuildIn = async (store: LevelStore, rebuilding: RecoveryMarker): Promise<Opened> => {
     try {
       return { store, recovery: await prepareSources(opening, rebuilding, attempt) }
     } catch (error) {
@@ -209,7 +208,7 @@ async function makeReadable(folder: string): Promise<boolean> {
  */
 export async function copyOwnRows(dataDir: string, { store, recovery }: OpenedStore): Promise<void> {
   for (const source of recovery?.readable ?? []) {
-    let former: Store | undefined
+    let former: LevelStore | undefined
     try {
       former = await openLevelStore(join(dataDir, source), { createIfMissing: false })
       const batch = store.batch()
@@ -228,10 +227,10 @@ export async function copyOwnRows(dataDir: string, { store, recovery }: OpenedSt
 async function openSound(
   folder: string,
   { hash, digestSalt, checkedBytesMax }: StoreOpening,
-): Promise<{ readonly store: Store; readonly fault?: never } | { readonly store?: never; readonly fault: string }> {
+): Promise<{ readonly store: LevelStore; readonly fault?: never } | { readonly store?: never; readonly fault: string }> {
   const damage = await findNewTableFault(folder, checkedBytesMax, await readLiveTables(folder))
   if (damage !== undefined) return { fault: damage }
-  let store: Store
+  let store: LevelStore
   try {
     store = await openLevelStore(folder, { createIfMissing: false })
   } catch (error) {
@@ -252,7 +251,7 @@ async function openSound(
 }
 
 /** Repairs the database; undefined when that does not make it whole, or is hopeless. */
-async function openRepaired(folder: string, { hash, digestSalt }: StoreOpening, isHopeless: boolean): Promise<Store | undefined> {
+async function openRepaired(folder: string, { hash, digestSalt }: StoreOpening, isHopeless: boolean): Promise<LevelStore | undefined> {
   const isDamaged = !isHopeless && (await findNewTableFault(folder, ALL_BYTES, await readLiveTables(folder))) !== undefined
   // A repair makes another: without it, it is known that none has ended, wherever the database is by then.
   await removeDurably(join(folder, 'CURRENT'))

@@ -1,5 +1,6 @@
 /** Every bench by its name, in the order in which they run. */
 import type { Bench } from './bench.ts'
+import { bench as diskWrites } from './disk-writes.ts'
 import { bench as durableWrites } from './durable-writes.ts'
 import { bench as findDifferences } from './find-differences.ts'
 import { bench as firstSync } from './first-sync.ts'
@@ -23,6 +24,7 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['ingest-http', ingestHttp],
   ['durable-writes', durableWrites],
   ['outage-log', outageLog],
+  ['disk-writes', diskWrites],
   ['scan', scan],
   ['point-reads', pointReads],
   ['search', search],

@@ -60,6 +60,20 @@ export interface Recovery {
   readonly quarantines: readonly string[]
 }
 
+export interface Disk {
+  readonly size_bytes: number
+  /** What the agent may still use, as of the last look; some seconds old at most. */
+  readonly free_bytes: number
+  /** HS_DISK_RESERVE: with less than this free, new records are refused. */
+  readonly reserve_bytes: number
+  /** New records are refused, until a quarter more than the reserve is free. */
+  readonly full: boolean
+  /** What this process has made the system write to disk since it began; null where the system does not count that. */
+  readonly written_bytes: number | null
+  /** At the pace since the agent started; null in its first ten minutes. */
+  readonly written_bytes_per_day: number | null
+}
+
 export interface OutageLog {
   readonly bytes: number
   readonly bytes_max: number
@@ -89,6 +103,7 @@ export interface ClusterStatus {
   readonly warnings: readonly string[]
   /** What was wrong with the database at this start, and what came back. */
   readonly recovery: Recovery | null
+  readonly disk: Disk
   /** The second copy of writes that no other node has acknowledged; null when it is off. */
   readonly outage_log: OutageLog | null
 }
@@ -802,7 +817,7 @@ export interface HsAgentClient {
     options?: CallOptions,
   ): Promise<void>
 
-  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync, role, identity and store have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
+  /** Streams what happens, as server-sent events. The events put, delete, conflict and reset have a cursor as their id; peer, sync, role, identity, store and disk have none. Without a collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an event "end" that says why. `GET /api/events` */
   streamEvents(
     args?: { readonly collection?: string | undefined; readonly since?: string | undefined; readonly lastEventId?: string | undefined },
     options?: CallOptions,

@@ -47,6 +47,7 @@ export function createRobot({ name, folder, swarmName, peers, onPort }: RobotOpt
     HS_NODE_NAME: name,
     HS_DATA_DIR: folder,
     HS_HTTP_PORT: '0',
+    HS_DISK_RESERVE: '0',
     HS_SWARM_NAME: swarmName,
     HS_GOSSIP_HOST: '127.0.0.1',
     HS_GOSSIP_PORT: '0',

@@ -6,7 +6,6 @@
  */
 import type { CollectionState, RunId } from './collection-state.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
-import { coversVector } from './dot.ts'
 import { readChanges } from './feed.ts'
 import { createForkSettlement } from './fork.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
@@ -19,17 +18,17 @@ import { createQuarantine } from './quarantine.ts'
 import { changedNames, createPublisher, type GroupFacts } from './publisher.ts'
 import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
-import { followClock } from './logical-clock.ts'
 import { attempt, refuse } from './refusal.ts'
-import { applyMark, applyRemoteItems, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
-import type { CollectionView, RecordView, Replica } from './replica.ts'
+import { createRemoteFrames } from './remote-frames.ts'
+import { applyMark, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
+import type { CollectionView, LocalWrite, RecordView, Replica } from './replica.ts'
 import type { ReplicaCounters, ReplicaOptions } from './replica-options.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
 import { createReceptions } from './reception.ts'
 import { createReplicaRetention } from './retention-replica.ts'
 import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
-import { encodeResumePoint, readResumePoint } from './resume-point.ts'
+import { readResumePoint } from './resume-point.ts'
 import { createRescue, type Rescue } from './rescue.ts'
 import { cursorRow, metaRow, recordRow } from './rows.ts'
 import { createScrubber, type Scrubber } from './scrub.ts'
@@ -48,12 +47,14 @@ export interface OpenReplica extends Replica, SyncReplica, Rescue {
   readonly scrubber: Scrubber
   /** Retention: everything that time asks for. To be called every few seconds. */
   keep(): Promise<void>
+  /** What `noRoom` answers is another than before: peers hear of it. */
+  roomChanged(): Promise<void>
   /** Makes everything written so far durable, and tells it to listeners. */
   flush(): Promise<void>
 }
 
 export async function openReplica(options: ReplicaOptions): Promise<OpenReplica> {
-  const { store, hash, random, clock } = options
+  const { store, hash, random, clock, noRoom = () => undefined } = options
   const hasher = createItemHasher(hash, options.digestSalt)
   const run: RunId = drawRun(random)
   const load = (): Promise<ReplicaState> => loadReplicaState(store, hash, random, run, options.clockDriftMaxMs)
@@ -97,6 +98,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     hash,
     saltId: hasher.saltId,
     syncDefault: options.syncDefault ?? 'both',
+    isDiskFull: () => noRoom() !== undefined,
     submit: job => commit.submit(job, true),
     isStopping: () => isClosing,
     onVoided: voided => options.onNotice?.({ kind: 'voided', ...voided }),
@@ -195,6 +197,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
+  const frames = createRemoteFrames({ context, counters, submit: submitDurable, recoveries: () => recoveries, reconcile, noRoom })
   const rescue = createRescue({ store, context, submit: submitDurable, reconcile })
   const stability = createStability({
     store,
@@ -235,6 +238,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     priority: name => settingsOf(name).priority,
     keepsSiblings: name => name === SYSTEM_COLLECTION || settingsOf(name).conflict !== 'lww',
     recoveries: () => recoveries,
+    roomChanged: () => submitLocal(batch => [...state.collectionByName.values()].forEach(collection => batch.touch(collection))),
     observeLogicalClock(value) {
       state.lamport = Math.max(state.lamport, value)
       publisher.observeLogicalClock(value)
@@ -265,7 +269,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
 
     async write(writes, { isSynced } = { isSynced: syncLocal }) {
-      const answer = await attempt(() => commit.submit(batch => writes.map(write => applyLocalWrite(context, batch, write)), isSynced))
+      const reason = noRoom()
+      const apply = (batch: WriteBatch, write: LocalWrite) =>
+        reason !== undefined && write.content !== undefined ? refuse('HS_DISK_FULL', reason) : applyLocalWrite(context, batch, write)
+      const answer = await attempt(() => commit.submit(batch => writes.map(write => apply(batch, write)), isSynced))
       for (const name of new Set(writes.map(({ collection }) => collection))) await keeper.enforce(name)
       return Array.isArray(answer) ? answer : writes.map(() => answer)
     },
@@ -338,20 +345,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     },
 
     async applyItems(frame) {
-      const answer = await submitDurable(batch => {
-        const collection = remoteCollection(state, batch, frame.collection, frame.generation)
-        if (collection === undefined) return undefined
-        if (frame.collected !== undefined && !coversVector(frame.collected, collection.collected)) return undefined
-        const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
-        counters.conflicts += result.conflicts
-        counters.clocksAhead += result.clocksAhead
-        if (result.applied > 0) state.lamport = followClock(state.lamport, frame.logicalClock) + 1
-        // A frame in front of this one may have failed: then the tail has a hole, and is to be sent again.
-        if (frame.resume?.recoveries === recoveries)
-          batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
-        if (collection.name === SYSTEM_COLLECTION) reconcile(batch)
-        return result
-      })
+      const answer = await frames.apply(frame)
       await keeper.enforce(frame.collection)
       return answer
     },

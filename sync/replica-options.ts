@@ -23,6 +23,11 @@ export interface ReplicaOptions {
   readonly nodeId?: string
   /** Memory that searches may keep, in bytes; TABLES_BYTES_MAX if not given. */
   readonly searchBytesMax?: number
+  /**
+   * Why nothing that takes room is to be written now, in a sentence; undefined while there is room, and always if not given. `roomChanged` is to be
+   * called when it changes.
+   */
+  readonly noRoom?: () => string | undefined
   /** Called with what a person should know of. */
   readonly onNotice?: (notice: ReplicaNotice) => void
 }

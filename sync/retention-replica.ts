@@ -37,6 +37,7 @@ export interface RetentionOptions {
   readonly hash: Hash
   readonly saltId: Uint8Array
   readonly syncDefault: SyncDirection
+  readonly isDiskFull: () => boolean
   readonly submit: <T>(job: (batch: WriteBatch) => T) => Promise<T>
   readonly isStopping: () => boolean
   readonly onVoided: (voided: Voided) => void
@@ -59,7 +60,12 @@ export function createReplicaRetention(options: RetentionOptions): ReplicaRetent
   /** Grows with every change of what is known to be held elsewhere. */
   let keptCount = 0
 
-  const nodeTerms = (): NodeTerms => ({ syncDefault, wallMs: context.clock.wallMs(), isTrusted: context.clock.trusted() })
+  const nodeTerms = (): NodeTerms => ({
+    syncDefault,
+    wallMs: context.clock.wallMs(),
+    isTrusted: context.clock.trusted(),
+    isDiskFull: options.isDiskFull(),
+  })
 
   const keeper = createRetentionKeeper({
     store,

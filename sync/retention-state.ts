@@ -196,15 +196,21 @@ export interface NodeTerms {
   readonly syncDefault: SyncDirection
   readonly wallMs: number
   readonly isTrusted: boolean
+  /** Its disk takes no more: until it does, this node only sends. */
+  readonly isDiskFull: boolean
 }
+
+/** With which others a collection is exchanged by a node whose disk takes no more. */
+const WITHOUT_RECEIVING: Readonly<Record<SyncDirection, SyncDirection>> = { both: 'push', push: 'push', pull: 'none', none: 'none' }
 
 /** What this node is to others for a collection, as its settings and its state have it. */
 export function termsOf(
   local: LocalSettings,
   state: Pick<RetentionState, 'horizonMs' | 'hasGivenUp'>,
-  { syncDefault, wallMs, isTrusted }: NodeTerms,
+  { syncDefault, wallMs, isTrusted, isDiskFull }: NodeTerms,
 ): Terms {
-  const direction = local.sync ?? syncDefault
+  const set = local.sync ?? syncDefault
+  const direction = isDiskFull ? WITHOUT_RECEIVING[set] : set
   const retention = local.retention ?? NO_RETENTION
   const { horizonMs, hasGivenUp } = state
   return {

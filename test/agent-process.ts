@@ -84,7 +84,7 @@ export function cleanEnvironment(): Record<string, string> {
 /** Starts an agent and waits for its first line. */
 export async function startAgentProcess(settings: AgentSettings): Promise<AgentProcess> {
   const dataDir = settings.env['HS_DATA_DIR'] ?? (await makeFolder())
-  const env = { ...cleanEnvironment(), HS_HTTP_PORT: '0', HS_DATA_DIR: dataDir, ...settings.env }
+  const env = { ...cleanEnvironment(), HS_HTTP_PORT: '0', HS_DATA_DIR: dataDir, HS_DISK_RESERVE: '0', ...settings.env }
   const { namespace, command: own = [LAUNCHER, 'run'] } = settings
   const command = namespace === undefined ? own : ['ip', 'netns', 'exec', namespace, ...own]
   const child = spawn(command[0]!, command.slice(1), { env, cwd: dataDir, stdio: ['ignore', 'pipe', 'pipe'] })

@@ -16,7 +16,12 @@ export type LineResult =
   | { readonly ok: false; readonly line: number; readonly code: ErrorCode; readonly detail: string }
 
 /** Refusals that concern the whole request: to go on would repeat them for every line. */
-const REQUEST_WIDE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['HS_STORE_WRITE_FAILED', 'HS_COLLECTION_LIMIT', 'HS_INVALID_NAME'])
+const REQUEST_WIDE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'HS_STORE_WRITE_FAILED',
+  'HS_DISK_FULL',
+  'HS_COLLECTION_LIMIT',
+  'HS_INVALID_NAME',
+])
 
 export const isRequestWide = (code: ErrorCode): boolean => REQUEST_WIDE.has(code)
 

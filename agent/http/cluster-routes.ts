@@ -93,6 +93,14 @@ function toStatusJson(node: NodeView, logicalClock: number, warnings: readonly s
         : { addr: node.duplicateIdentity.addr, seen_secs: Math.floor(node.duplicateIdentity.seenAtMs / 1000) },
     warnings: [...warnings],
     recovery: node.comeback === undefined ? null : { ...node.comeback, quarantines: [...node.comeback.quarantines] },
+    disk: {
+      size_bytes: node.disk.sizeBytes,
+      free_bytes: node.disk.freeBytes,
+      reserve_bytes: node.disk.reserveBytes,
+      full: node.disk.isFull,
+      written_bytes: node.disk.writtenBytes ?? null,
+      written_bytes_per_day: node.disk.writtenBytesPerDay ?? null,
+    },
     outage_log:
       node.outageLog === undefined
         ? null

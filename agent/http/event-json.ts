@@ -64,5 +64,7 @@ export function toEventJson(event: AgentEvent): object {
       return { kind: 'identity', fault: event.fault, addr: event.addr }
     case 'store':
       return { kind: 'store', recovery: event.recovery, detail: event.detail }
+    case 'disk':
+      return { kind: 'disk', full: event.isFull, free_bytes: event.freeBytes, reserve_bytes: event.reserveBytes }
   }
 }

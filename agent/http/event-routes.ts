@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import type { Change } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
-import type { RoleEvent } from '../event-hub.ts'
+import { toDiskEvent, type AgentEvent, type RoleEvent } from '../event-hub.ts'
 import { describeComeback } from '../store-health.ts'
 import type { FeedStart } from './change-feed.ts'
 import { runEventStream } from './event-stream.ts'
@@ -94,7 +94,7 @@ export function addEventRoutes(app: App, context: RouteContext): void {
         operationId: 'streamEvents',
         summary: 'Streams what happens, as server-sent events.',
         description:
-          'The events put, delete, conflict and reset have a cursor as their id; peer, sync, role, identity and store have none. Without a ' +
+          'The events put, delete, conflict and reset have a cursor as their id; peer, sync, role, identity, store and disk have none. Without a ' +
           'collection the first event, or the one behind a reset, is role. The stream goes on until the client leaves, or ends with an ' +
           'event "end" that says why.',
         tags,
@@ -118,9 +118,12 @@ export function addEventRoutes(app: App, context: RouteContext): void {
           const node = context.node()
           return { role: node.role, epoch: node.epoch }
         }
-        const { comeback } = context.node()
-        const store = comeback && { kind: 'store' as const, recovery: comeback.kind, detail: describeComeback(comeback) }
-        const ending = await runEventStream({ ...context, role, store, response: reply.raw, start, collection: filter })
+        const { comeback, disk } = context.node()
+        const standing: AgentEvent[] = [
+          ...(comeback === undefined ? [] : [{ kind: 'store' as const, recovery: comeback.kind, detail: describeComeback(comeback) }]),
+          ...(disk.isFull ? [toDiskEvent(disk)] : []),
+        ]
+        const ending = await runEventStream({ ...context, role, standing, response: reply.raw, start, collection: filter })
         if (ending?.code === 'HS_SLOW_CONSUMER') slowConsumers += 1
         if (ending?.code === 'HS_INTERNAL') log.error({ err: ending.cause }, 'a stream of events failed')
       } finally {

@@ -2,13 +2,13 @@
  * One consumer of `GET /api/events`, from its first byte to its last.
  *
  * Changes of records are on disk: while the socket is full, the feed is not read, and nothing is dropped however slow the consumer is.
- * Peer, sync, role, identity and store events are kept nowhere else: they wait for the consumer in a bounded queue, the role as it is now in front. A
+ * Peer, sync, role, identity, store and disk events are kept nowhere else: they wait for the consumer in a bounded queue, the role as it is now in front. A
  * consumer that lets the queue overflow, or takes nothing at all for a while, gets a last event that says so; what it has missed is
  * behind its cursor.
  */
 import type { ServerResponse } from 'node:http'
 import { performance } from 'node:perf_hooks'
-import type { AgentEvent, EventHub, RoleEvent, StoreEvent } from '../event-hub.ts'
+import type { AgentEvent, EventHub, RoleEvent } from '../event-hub.ts'
 import { AgentError } from '../errors.ts'
 import type { ChangeFeed, FeedStart } from './change-feed.ts'
 import { toBlock, toEventJson, type Block } from './event-json.ts'
@@ -20,8 +20,8 @@ export interface EventStreamOptions {
   readonly events: Pick<EventHub, 'subscribe'>
   /** This node's, at the moment. */
   readonly role: () => Omit<RoleEvent, 'kind'>
-  /** What a person should know of the database. */
-  readonly store: StoreEvent | undefined
+  /** What holds since earlier, and a person should know. */
+  readonly standing: readonly AgentEvent[]
   readonly limits: HttpLimits
   /** The server begins to close. */
   readonly closing: AbortSignal
@@ -34,7 +34,7 @@ export interface EventStreamOptions {
 
 /** Runs until the client leaves (`undefined`) or the stream is ended, and says why. The response has ended then. */
 export async function runEventStream(options: EventStreamOptions): Promise<AgentError | undefined> {
-  const { feed, events, role, store, limits, closing, response, start, collection } = options
+  const { feed, events, role, standing, limits, closing, response, start, collection } = options
   const waker = createWaker()
   const reader = feed.createReader()
   const queue: AgentEvent[] = []
@@ -85,7 +85,7 @@ export async function runEventStream(options: EventStreamOptions): Promise<Agent
   const onClosing = (): void => end(new AgentError('HS_SHUTTING_DOWN', 'go on behind the last id when the agent is back'))
   // Whoever comes, or comes back to an agent that was started anew, knows from here on what it speaks to.
   enqueue({ kind: 'role', ...role() })
-  if (store !== undefined) enqueue(store)
+  for (const event of standing) enqueue(event)
   const releases = [events.subscribe(enqueue), feed.onMore(() => waker.wake())]
   response.on('drain', onDrain)
   response.on('close', onGone)

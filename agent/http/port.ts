@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { Replica } from '../../sync/replica.ts'
 import type { Comeback } from '../comeback.ts'
+import type { DiskView } from '../disk-reserve.ts'
 import type { DiagnosisJson } from '../diagnosis/shape.ts'
 import type { Writer } from '../durability.ts'
 import type { EventHub } from '../event-hub.ts'
@@ -38,6 +39,11 @@ export interface NodeView {
   readonly comeback: Comeback | undefined
   /** Undefined: it is switched off. */
   readonly outageLog: OutageLogState | undefined
+  readonly disk: DiskView & {
+    /** What this process has made the system write, and at what pace a day; undefined where that is not known (yet). */
+    readonly writtenBytes: number | undefined
+    readonly writtenBytesPerDay: number | undefined
+  }
   /** The leader's URL. */
   readonly upstreamPeer: string | undefined
   /** Node ids that replicate from this node now. */

@@ -73,6 +73,21 @@ export const ClusterStatus = Type.Object(
       ],
       { description: 'What was wrong with the database at this start, and what came back.' },
     ),
+    disk: Type.Object(
+      {
+        size_bytes: Type.Integer(),
+        free_bytes: Type.Integer({ description: 'What the agent may still use, as of the last look; some seconds old at most.' }),
+        reserve_bytes: Type.Integer({ description: 'HS_DISK_RESERVE: with less than this free, new records are refused.' }),
+        full: Type.Boolean({ description: 'New records are refused, until a quarter more than the reserve is free.' }),
+        written_bytes: Type.Union([Type.Integer(), Type.Null()], {
+          description: 'What this process has made the system write to disk since it began; null where the system does not count that.',
+        }),
+        written_bytes_per_day: Type.Union([Type.Integer(), Type.Null()], {
+          description: 'At the pace since the agent started; null in its first ten minutes.',
+        }),
+      },
+      { title: 'Disk' },
+    ),
     outage_log: Type.Union(
       [
         Type.Object(

@@ -19,6 +19,8 @@ const lines: readonly (readonly [string, (status: Status) => string])[] = [
   ['swarm key', status => (Array.isArray(status['swarm_keys']) ? status['swarm_keys'].map(formatKey).join('; ') || 'none' : '-')],
   ['store', status => formatScrub(status['scrub'])],
   ['outage log', status => formatOutageLog(status['outage_log'])],
+  ['disk', status => formatDisk(status['disk'])],
+  ['written', status => formatWritten(status['disk'])],
   [
     'downstream',
     status => (Array.isArray(status['downstream_peers']) ? status['downstream_peers'].map(formatText).join(', ') || 'none' : '-'),
@@ -43,6 +45,20 @@ function formatOutageLog(log: unknown): string {
   const { bytes, bytes_max: bytesMax, dropped_writes: dropped } = log as Status
   const lost = dropped === 0 ? '' : `; full: ${formatCount(dropped)} writes are in the database alone`
   return `${formatBytes(bytes)} of ${formatBytes(bytesMax)}${lost}`
+}
+
+function formatDisk(disk: unknown): string {
+  if (!isObject(disk)) return '-'
+  const full = disk['full'] === true ? 'full: new records are refused; ' : ''
+  const [free, size, reserve] = [disk['free_bytes'], disk['size_bytes'], disk['reserve_bytes']].map(formatBytes)
+  return `${full}${free} of ${size} free, ${reserve} kept in reserve`
+}
+
+/** Wear: what the agent has made the system write to the disk. */
+function formatWritten(disk: unknown): string {
+  if (!isObject(disk) || disk['written_bytes'] === null) return '-'
+  const perDay = disk['written_bytes_per_day'] === null ? '' : `, ${formatBytes(disk['written_bytes_per_day'])} a day`
+  return `${formatBytes(disk['written_bytes'])} since the start${perDay}`
 }
 
 export const status = defineCommand({

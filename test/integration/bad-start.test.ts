@@ -1,15 +1,15 @@
 /** An agent that cannot start says why in one sentence, with the right exit status, and soon; the next one starts. */
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 import { openLevelStore } from '../../agent/level-store.ts'
 import { metaRow } from '../../sync/rows.ts'
 import { ask, cleanEnvironment, findFreePort, makeFolder, startAgentProcess, stopEverything } from '../agent-process.ts'
+import { canMount, mountNote } from '../mounts.ts'
 import { openOwnReplica } from '../own-replica.ts'
 import { put } from '../replica-pair.ts'
 
@@ -169,13 +169,7 @@ describe.concurrent('a data directory that cannot be had', () => {
   })
 })
 
-/** Mounts are made in a mount namespace that ends with the agent; nobody else sees them. */
-const canMount = await promisify(execFile)('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', '/tmp']).then(
-  () => true,
-  () => false,
-)
-
-describe.skipIf(!canMount)(`a disk that cannot be written${canMount ? '' : ' (cannot run here: mounting takes root)'}`, () => {
+describe.skipIf(!canMount)(`a disk that cannot be written${mountNote}`, () => {
   const runOn = async (prepare: string, sub: string): Promise<Ending> => {
     const folder = await makeFolder()
     const script = `cd "$1" && ${prepare} && exec "$2" run`
@@ -198,32 +192,29 @@ describe.skipIf(!canMount)(`a disk that cannot be written${canMount ? '' : ' (ca
   })
 })
 
-describe.skipIf(!canMount)(
-  `a disk with data on it that cannot be written${canMount ? '' : ' (cannot run here: mounting takes root)'}`,
-  () => {
-    /** A data directory on a disk of its own, on which `change` is made. The agent's status is the script's, and what it did to the database is on stdout. */
-    const runOnDataOf = async (size: string, change: string): Promise<Ending> => {
-      const [folder, data] = [await makeFolder(), await makeFolder()]
-      const own = await openOwnReplica(data)
-      for (let i = 0; i < 50; i++) await own.replica.write([put('c', `key ${i}`, 'x'.repeat(1_000))])
-      await own.close()
-      const script =
-        `mount -t tmpfs -o size=${size} none "$1" && cp -a "$3/." "$1/" && cd "$1" && ${change}; ` +
-        '"$2" run; status=$?; cd "$1"; ls -d quarantine-* recovery.json store/lost 2>/dev/null; exit $status'
-      return runToEnd({ HS_DATA_DIR: folder }, ['unshare', '--mount', 'sh', '-c', script, 'sh', folder, LAUNCHER, data])
-    }
+describe.skipIf(!canMount)(`a disk with data on it that cannot be written${mountNote}`, () => {
+  /** A data directory on a disk of its own, on which `change` is made. The agent's status is the script's, and what it did to the database is on stdout. */
+  const runOnDataOf = async (size: string, change: string): Promise<Ending> => {
+    const [folder, data] = [await makeFolder(), await makeFolder()]
+    const own = await openOwnReplica(data)
+    for (let i = 0; i < 50; i++) await own.replica.write([put('c', `key ${i}`, 'x'.repeat(1_000))])
+    await own.close()
+    const script =
+      `mount -t tmpfs -o size=${size} none "$1" && cp -a "$3/." "$1/" && cd "$1" && ${change}; ` +
+      '"$2" run; status=$?; cd "$1"; ls -d quarantine-* recovery.json store/lost 2>/dev/null; exit $status'
+    return runToEnd({ HS_DATA_DIR: folder }, ['unshare', '--mount', 'sh', '-c', script, 'sh', folder, LAUNCHER, data])
+  }
 
-    it('P3 is full: it says so, and does not take the database for damaged', async () => {
-      const ending = await runOnDataOf('1M', 'head -c 2M /dev/zero > fill 2>/dev/null')
-      expect(refusalOf(ending)).toEqual(saying('HS_STORE_OPEN_FAILED', /disk is full|No space left|ENOSPC|no space left/))
-    })
+  it('P3 is full: it says so, and does not take the database for damaged', async () => {
+    const ending = await runOnDataOf('1M', 'head -c 2M /dev/zero > fill 2>/dev/null')
+    expect(refusalOf(ending)).toEqual(saying('HS_STORE_OPEN_FAILED', /disk is full|No space left|ENOSPC|no space left/))
+  })
 
-    it('P2 was mounted read-only by the kernel, as after an error of the card', async () => {
-      const ending = await runOnDataOf('8M', 'mount -o remount,ro "$1"')
-      expect(refusalOf(ending)).toEqual(saying('HS_STORE_OPEN_FAILED', 'the file system is mounted read-only'))
-    })
-  },
-)
+  it('P2 was mounted read-only by the kernel, as after an error of the card', async () => {
+    const ending = await runOnDataOf('8M', 'mount -o remount,ro "$1"')
+    expect(refusalOf(ending)).toEqual(saying('HS_STORE_OPEN_FAILED', 'the file system is mounted read-only'))
+  })
+})
 
 describe.concurrent('what is in the data directory', () => {
   it('a signing key that is none: refused, and left as it is', async () => {

@@ -51,6 +51,7 @@ describe('defaults', () => {
       scrubRowsPerSecond: 100,
       verifyIntervalMs: 604_800_000,
       outageLogMib: 64,
+      diskReserve: { amount: 5, unit: '%' },
       logLevel: 'info',
       ignoreUnknown: false,
       url: 'http://127.0.0.1:50050',
@@ -113,6 +114,9 @@ describe('values', () => {
     ['HS_CLOCK_DRIFT_MAX', '24h', 'clockDriftMaxMs', 86_400_000],
     ['HS_BATCH_MS', '1', 'batchMs', 1],
     ['HS_OUTAGE_LOG_MIB', '0', 'outageLogMib', 0],
+    ['HS_DISK_RESERVE', '0', 'diskReserve', { amount: 0, unit: '%' }],
+    ['HS_DISK_RESERVE', '2.5%', 'diskReserve', { amount: 2.5, unit: '%' }],
+    ['HS_DISK_RESERVE', '500 MiB', 'diskReserve', { amount: 500, unit: 'MiB' }],
     ['HS_SYNC_KBPS_MAX', '8', 'syncKbpsMax', 8],
     ['HS_SYNC_COMPRESSION', 'off', 'syncCompression', 'off'],
   ] as const)('%s=%s is read', (variable, text, name, value) => {

@@ -61,7 +61,10 @@ interface FixtureOptions {
   readonly diagnosis?: DiagnosisJson
   readonly metrics?: HttpOptions['metrics']
   readonly prover?: Prover
+  readonly disk?: ReturnType<HttpOptions['node']>['disk']
 }
+
+const ROOMY = { sizeBytes: 1_000, freeBytes: 500, reserveBytes: 50, isFull: false, writtenBytes: 7, writtenBytesPerDay: undefined }
 
 /** Starts a server that the test's end closes. */
 export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixture> {
@@ -102,6 +105,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
       scrub: NOT_SCRUBBED,
       comeback: undefined,
       outageLog: undefined,
+      disk: options.disk ?? ROOMY,
       upstreamPeer: undefined,
       downstreamPeers: [],
     }),

@@ -55,6 +55,7 @@ describe('shapes', () => {
       },
       warnings: [],
       recovery: null,
+      disk: { size_bytes: 1000, free_bytes: 500, reserve_bytes: 50, full: false, written_bytes: 7, written_bytes_per_day: null },
       outage_log: null,
     })
   })

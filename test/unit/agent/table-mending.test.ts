@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openLevelStore, repairDatabase } from '../../../agent/level-store.ts'
-import { readLiveTables } from '../../../agent/manifest.ts'
+import { findStrayTables, readLiveTables } from '../../../agent/manifest.ts'
 import { findNewTableFault, listTables } from '../../../agent/table-check.ts'
 import { mendTables } from '../../../agent/table-mending.ts'
 import { rowsOf } from '../../../sync/collection-state.ts'
@@ -120,6 +120,7 @@ describe('the tables that a database consists of', () => {
     expect([...live!].map(Number)).toEqual((await listTables(whole)).slice(1).map(({ name }) => Number.parseInt(name, 10)))
     expect(await findNewTableFault(whole, Infinity, live)).toBeUndefined()
     expect(await findNewTableFault(whole, Infinity)).toContain('000999.ldb')
+    expect((await findStrayTables(whole)).map(({ name }) => name)).toEqual(['000999.ldb'])
   })
 
   it('are followed through compactions, and not known when the manifest is damaged', async () => {
@@ -134,6 +135,8 @@ describe('the tables that a database consists of', () => {
     ] as const) {
       await writeFile(join(whole, file), text)
       expect(await readLiveTables(whole)).toBeUndefined()
+      // Any may be one of them: none is a stray.
+      expect(await findStrayTables(whole)).toEqual([])
     }
   })
 })

@@ -1,0 +1,55 @@
+/** Applies the frames of peers, each in one write group, durable before it is acknowledged (R3, R5). */
+import type { CollectionState } from './collection-state.ts'
+import { coversVector } from './dot.ts'
+import { followClock } from './logical-clock.ts'
+import { applyRemoteItems, remoteCollection, type AppliedItems, type RemoteContext } from './remote-write.ts'
+import type { ReplicaCounters } from './replica-options.ts'
+import { encodeResumePoint } from './resume-point.ts'
+import { cursorRow } from './rows.ts'
+import { SYSTEM_COLLECTION } from './settings.ts'
+import type { RemoteFrame } from './sync-replica.ts'
+import { isTombstone } from './version.ts'
+import type { WriteBatch } from './write-batch.ts'
+
+export interface RemoteFrameOptions {
+  readonly context: RemoteContext
+  readonly counters: Pick<ReplicaCounters, 'conflicts' | 'clocksAhead'>
+  /** Durable when it resolves. */
+  readonly submit: <T>(job: (batch: WriteBatch) => T) => Promise<T>
+  readonly recoveries: () => number
+  /** The system collection has changed. */
+  readonly reconcile: (batch: WriteBatch) => void
+  /** As ReplicaOptions has it. */
+  readonly noRoom: () => string | undefined
+}
+
+export function createRemoteFrames(options: RemoteFrameOptions) {
+  const { context, counters, submit, recoveries } = options
+  const put = (batch: WriteBatch, collection: CollectionState, frame: RemoteFrame): AppliedItems => {
+    const { state } = context
+    const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
+    counters.conflicts += result.conflicts
+    counters.clocksAhead += result.clocksAhead
+    if (result.applied > 0) state.lamport = followClock(state.lamport, frame.logicalClock) + 1
+    // A frame in front of this one may have failed: then the tail has a hole, and is to be sent again.
+    if (frame.resume?.recoveries === recoveries())
+      batch.put(cursorRow(collection.cid, frame.resume.senderStore), encodeResumePoint(frame.resume.point))
+    if (collection.name === SYSTEM_COLLECTION) options.reconcile(batch)
+    return result
+  }
+  return {
+    /** As SyncReplica has it. Rejects when it would take room that there is not. */
+    async apply(frame: RemoteFrame): Promise<AppliedItems | undefined> {
+      // What makes room is taken: deletes, and the system collection, in which collections are deleted and replicas evicted.
+      const takesRoom = frame.collection !== SYSTEM_COLLECTION && frame.items.some(({ version }) => !isTombstone(version))
+      const reason = takesRoom ? options.noRoom() : undefined
+      if (reason !== undefined) throw new Error(reason)
+      return submit(batch => {
+        const collection = remoteCollection(context.state, batch, frame.collection, frame.generation)
+        if (collection === undefined) return undefined
+        if (frame.collected !== undefined && !coversVector(frame.collected, collection.collected)) return undefined
+        return put(batch, collection, frame)
+      })
+    },
+  }
+}
