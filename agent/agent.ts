@@ -30,6 +30,7 @@ import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { startPruning } from './outage-pruning.ts'
 import { createProver } from './proof/prover.ts'
 import { createReclaiming } from './reclaiming.ts'
+import { requestRecovery } from './recovery-marker.ts'
 import { startScrubber } from './scrubber.ts'
 import { createStoreHealth } from './store-health.ts'
 import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
@@ -48,6 +49,8 @@ export interface AgentContext {
   readonly version: string
   /** Called once, when everything is up; the log begins behind it. */
   readonly announce: (started: StartedAgent) => void
+  /** The database is damaged and writes fail: this agent is to be closed, and the next start mends it. */
+  readonly onDamaged?: (reason: string) => void
   /** As in data-directory.ts; for tests. */
   readonly checkedBytesMax?: number
 }
@@ -61,6 +64,9 @@ export interface Agent extends StartedAgent {
   /** Says farewell, finishes what is under way, and closes the store. */
   close(): Promise<void>
 }
+
+/** A database that was mended is not taken for damaged again before it has been in use for this long: the agent must not start over and over. */
+const MENDED_SECS_MIN = 600
 
 /** Starts an agent. Throws AgentError with HS_STORE_*, HS_BIND_FAILED; whatever was opened before is closed again. */
 export async function startAgent(config: Config, context: AgentContext): Promise<Agent> {
@@ -87,7 +93,7 @@ export async function startAgent(config: Config, context: AgentContext): Promise
 
 async function build(
   config: Config,
-  { version, announce, checkedBytesMax }: AgentContext,
+  { version, announce, onDamaged, checkedBytesMax }: AgentContext,
   closers: (() => Promise<void> | void)[],
   close: () => Promise<void>,
 ): Promise<Agent> {
@@ -152,6 +158,15 @@ async function build(
   closers.push(watchStart(starts))
   closers.push(() => replica.close())
   if (comeback !== undefined) storeHealth.cameBack(comeback)
+  directory.opened.store.onDamaged(reason => {
+    // What was mended a moment ago and fails again would not be better for it: the disk is.
+    if (comeback !== undefined && uptimeSecs() < MENDED_SECS_MIN) return
+    log.fatal({ reason }, 'the database is damaged: the agent ends, and the next start mends it')
+    // Should the request fail, that start finds the damage by itself, or this comes again.
+    void requestRecovery(config.dataDir, reason)
+      .catch(() => {})
+      .then(() => onDamaged?.(reason))
+  })
   const tables = watchTables(config.dataDir, log)
   closers.push(() => tables.close())
   if (outageLog !== undefined) closers.push(startPruning(outageLog, replica, log))

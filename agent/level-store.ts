@@ -6,6 +6,7 @@ import type { Row, RowRange, Store, StoreBatch, StoreReader } from '../sync/stor
 import { AgentError } from './errors.ts'
 import { markDamagedRecords } from './log-mending.ts'
 import { findStrayTables } from './manifest.ts'
+import { isEnvironmental, reasonOf } from './store-damage.ts'
 
 type Database = ClassicLevel<Uint8Array, Uint8Array>
 
@@ -21,6 +22,11 @@ const REOPEN_FREE_BYTES_MIN = 16 * 1024 * 1024
 export interface LevelStore extends Store {
   /** Merges all tables, one kind of rows after the other until `isOver` says so: then what was deleted takes no room any more. */
   compact(isOver: () => boolean): Promise<void>
+  /**
+   * Calls back, once, when a write fails and the environment is not why: LevelDB has met damage where it merges, and will again however often it
+   * is opened.
+   */
+  onDamaged(listener: (reason: string) => void): void
   /** Rows that were deleted since the store was opened. */
   deletedRows(): number
 }
@@ -32,6 +38,7 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
   // After a failed write LevelDB refuses all others until it is opened again (P3). The write that finds it so fails as well: what is in
   // the log of a failed write may or may not be there afterwards, so its caller must read the state again first.
   let isBroken = false
+  let onDamaged: ((reason: string) => void) | undefined
   const reopen = async (): Promise<never> => {
     const { bavail, bsize } = await statfs(folder)
     // What a merge leaves that the disk was too full for: LevelDB removes it when it has opened, which it may not be able to before.
@@ -85,6 +92,11 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
             await batch.write({ sync })
           } catch (error) {
             isBroken = true
+            const reason = reasonOf(error)
+            if (!isEnvironmental(reason)) {
+              onDamaged?.(reason)
+              onDamaged = undefined
+            }
             throw error
           }
           if (sync) await flush()
@@ -103,6 +115,7 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
       for (let kind = FIRST_KIND; kind <= LAST_KIND && !isOver(); kind++)
         await database.compactRange(Uint8Array.of(kind), Uint8Array.of(kind + 1))
     },
+    onDamaged: listener => void (onDamaged = listener),
     deletedRows: () => deletedRows,
     close: () => database.close(),
   }
@@ -202,6 +215,5 @@ function openFailure(folder: string, error: unknown): AgentError {
       cause,
     })
   }
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new AgentError('HS_STORE_OPEN_FAILED', `the database in ${folder} cannot be opened: ${reason}`, { cause })
+  return new AgentError('HS_STORE_OPEN_FAILED', `the database in ${folder} cannot be opened: ${reasonOf(cause)}`, { cause })
 }

@@ -25,6 +25,7 @@ import { AgentError } from './errors.ts'
 import { openLevelStore, repairDatabase, type LevelStore } from './level-store.ts'
 import { readLiveTables } from './manifest.ts'
 import { QUARANTINE, readMarker, removeMarker, writeMarker, type RecoveryMarker } from './recovery-marker.ts'
+import { isEnvironmental, reasonOf } from './store-damage.ts'
 import { findNewTableFault } from './table-check.ts'
 import { mendTables } from './table-mending.ts'
 
@@ -291,23 +292,14 @@ async function hasDropped(folder: string): Promise<boolean> {
   return /dropping \d+ bytes/.test(await readFile(join(folder, 'LOG'), 'latin1').catch(() => ''))
 }
 
-/** What no repair helps against: to go on would make it worse. */
-const ENVIRONMENT =
-  /No space left|Permission denied|Operation not permitted|Read-only file system|Too many open files|Cannot allocate memory|Disk quota/i
-
 function rethrowUnlessDamaged(error: unknown): void {
   if (error instanceof AgentError && error.code === 'HS_STORE_LOCKED') throw error
   const reason = reasonOf(error)
-  if (ENVIRONMENT.test(reason)) {
+  if (isEnvironmental(reason)) {
     throw error instanceof AgentError
       ? error
       : new AgentError('HS_STORE_OPEN_FAILED', `the database cannot be opened: ${reason}`, { cause: error })
   }
-}
-
-function reasonOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  return cause instanceof Error ? cause.message : String(cause)
 }
 
 function codeOf(error: unknown): unknown {

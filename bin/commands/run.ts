@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { EXIT } from '../../agent/errors.ts'
+import { AgentError, EXIT } from '../../agent/errors.ts'
 import type { Agent } from '../../agent/agent.ts'
 import type { Config } from '../../agent/config.ts'
 import { defineCommand } from '../command.ts'
@@ -57,6 +57,7 @@ export const run = defineCommand({
     process.on('uncaughtException', exitOnUncaught)
     let isUp = false
     const told = firstSignal(() => isUp)
+    const damaged = Promise.withResolvers<string>()
     // Only this command needs the store, the sockets and the server: the others start faster without them.
     const { startAgent } = await import('../../agent/agent.ts')
     const agent = await startAgent(settings, {
@@ -66,14 +67,21 @@ export const run = defineCommand({
         if (json) printJson({ node_id: nodeId, http_url: httpUrl, banner })
         else print(banner)
       },
+      onDamaged: reason => damaged.resolve(reason),
     })
     rereadKeysOnHangup(config, agent)
-    await told
+    const damage = await Promise.race([told, damaged.promise])
     const overdue = setTimeout(() => {
       printError(`hs-agent: closing took longer than ${closeMsMax / 1000} s; what was acknowledged is safe`)
       process.exit(EXIT.failed)
     }, closeMsMax)
-    await agent.close()
+    const closing = agent.close()
+    // Who supervises it starts it again (systemd: Restart=always). A damaged database need not close well.
+    if (typeof damage === 'string') {
+      await closing.catch(() => {})
+      throw new AgentError('HS_STORE_WRITE_FAILED', `the database is damaged (${damage}); the next start mends it`)
+    }
+    await closing
     clearTimeout(overdue)
   },
 })
