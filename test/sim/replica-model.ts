@@ -26,10 +26,13 @@ export const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 
 export const SALT = new Uint8Array(16)
 const STEPS = 60
 const ROUNDS_MAX = 12
+const NO_ROOM = 'the disk is full'
 
 export interface Faults {
   readonly crashes: boolean
   readonly failingDisks: boolean
+  /** Disks take no more for a while. */
+  readonly fullDisks: boolean
   /** Share of the steps in which a backup is taken or put back. */
   readonly restores: number
   readonly skewedClocks: boolean
@@ -42,11 +45,16 @@ export interface Faults {
   readonly durability: 'fsync' | 'deferred'
 }
 
+interface Room {
+  isFull: boolean
+}
+
 export interface Robot {
   readonly index: number
   store: MemoryStore
   replica: OpenReplica
   readonly clock: TestClock
+  readonly room: Room
   /** Grows with each power cut: what was asked before one is not answered after it. */
   life: number
   isDown: boolean
@@ -90,7 +98,7 @@ export const POLICY: Record<string, ConflictPolicy> = { kv: 'lww', sib: 'sibling
 const pick = <T>(random: Random, values: readonly T[]): T => values[Math.floor(random.fraction() * values.length)]!
 const chance = (random: Random, probability: number): boolean => random.fraction() < probability
 
-function openOn(sim: Pick<Sim, 'random' | 'faults'>, store: MemoryStore, clock: TestClock): Promise<OpenReplica> {
+function openOn(sim: Pick<Sim, 'random' | 'faults'>, store: MemoryStore, clock: TestClock, room: Room): Promise<OpenReplica> {
   return openReplica({
     store,
     hash: systemHash,
@@ -99,6 +107,7 @@ function openOn(sim: Pick<Sim, 'random' | 'faults'>, store: MemoryStore, clock: 
     digestSalt: SALT,
     clockDriftMaxMs: 60_000,
     durability: sim.faults.durability,
+    noRoom: () => (room.isFull ? NO_ROOM : undefined),
   })
 }
 
@@ -129,8 +138,9 @@ async function startSim(seed: number, faults: Faults): Promise<Sim> {
   for (let index = 0; index < count; index++) {
     const clock = createTestClock(faults.skewedClocks ? pick(random, [0, 5_000, 1.7e12, 1.7e12 + 3e10, 1.7e12 - 3e7]) : 1.7e12)
     const store = createSlowStore(createMemoryStore(), random, sim.deletions.look)
-    const replica = await openOn(sim, store, clock)
-    sim.robots.push({ index, store, replica, clock, life: 0, isDown: false, backup: undefined, generationShown: 0 })
+    const room: Room = { isFull: false }
+    const replica = await openOn(sim, store, clock, room)
+    sim.robots.push({ index, store, replica, clock, room, life: 0, isDown: false, backup: undefined, generationShown: 0 })
     if (faults.mixedPolicies && index > 0) continue
     await replica.createCollection('sib', { conflict: 'siblings' })
     await replica.createCollection('log', { conflict: 'append' })
@@ -198,8 +208,8 @@ function write(sim: Sim, robot: Robot): void {
     for (const [i, result] of results.entries()) {
       const wish = wishes[i]!
       if (!result.ok) {
-        if (result.code !== 'HS_STORE_WRITE_FAILED' && !sim.faults.mixedPolicies)
-          sim.problems.push(`refused: ${result.code} ${result.detail}`)
+        const isExpected = result.code === 'HS_STORE_WRITE_FAILED' || (result.code === 'HS_DISK_FULL' && sim.faults.fullDisks)
+        if (!isExpected && !sim.faults.mixedPolicies) sim.problems.push(`refused: ${result.code} ${result.detail}`)
         continue
       }
       const after = generationNow(robot, wish.collection)
@@ -260,7 +270,8 @@ async function session(
   const results = await Promise.all([run(a.replica, true), run(b.replica, false)])
   if (sim.sessions.get(pair) === link) sim.sessions.delete(pair)
   for (const { fault } of results) {
-    if (fault !== undefined && fault.kind !== 'closed' && !(fault.kind === 'store' && sim.faults.failingDisks) && !isEviction(fault)) {
+    const isOfDisk = fault?.kind === 'store' && (sim.faults.failingDisks || (sim.faults.fullDisks && fault.detail === NO_ROOM))
+    if (fault !== undefined && fault.kind !== 'closed' && !isOfDisk && !isEviction(fault)) {
       sim.problems.push(`a session failed: ${fault.kind}: ${fault.detail}`)
     }
   }
@@ -293,7 +304,7 @@ function restart(sim: Sim, robot: Robot, from: MemoryStore | undefined): void {
   robot.store = createSlowStore(disk, sim.random, sim.deletions.look)
   spawn(sim, 'an opening', async () => {
     await pause(sim.random, 200)
-    robot.replica = await openOn(sim, robot.store, robot.clock)
+    robot.replica = await openOn(sim, robot.store, robot.clock, robot.room)
     robot.isDown = false
   })
 }
@@ -341,6 +352,11 @@ async function step(sim: Sim): Promise<void> {
   } else if (dice < 0.94 && faults.failingDisks) {
     sim.trace.push(`disk fails ${robot.index}`)
     robot.store.failWrites(1 + Math.floor(random.fraction() * 2))
+  } else if (dice < 0.94 && faults.fullDisks) {
+    robot.room.isFull = !robot.room.isFull
+    sim.trace.push(`disk of ${robot.index} ${robot.room.isFull ? 'is full' : 'has room'}`)
+    const { replica } = robot
+    spawn(sim, 'word of room', () => replica.roomChanged())
   } else if (dice < 0.96 && faults.evictions && other !== robot && !other.isDown) {
     const { storeId } = other.replica
     sim.trace.push(`${robot.index} evicts ${other.index}`)
@@ -403,6 +419,8 @@ export async function playSeed(seed: number, faults: Faults): Promise<Sim> {
   await settled(act(), `the run (${sim.running.size} tasks)`)
   for (const robot of sim.robots) {
     robot.store.failWrites(0)
+    robot.room.isFull = false
+    if (faults.fullDisks) await settled(robot.replica.roomChanged(), 'word of room')
     if (faults.durability === 'deferred') await settled(robot.replica.flush(), 'a flush')
   }
   await syncUntilQuiet(sim)
@@ -411,7 +429,7 @@ export async function playSeed(seed: number, faults: Faults): Promise<Sim> {
   for (const robot of sim.robots) {
     await robot.replica.close()
     robot.store = createSlowStore(robot.store.crash(), sim.random, sim.deletions.look)
-    robot.replica = await openOn(sim, robot.store, robot.clock)
+    robot.replica = await openOn(sim, robot.store, robot.clock, robot.room)
     await new Promise(resolve => void setImmediate(resolve))
   }
   return sim
@@ -420,6 +438,7 @@ export async function playSeed(seed: number, faults: Faults): Promise<Sim> {
 const CALM: Faults = {
   crashes: false,
   failingDisks: false,
+  fullDisks: false,
   restores: 0,
   skewedClocks: false,
   deletions: false,
@@ -433,6 +452,7 @@ export const SCENARIOS: Record<string, Faults> = {
   'collections that come and go': { ...CALM, deletions: true, crashes: true },
   'disks that fail': { ...CALM, failingDisks: true, crashes: true },
   'disks that fail and collections that come and go': { ...CALM, failingDisks: true, deletions: true },
+  'disks that fill up': { ...CALM, fullDisks: true, deletions: true, crashes: true },
   'robots that disagree on policies': { ...CALM, mixedPolicies: true, crashes: true },
   'deferred durability': { ...CALM, durability: 'deferred', crashes: true, deletions: true },
   'replicas that are evicted and come back': { ...CALM, evictions: true, crashes: true, skewedClocks: true },
