@@ -1,11 +1,12 @@
 /** The composition root: builds an agent from its configuration, in the order in which its parts need one another. */
-import { fromHex } from '../base/bytes.ts'
-import { createItemHasher, SALT_BYTES } from '../sync/digest.ts'
+import { toHex } from '../base/bytes.ts'
+import { createItemHasher } from '../sync/digest.ts'
 import { openReplica, type OpenReplica } from '../sync/open-replica.ts'
 import type { ReplicaOptions } from '../sync/replica-options.ts'
 import { StoreFormatError } from '../sync/replica-state.ts'
 import { addAgentSamples } from './agent-samples.ts'
 import { createCodec } from './codec.ts'
+import { writeBackup } from './backup/backup-file.ts'
 import { bringBack, type Comeback } from './comeback.ts'
 import { isLoopback } from './config-address.ts'
 import type { Config } from './config.ts'
@@ -31,6 +32,7 @@ import { startPruning } from './outage-pruning.ts'
 import { createProver } from './proof/prover.ts'
 import { createReclaiming } from './reclaiming.ts'
 import { requestRecovery } from './recovery-marker.ts'
+import { saltOf } from './salt.ts'
 import { startScrubber } from './scrubber.ts'
 import { createStoreHealth } from './store-health.ts'
 import { countKeyUse, readSwarmKeys } from './swarm-keys.ts'
@@ -97,7 +99,7 @@ async function build(
   closers: (() => Promise<void> | void)[],
   close: () => Promise<void>,
 ): Promise<Agent> {
-  const digestSalt = digestSaltOf(config)
+  const digestSalt = saltOf(config.digestSalt)
   const outageLogBytesMax = config.outageLogMib * 1024 * 1024
   const directory = await openDataDirectory(config.dataDir, { outageLogBytesMax, digestSalt, wallMs: Date.now(), checkedBytesMax })
   const { identity, signingKey, outageLog, starts } = directory
@@ -238,6 +240,15 @@ async function build(
       },
       verify: () => ({ verification: scrubber.verify(), peers: swarm.synchroniser?.reachable() ?? 0 }),
     },
+    async *backup() {
+      const snapshot = directory.opened.store.snapshot()
+      const saltId = toHex(replica.saltId)
+      try {
+        yield* writeBackup(snapshot, { nodeId, nodeName, version, createdAtMs: clock.wallMs(), saltId })
+      } finally {
+        await snapshot.close()
+      }
+    },
     diagnose: () =>
       observeSwarm({
         config,
@@ -332,12 +343,6 @@ async function build(
     log.info({ swarm_keys: keys.map(({ id }) => id) }, 'the swarm keys were read again; the first one seals')
   }
   return { ...started, useSwarmKeys, close: stop }
-}
-
-/** Without a salt: zeros. */
-function digestSaltOf(config: Config): Uint8Array {
-  const salt = config.digestSalt === undefined ? undefined : fromHex(config.digestSalt)
-  return salt ?? new Uint8Array(SALT_BYTES)
 }
 
 async function openReplicaOrExplain(

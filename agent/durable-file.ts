@@ -25,7 +25,8 @@ export async function removeDurably(path: string): Promise<void> {
   await syncFolder(dirname(path))
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** What was made, renamed or removed in it is durable when it resolves. */
+export async function syncFolder(folder: string): Promise<void> {
   const directory = await open(folder, 'r')
   try {
     await directory.sync()

@@ -53,6 +53,8 @@ export const ERRORS = {
   HS_AGENT_UNREACHABLE: entry(503, 'No agent answers at this address.', EXIT.unreachable),
   HS_USAGE: entry(400, 'The command line is not understood.', EXIT.usage),
   HS_FILE_FAILED: entry(500, 'A file could not be read or written.'),
+  HS_BACKUP_INVALID: entry(400, 'The backup is damaged, or not for this node.'),
+  HS_STORE_EXISTS: entry(409, 'There is a database already.'),
   HS_PROOF_INVALID: entry(400, 'The proof does not hold.'),
   HS_NOT_IN_SYNC: entry(503, 'The deadline passed before everything was in sync.'),
 } as const satisfies Record<string, ErrorEntry> & Record<RefusalCode, ErrorEntry>

@@ -1,5 +1,5 @@
 /** `recovery.json`: stands in the data directory from before anything of the database is altered until everything is back. */
-import { rm } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { attemptsFrom } from './attempts.ts'
 import { readSmallFile, writeDurably } from './durable-file.ts'
@@ -50,6 +50,15 @@ export async function writeMarker(dataDir: string, marker: RecoveryMarker): Prom
 }
 
 export const removeMarker = (dataDir: string): Promise<void> => rm(join(dataDir, MARKER), { force: true })
+
+/** A name that is free in the data directory, for a database that is moved aside. */
+export async function chooseQuarantine(dataDir: string, wallMs: number): Promise<string> {
+  const time = new Date(wallMs).toISOString().replaceAll(/[-:]|\.\d+/g, '')
+  for (let i = 1; ; i++) {
+    const name = `quarantine-${time}${i === 1 ? '' : `-${i}`}`
+    if ((await stat(join(dataDir, name)).catch(() => undefined)) === undefined) return name
+  }
+}
 
 /** The next opening takes the database for damaged. */
 export function requestRecovery(dataDir: string, reason: string): Promise<void> {

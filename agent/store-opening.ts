@@ -12,7 +12,7 @@
  *
  * `recovery.json` stands in the data directory from before anything is altered until everything is back: whoever finds it begins again.
  */
-import { readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Hash, Random } from '../base/ports.ts'
 import { rowsOf } from '../sync/collection-state.ts'
@@ -24,7 +24,7 @@ import { removeDurably } from './durable-file.ts'
 import { AgentError } from './errors.ts'
 import { openLevelStore, repairDatabase, type LevelStore } from './level-store.ts'
 import { readLiveTables } from './manifest.ts'
-import { QUARANTINE, readMarker, removeMarker, writeMarker, type RecoveryMarker } from './recovery-marker.ts'
+import { chooseQuarantine, QUARANTINE, readMarker, removeMarker, writeMarker, type RecoveryMarker } from './recovery-marker.ts'
 import { isEnvironmental, reasonOf } from './store-damage.ts'
 import { findNewTableFault } from './table-check.ts'
 import { mendTables } from './table-mending.ts'
@@ -162,7 +162,7 @@ async function openOrMend(opening: StoreOpening, attempt: Attempt): Promise<Open
     await renewIdentity(repaired, opening.random)
     return { store: repaired, recovery: { kind: 'repaired', reason, sources: [], readable: [] } }
   }
-  const source = await chooseName(dataDir, opening.wallMs)
+  const source = await chooseQuarantine(dataDir, opening.wallMs)
   // What does not end here would not end there.
   const rebuilding: RecoveryMarker = { reason, sources: [...sources, source], attempts: isRebuilding || isHopeless ? attempts : [] }
   await attempt.begin(rebuilding)
@@ -308,14 +308,6 @@ function codeOf(error: unknown): unknown {
 
 const cannot = (path: string, what: string, error: unknown): AgentError =>
   new AgentError('HS_STORE_OPEN_FAILED', `the database in ${path} cannot ${what}: ${reasonOf(error)}`, { cause: error })
-
-async function chooseName(dataDir: string, wallMs: number): Promise<string> {
-  const time = new Date(wallMs).toISOString().replaceAll(/[-:]|\.\d+/g, '')
-  for (let i = 1; ; i++) {
-    const name = `quarantine-${time}${i === 1 ? '' : `-${i}`}`
-    if ((await stat(join(dataDir, name)).catch(() => undefined)) === undefined) return name
-  }
-}
 
 export async function listQuarantines(dataDir: string): Promise<string[]> {
   return (await readdir(dataDir)).filter(name => QUARANTINE.test(name)).sort()

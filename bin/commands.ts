@@ -1,4 +1,5 @@
 /** All commands, in the order of the help. */
+import { backup } from './commands/backup.ts'
 import { collections } from './commands/collections.ts'
 import { completion } from './commands/completion.ts'
 import { config } from './commands/config.ts'
@@ -14,11 +15,14 @@ import { peers } from './commands/peers.ts'
 import { proof } from './commands/proof.ts'
 import { put } from './commands/put.ts'
 import { quarantine } from './commands/quarantine.ts'
+import { repair } from './commands/repair.ts'
 import { replicas } from './commands/replicas.ts'
+import { restore } from './commands/restore.ts'
 import { run } from './commands/run.ts'
 import { search } from './commands/search.ts'
 import { status } from './commands/status.ts'
 import { sync } from './commands/sync.ts'
+import { verify } from './commands/verify.ts'
 import { verifyProof } from './commands/verify-proof.ts'
 import { showVersion } from './commands/version.ts'
 import { watch } from './commands/watch.ts'
@@ -54,6 +58,10 @@ export const commands: Readonly<Record<string, Command>> = {
   replicas,
   evict,
   quarantine,
+  backup,
+  restore,
+  verify,
+  repair,
   config,
   keygen,
   completion,

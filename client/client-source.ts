@@ -51,8 +51,11 @@ function methodsOf(operation: Operation, types: TypeWriter): Method[] {
     methods.push(writeMethod(operation, types, call))
   } else {
     const accept = contents.flatMap(content => Object.keys(content)).find(type => type !== NDJSON_TYPE) ?? JSON_TYPE
+    const isBinary = schemasOf(accept).some(({ format }) => format === 'binary')
     const answers = [...new Set(schemasOf(accept).map(types.typeOf)), ...(hasNothing ? [contents.length === 0 ? 'void' : 'undefined'] : [])]
-    const call = { name: operationId, how: 'call', answer: `Promise<${answers.join(' | ')}>`, accept, bodyType: JSON_TYPE }
+    const call = isBinary
+      ? { name: operationId, how: 'bytes', answer: 'AsyncGenerator<Uint8Array>', accept, bodyType: JSON_TYPE }
+      : { name: operationId, how: 'call', answer: `Promise<${answers.join(' | ')}>`, accept, bodyType: JSON_TYPE }
     methods.push(writeMethod(operation, types, call))
   }
   const lines = schemasOf(NDJSON_TYPE)
@@ -103,7 +106,7 @@ function writeMethod(operation: Operation, types: TypeWriter, { name, how, answe
   ]
   const call = `transport.${how}({ ${request.join(', ')} }, options)`
   const parts = `${members.length === 0 ? '' : 'args, '}options`
-  return { declaration, definition: `${name}: (${parts}) => ${call}${how === 'events' ? '' : ` as ${answer}`},` }
+  return { declaration, definition: `${name}: (${parts}) => ${call}${how === 'events' || how === 'bytes' ? '' : ` as ${answer}`},` }
 }
 
 function bodyOf(content: Content, wanted: string, types: TypeWriter): { mediaType: string; type: string; text: string } {

@@ -4,6 +4,7 @@ export interface Schema {
   readonly title?: string
   readonly description?: string
   readonly type?: string
+  readonly format?: string
   readonly pattern?: string
   readonly minimum?: number
   readonly maximum?: number

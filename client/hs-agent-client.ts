@@ -780,6 +780,9 @@ export interface HsAgentClient {
     options?: CallOptions,
   ): AsyncGenerator<BulkAcknowledgement>
 
+  /** A backup of everything that this node holds, as of one moment. For `hs-agent restore`. One that is cut off is not whole, and says so: `hs-agent verify FILE`. `GET /api/backup` */
+  getBackup(options?: CallOptions): AsyncGenerator<Uint8Array>
+
   /** A signed proof that this node holds a record now. `hs-agent verify-proof` and docs/protocol.md say how it is verified, and what it does not prove. `GET /api/collections/{name}/records/{key}/proof` */
   getProof(args: { readonly name: string; readonly key: string }, options?: CallOptions): Promise<Proof>
 
@@ -1036,6 +1039,7 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
         },
         options,
       ) as AsyncGenerator<BulkAcknowledgement>,
+    getBackup: options => transport.bytes({ method: 'GET', path: `/api/backup`, accept: 'application/vnd.hs-agent.backup' }, options),
     getProof: (args, options) =>
       transport.call(
         { method: 'GET', path: `/api/collections/${segment(args.name)}/records/${segment(args.key)}/proof`, accept: 'application/json' },

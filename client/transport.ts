@@ -47,6 +47,8 @@ export class HsAgentError extends Error {
 export interface Transport {
   /** The JSON of the answer, its text when it is of another type; undefined when it has no body (204, 304). */
   call(request: Request, options?: CallOptions): Promise<unknown>
+  /** The answer as it comes, whatever it is. */
+  bytes(request: Request, options?: CallOptions): AsyncGenerator<Uint8Array>
   /** The lines of an NDJSON answer, each as its JSON value. */
   lines(request: Request, options?: CallOptions): AsyncGenerator
   events(request: Request, options?: CallOptions): AsyncGenerator<ServerEvent>
@@ -85,6 +87,10 @@ export function createTransport({ url, token, fetch: send = fetch }: ClientOptio
       const text = await answer.text()
       if (text === '') return undefined
       return /^application\/json\b/.test(answer.headers.get('content-type') ?? '') ? JSON.parse(text) : text
+    },
+    async *bytes(what, options) {
+      const answer = await request(what, options)
+      if (answer.body !== null) for await (const chunk of answer.body) yield chunk as Uint8Array
     },
     async *lines(what, options) {
       const answer = await request(what, options)

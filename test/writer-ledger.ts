@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { systemHash } from '../agent/ports.ts'
 import { findAuditFault } from '../sync/store-audit.ts'
 import { cleanEnvironment } from './agent-process.ts'
-import { NO_SALT, openOwnReplica } from './own-replica.ts'
+import { NO_SALT, openOwnReplica } from '../agent/offline-replica.ts'
 import { contentOf } from './replica-pair.ts'
 
 const PROGRAM = fileURLToPath(new URL('writer-process.ts', import.meta.url))

@@ -9,7 +9,7 @@
  */
 import { writeSync } from 'node:fs'
 import { createMemoryStore } from './memory-store.ts'
-import { openOwnReplica } from './own-replica.ts'
+import { openOwnReplica } from '../agent/offline-replica.ts'
 import { openTestReplica, put, remove, syncPair } from './replica-pair.ts'
 import { createSeededRandom } from './seeded-random.ts'
 

@@ -124,6 +124,8 @@ export interface HttpOptions {
     /** Asks for a verification: its number, and with how many peers. */
     verify(): { readonly verification: number; readonly peers: number }
   }
+  /** A backup of the whole store, chunk by chunk. */
+  readonly backup: () => AsyncIterable<Buffer>
   /** What has been observed of the swarm. */
   readonly diagnose: () => DiagnosisJson
   readonly events: Pick<EventHub, 'subscribe'>

@@ -21,6 +21,7 @@ import { completeSchema, describeApi } from './description.ts'
 import { addDiagnosisRoute } from './diagnosis-route.ts'
 import { addEventRoutes } from './event-routes.ts'
 import { DEFAULT_LIMITS, type HttpLimits } from './limits.ts'
+import { addBackupRoute } from './backup-route.ts'
 import { addListingRoutes } from './listing-routes.ts'
 import { addOperationRoutes, collectSamples } from './operation-routes.ts'
 import { decodePercent, hasKey, pathOf } from './path-key.ts'
@@ -143,6 +144,7 @@ async function createApp(context: RouteContext): Promise<App> {
   addDiagnosisRoute(app, context)
   addCollectionRoutes(app, context)
   addListingRoutes(app, context)
+  addBackupRoute(app, context)
   addBulkRoutes(app, context)
   addRecordRoutes(app, context, addProofRoutes(app, context))
   addEventRoutes(app, context)

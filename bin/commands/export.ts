@@ -1,8 +1,7 @@
-import { open, rename, stat, unlink } from 'node:fs/promises'
-import { unlinkSync } from 'node:fs'
 import { collectionPath, formatQuery } from '../api-client.ts'
 import { defineCommand } from '../command.ts'
 import { wrapFileError } from '../file-error.ts'
+import { writeToFile } from '../output-file.ts'
 import { startProgress } from '../progress.ts'
 import { rangeOptions } from '../range.ts'
 import { print, printable, printJson } from '../terminal.ts'
@@ -26,34 +25,6 @@ async function* counted(chunks: AsyncIterable<Uint8Array>, count: ExportCount): 
 async function writeToOutput(chunks: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const chunk of chunks) {
     if (!process.stdout.write(chunk)) await new Promise(resolve => process.stdout.once('drain', resolve))
-  }
-}
-
-/** Writes beside the file and takes its name at the end: the file is the old one or the whole new one, whatever happens between. */
-async function writeToFile(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  const found = await stat(path).catch(() => undefined)
-  // A pipe or a device has no old content to keep.
-  const isReplaced = found === undefined || found.isFile()
-  const target = isReplaced ? `${path}.part-${process.pid}` : path
-  const removeOnSignal = (): void => {
-    if (isReplaced) unlinkSync(target)
-    process.exit(130)
-  }
-  const file = await open(target, 'w')
-  try {
-    process.once('SIGINT', removeOnSignal)
-    process.once('SIGTERM', removeOnSignal)
-    for await (const chunk of chunks) await file.writeFile(chunk)
-    if (!isReplaced) return
-    await file.sync()
-    await rename(target, path)
-  } catch (error) {
-    if (isReplaced) await unlink(target).catch(() => undefined)
-    throw error
-  } finally {
-    await file.close()
-    process.off('SIGINT', removeOnSignal)
-    process.off('SIGTERM', removeOnSignal)
   }
 }
 

@@ -10,7 +10,7 @@ import { listTables } from '../../agent/table-check.ts'
 import type { OpenReplica } from '../../sync/open-replica.ts'
 import { findAuditFault } from '../../sync/store-audit.ts'
 import { createMemoryStore } from '../memory-store.ts'
-import { NO_SALT, openOwnReplica, type OwnReplica } from '../own-replica.ts'
+import { NO_SALT, openOwnReplica, type OwnReplica } from '../../agent/offline-replica.ts'
 import { contentOf, digestOf, openTestReplica, put, remove, syncPair } from '../replica-pair.ts'
 
 let folder = ''

@@ -13,7 +13,7 @@ import { listTables } from '../../agent/table-check.ts'
 import type { Random } from '../../base/ports.ts'
 import { findAuditFault } from '../../sync/store-audit.ts'
 import { ask, makeFolder, startAgentProcess, stopEverything, until, type AgentProcess } from '../agent-process.ts'
-import { NO_SALT, openOwnReplica } from '../own-replica.ts'
+import { NO_SALT, openOwnReplica } from '../../agent/offline-replica.ts'
 import { contentOf, put } from '../replica-pair.ts'
 import { createSeededRandom } from '../seeded-random.ts'
 

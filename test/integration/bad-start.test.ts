@@ -10,7 +10,7 @@ import { openLevelStore } from '../../agent/level-store.ts'
 import { metaRow } from '../../sync/rows.ts'
 import { ask, cleanEnvironment, findFreePort, makeFolder, startAgentProcess, stopEverything } from '../agent-process.ts'
 import { canMount, mountNote } from '../mounts.ts'
-import { openOwnReplica } from '../own-replica.ts'
+import { openOwnReplica } from '../../agent/offline-replica.ts'
 import { put } from '../replica-pair.ts'
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/hs-agent', import.meta.url))

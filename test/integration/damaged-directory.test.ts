@@ -10,7 +10,7 @@ import { listQuarantines, QUARANTINES_MAX } from '../../agent/store-opening.ts'
 import type { Random } from '../../base/ports.ts'
 import { findAuditFault } from '../../sync/store-audit.ts'
 import { damageOne } from '../damage.ts'
-import { NO_SALT, openOwnReplica, type OwnReplica } from '../own-replica.ts'
+import { NO_SALT, openOwnReplica, type OwnReplica } from '../../agent/offline-replica.ts'
 import { contentOf, put, remove } from '../replica-pair.ts'
 import { createSeededRandom } from '../seeded-random.ts'
 

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { DiagnosisJson } from '../../../agent/diagnosis/shape.ts'
+import { writeBackup } from '../../../agent/backup/backup-file.ts'
 import { createEventHub, type EventHub } from '../../../agent/event-hub.ts'
 import type { HttpLimits } from '../../../agent/http/limits.ts'
 import type { HttpOptions, PeerView } from '../../../agent/http/port.ts'
@@ -64,6 +65,7 @@ interface FixtureOptions {
   readonly disk?: ReturnType<HttpOptions['node']>['disk']
 }
 
+const BACKUP_HEADER = { nodeId: NODE_ID, nodeName: 'robot-1', version: '0.1.0', createdAtMs: 1_700_000_000_000, saltId: '00' }
 const ROOMY = { sizeBytes: 1_000, freeBytes: 500, reserveBytes: 50, isFull: false, writtenBytes: 7, writtenBytesPerDay: undefined }
 
 /** Starts a server that the test's end closes. */
@@ -110,6 +112,7 @@ export async function startHttp(options: FixtureOptions = {}): Promise<HttpFixtu
       downstreamPeers: [],
     }),
     peers: () => ({ gossipEnabled: options.peers !== undefined, peers: options.peers ?? [] }),
+    backup: () => writeBackup(store, BACKUP_HEADER),
     diagnose: () => options.diagnosis ?? QUIET,
     departed: () => options.departed ?? [],
     sync: {

@@ -249,8 +249,9 @@ function faultOf({ operation }: Sent, { status, type, text }: Answer): string | 
   const schema = described.content[mediaType]?.schema
   if (schema === undefined) return `an answer as ${type}`
   if (mediaType === 'text/event-stream') return undefined
+  const isJson = mediaType.endsWith('json')
   const values = mediaType === 'application/x-ndjson' ? text.split('\n').filter(line => line !== '') : [text]
-  const parsed = values.map((value): unknown => (mediaType.startsWith('text/') ? value : JSON.parse(value)))
+  const parsed = values.map((value): unknown => (isJson ? JSON.parse(value) : value))
   return parsed.every(value => Check(schema, value)) ? undefined : `an answer of another shape than described: ${text.slice(0, 500)}`
 }
 

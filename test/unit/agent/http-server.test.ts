@@ -214,6 +214,7 @@ describe('shapes', () => {
     const { paths } = (await request(`${url}/api/openapi.json`)).json as { paths: Record<string, Record<string, { responses: object }>> }
     expect(Object.keys(paths).sort()).toEqual(
       [
+        '/api/backup',
         '/api/changes',
         '/api/cluster/status',
         '/api/collections',

@@ -1,7 +1,7 @@
 /** A data directory opened as an agent opens it - database, outage log, replica, coming back - without sockets. */
-import { bringBack, type Comeback } from '../agent/comeback.ts'
-import { openDataDirectory, type DataDirectory } from '../agent/data-directory.ts'
-import { createSystemClock, systemHash, systemRandom } from '../agent/ports.ts'
+import { bringBack, type Comeback } from './comeback.ts'
+import { openDataDirectory, type DataDirectory } from './data-directory.ts'
+import { createSystemClock, systemHash, systemRandom } from './ports.ts'
 import { createItemHasher } from '../sync/digest.ts'
 import { openReplica, type OpenReplica } from '../sync/open-replica.ts'
 
@@ -16,10 +16,15 @@ export interface OwnReplica {
 
 export async function openOwnReplica(
   folder: string,
-  options: { readonly outageLogBytesMax?: number; readonly durability?: 'fsync' | 'deferred'; readonly checkedBytesMax?: number } = {},
+  options: {
+    readonly outageLogBytesMax?: number
+    readonly durability?: 'fsync' | 'deferred'
+    readonly checkedBytesMax?: number
+    readonly digestSalt?: Uint8Array
+  } = {},
 ): Promise<OwnReplica> {
-  const { outageLogBytesMax = 64 * 1024 * 1024, durability = 'fsync', checkedBytesMax } = options
-  const directory = await openDataDirectory(folder, { outageLogBytesMax, digestSalt: NO_SALT, wallMs: Date.now(), checkedBytesMax })
+  const { outageLogBytesMax = 64 * 1024 * 1024, durability = 'fsync', checkedBytesMax, digestSalt = NO_SALT } = options
+  const directory = await openDataDirectory(folder, { outageLogBytesMax, digestSalt, wallMs: Date.now(), checkedBytesMax })
   const { opened, outageLog, identity, starts } = directory
   const replica = await openReplica({
     store: opened.store,
@@ -27,12 +32,12 @@ export async function openOwnReplica(
     hash: systemHash,
     random: systemRandom,
     clock: createSystemClock(() => true),
-    digestSalt: NO_SALT,
+    digestSalt,
     clockDriftMaxMs: 60_000,
     durability,
     nodeId: identity.nodeId,
   })
-  const comeback = await bringBack(folder, opened, replica, outageLog, createItemHasher(systemHash, NO_SALT))
+  const comeback = await bringBack(folder, opened, replica, outageLog, createItemHasher(systemHash, digestSalt))
   return {
     replica,
     directory,
