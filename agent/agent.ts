@@ -30,7 +30,7 @@ import { createSystemClock, systemCryptography, systemHash, systemRandom } from 
 import { createDigestView, startPeering, type Peering } from './peering.ts'
 import { startPruning } from './outage-pruning.ts'
 import { createProver } from './proof/prover.ts'
-import { createReclaiming } from './reclaiming.ts'
+import { createReclaiming, type Reclaiming } from './reclaiming.ts'
 import { requestRecovery } from './recovery-marker.ts'
 import { saltOf } from './salt.ts'
 import { startScrubber } from './scrubber.ts'
@@ -122,8 +122,15 @@ async function build(
 
   const storeHealth = createStoreHealth(log, clock)
   const events = createEventHub()
-  const opened: { replica?: OpenReplica } = {}
-  const reclaiming = createReclaiming(directory.opened.store, log)
+  const opened: { replica?: OpenReplica; reclaiming?: Reclaiming } = {}
+  /** Peers are to hear whether this node receives. */
+  let isRoomUntold = false
+  const tellOfRoom = async (): Promise<void> => {
+    if (!isRoomUntold || opened.replica === undefined) return
+    isRoomUntold = false
+    // The store may have failed for want of room: then it is tried again at the next look.
+    await opened.replica.roomChanged().catch(() => (isRoomUntold = true))
+  }
   const disk = await watchDisk({
     folder: config.dataDir,
     reserve: config.diskReserve,
@@ -132,13 +139,15 @@ async function build(
       if (view.isFull) log.error({ free_bytes: view.freeBytes, reserve_bytes: view.reserveBytes }, describeFull(view))
       else log.info({ free_bytes: view.freeBytes, reserve_bytes: view.reserveBytes }, 'the disk has room again: new records are taken')
       events.publish(toDiskEvent(view))
-      // Should it fail, the next write of a collection tells of it.
-      void opened.replica?.roomChanged().catch(() => {})
+      isRoomUntold = true
     },
-    whileFull: ({ freeBytes }) => reclaiming.whileFull(freeBytes),
+    onLook({ isFull }) {
+      void tellOfRoom()
+      if (isFull) opened.reclaiming?.whileFull()
+    },
   })
   closers.push(() => disk.close())
-  closers.push(() => reclaiming.close())
+  closers.push(() => opened.reclaiming?.close())
   const diskWrites = countDiskWrites(() => clock.monotonicMs() - startedMs)
   if (outageLog !== undefined) closers.push(() => outageLog.close())
   const { replica, comeback } = await openReplicaOrExplain(config.dataDir, directory, {
@@ -156,13 +165,23 @@ async function build(
     onNotice: notice => storeHealth.notice(notice),
   })
   opened.replica = replica
+  opened.reclaiming = createReclaiming({
+    store: directory.opened.store,
+    records: () => replica.collections().reduce((sum, { recordCount }) => sum + recordCount, 0),
+    freeBytes: async () => (await disk.look()).freeBytes,
+    monotonicMs: () => clock.monotonicMs(),
+    log,
+  })
   // Settled last, when the database is closed. A start that could not read its database is none that ended in order.
   closers.push(watchStart(starts))
   closers.push(() => replica.close())
   if (comeback !== undefined) storeHealth.cameBack(comeback)
+  let isEnding = false
   directory.opened.store.onDamaged(reason => {
     // What was mended a moment ago and fails again would not be better for it: the disk is.
-    if (comeback !== undefined && uptimeSecs() < MENDED_SECS_MIN) return
+    const isJustMended = comeback !== undefined && comeback.kind !== 'replayed' && uptimeSecs() < MENDED_SECS_MIN
+    if (isEnding || isJustMended) return
+    isEnding = true
     log.fatal({ reason }, 'the database is damaged: the agent ends, and the next start mends it')
     // Should the request fail, that start finds the damage by itself, or this comes again.
     void requestRecovery(config.dataDir, reason)

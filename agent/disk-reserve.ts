@@ -50,6 +50,8 @@ export interface DiskView {
 
 export interface DiskWatch {
   view(): DiskView
+  /** Looks now. */
+  look(): Promise<DiskView>
   /** Why nothing that takes room is written, in a sentence; undefined while there is room. */
   noRoom(): string | undefined
   close(): Promise<void>
@@ -61,15 +63,15 @@ export interface DiskWatchOptions {
   readonly log: Logger
   /** The disk has reached the reserve, or has room again. */
   readonly onChange: (view: DiskView) => void
-  /** The disk was looked at, and is full. */
-  readonly whileFull: (view: DiskView) => void
+  /** The disk was looked at. */
+  readonly onLook: (view: DiskView) => void
   /** For tests. */
   readonly measure?: (folder: string) => Promise<Pick<DiskView, 'sizeBytes' | 'freeBytes'>>
 }
 
 /** Looks once before it resolves. A disk that cannot be asked counts as having room: what does not fit then fails by itself. */
 export async function watchDisk(options: DiskWatchOptions): Promise<DiskWatch> {
-  const { folder, reserve, log, onChange, whileFull, measure = measureDisk } = options
+  const { folder, reserve, log, onChange, onLook, measure = measureDisk } = options
   let view: DiskView = { sizeBytes: 0, freeBytes: 0, reserveBytes: 0, isFull: false }
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
@@ -85,7 +87,7 @@ export async function watchDisk(options: DiskWatchOptions): Promise<DiskWatch> {
       view = { sizeBytes, freeBytes, reserveBytes, isFull }
       hasFailed = false
       if (hasChanged) onChange(view)
-      if (isFull) whileFull(view)
+      onLook(view)
     } catch (error) {
       if (!hasFailed) log.warn({ err: error }, 'the disk cannot be asked how much is free; it is tried again')
       hasFailed = true
@@ -103,6 +105,10 @@ export async function watchDisk(options: DiskWatchOptions): Promise<DiskWatch> {
 
   return {
     view: () => view,
+    async look() {
+      await look()
+      return view
+    },
     noRoom: () => (view.isFull ? describeFull(view) : undefined),
     async close() {
       isClosed = true

@@ -20,27 +20,35 @@ export interface LogPart {
   readonly isIntact: boolean
 }
 
-/** The parts of records in one block. */
-export function* partsOf(block: Buffer): Generator<LogPart> {
+/** The parts of records in one block; returns whether they end where it does. */
+export function* partsOf(block: Buffer): Generator<LogPart, boolean> {
   for (let at = 0; at + HEADER_BYTES <= block.length;) {
     const end = at + HEADER_BYTES + block.readUInt16LE(at + 4)
     // LevelDB leaves out the rest of the block by itself.
-    if (end > block.length) return
+    if (end > block.length) return false
     const isIntact = maskedCrc32c(block.subarray(at + TYPE_AT, end)) === block.readUInt32LE(at)
     yield { at, type: block[at + TYPE_AT]!, payload: block.subarray(at + HEADER_BYTES, end), isIntact }
     at = end
   }
+  return true
 }
 
-/** The records of a whole log, until the first that is not intact. */
-export function* recordsOf(log: Buffer): Generator<Buffer> {
+/** The records of a log, until the first that is not intact; returns whether all are, to the end. */
+export function* recordsOf(log: Buffer): Generator<Buffer, boolean> {
   let parts: Buffer[] = []
   for (let from = 0; from < log.length; from += LOG_BLOCK_BYTES) {
-    for (const { type, payload, isIntact } of partsOf(log.subarray(from, from + LOG_BLOCK_BYTES))) {
-      if (!isIntact) return
+    const block = partsOf(log.subarray(from, from + LOG_BLOCK_BYTES))
+    let next = block.next()
+    for (; next.done !== true; next = block.next()) {
+      const { type, payload, isIntact } = next.value
+      if (!isIntact) return false
       if (type === FULL || type === FIRST) parts = []
       parts.push(payload)
-      if (type === FULL || type === LAST) yield Buffer.concat(parts)
+      if (type !== FULL && type !== LAST) continue
+      yield Buffer.concat(parts)
+      parts = []
     }
+    if (!next.value) return false
   }
+  return parts.length === 0
 }

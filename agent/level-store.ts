@@ -5,8 +5,8 @@ import { ClassicLevel } from 'classic-level'
 import type { Row, RowRange, Store, StoreBatch, StoreReader } from '../sync/store.ts'
 import { AgentError } from './errors.ts'
 import { markDamagedRecords } from './log-mending.ts'
-import { findStrayTables } from './manifest.ts'
-import { isEnvironmental, reasonOf } from './store-damage.ts'
+import { findStrayTables, readTableEnds } from './manifest.ts'
+import { isDamage, reasonOf } from './store-damage.ts'
 
 type Database = ClassicLevel<Uint8Array, Uint8Array>
 
@@ -16,30 +16,44 @@ type Database = ClassicLevel<Uint8Array, Uint8Array>
  */
 const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 
+/** Rows of records begin with it (sync/rows.ts). */
+const RECORD_KIND = 'r'.charCodeAt(0)
+
+/** Tables of 2 MiB that are merged in one go, with what they overlap: so much is written before anything is removed, and a stop waits for it. */
+const TABLES_PER_MERGE = 8
+
 /** After a failed write the database is opened again when this much is free: opening writes, too. */
 const REOPEN_FREE_BYTES_MIN = 16 * 1024 * 1024
 
 export interface LevelStore extends Store {
-  /** Merges all tables, one kind of rows after the other until `isOver` says so: then what was deleted takes no room any more. */
-  compact(isOver: () => boolean): Promise<void>
   /**
-   * Calls back, once, when a write fails and the environment is not why: LevelDB has met damage where it merges, and will again however often it
-   * is opened.
+   * Merges all tables, a few at a time and as long as `goesOn` says so between them: then what was deleted takes no room any more. Not while somebody
+   * reads: whoever does keeps the tables that were merged. True when all were.
+   */
+  compact(goesOn: () => Promise<boolean>): Promise<boolean>
+  /**
+   * Calls back when a write fails, or the opening behind it, because LevelDB has met damage: where it merges it will meet it again however often it
+   * is opened. More than once, as often as that happens.
    */
   onDamaged(listener: (reason: string) => void): void
-  /** Rows that were deleted since the store was opened. */
-  deletedRows(): number
+  /** Records that were removed since the store was opened, tombstones included. */
+  removedRecords(): number
 }
 
 /** Opens the database in `folder`, or makes it. Throws AgentError HS_STORE_LOCKED or HS_STORE_OPEN_FAILED. */
 export async function openLevelStore(folder: string, { createIfMissing = true } = {}): Promise<LevelStore> {
   let database = await openDatabase(folder, createIfMissing)
 
-  // After a failed write LevelDB refuses all others until it is opened again (P3). The write that finds it so fails as well: what is in
-  // the log of a failed write may or may not be there afterwards, so its caller must read the state again first.
+  // After a failed write LevelDB refuses all others until it is opened again (P3). What is in the log of a failed write may or may not be there
+  // afterwards, so whoever opens it again reads the state anew (group-commit.ts).
   let isBroken = false
-  let onDamaged: ((reason: string) => void) | undefined
-  const reopen = async (): Promise<never> => {
+  let onDamaged: (reason: string) => void = () => {}
+  const noteDamage = (error: unknown): void => {
+    const reason = reasonOf(error)
+    if (isDamage(reason)) onDamaged(reason)
+  }
+  const reopen = async (): Promise<void> => {
+    if (!isBroken) return
     const { bavail, bsize } = await statfs(folder)
     // What a merge leaves that the disk was too full for: LevelDB removes it when it has opened, which it may not be able to before.
     const strayBytes = (await findStrayTables(folder)).reduce((sum, { bytes }) => sum + bytes, 0)
@@ -47,9 +61,13 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
     await database.close()
     // Asked again: until it was closed LevelDB may have been merging.
     for (const { name } of await findStrayTables(folder)) await unlink(join(folder, name))
-    database = await openDatabase(folder, false)
+    try {
+      database = await openDatabase(folder, false)
+    } catch (error) {
+      noteDamage(error)
+      throw error
+    }
     isBroken = false
-    throw new Error('the database had failed and was opened again; try again')
   }
 
   // LevelDB syncs only its current log: rows written without `sync` may lie in an older one, which must be synced too (S3).
@@ -71,8 +89,14 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
   }
   const flush = (): Promise<void> => flushTo(unsyncedCount)
 
-  let deletedRows = 0
-  const reader = createReader(() => database, {})
+  let removedRecords = 0
+  const readers = new Set<object>()
+  const enterReader = (): (() => void) => {
+    const token = {}
+    readers.add(token)
+    return () => void readers.delete(token)
+  }
+  const reader = createReader(() => database, {}, enterReader)
   return {
     ...reader,
     batch(): StoreBatch {
@@ -81,22 +105,18 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
       return {
         put: (key, value) => void batch?.put(key, value),
         del(key) {
-          deletedRows += 1
+          if (key[0] === RECORD_KIND) removedRecords += 1
           batch?.del(key)
         },
         async write({ sync }) {
-          if (isBroken) await reopen()
+          if (isBroken) throw new Error('the database has failed, and could not be opened again yet')
           if (batch === undefined) throw new Error('the database was not open; try again')
           if (!sync) unsyncedCount += 1
           try {
             await batch.write({ sync })
           } catch (error) {
             isBroken = true
-            const reason = reasonOf(error)
-            if (!isEnvironmental(reason)) {
-              onDamaged?.(reason)
-              onDamaged = undefined
-            }
+            noteDamage(error)
             throw error
           }
           if (sync) await flush()
@@ -108,15 +128,29 @@ export async function openLevelStore(folder: string, { createIfMissing = true } 
     snapshot() {
       const current = database
       const snapshot = current.snapshot()
-      return { ...createReader(() => current, { snapshot }), close: () => snapshot.close() }
+      const leave = enterReader()
+      return {
+        ...createReader(() => current, { snapshot }, enterReader),
+        close() {
+          leave()
+          return snapshot.close()
+        },
+      }
     },
     flush,
-    async compact(isOver) {
-      for (let kind = FIRST_KIND; kind <= LAST_KIND && !isOver(); kind++)
-        await database.compactRange(Uint8Array.of(kind), Uint8Array.of(kind + 1))
+    reopen,
+    async compact(goesOn) {
+      const ends = (await readTableEnds(folder)).filter((_, i) => i % TABLES_PER_MERGE === TABLES_PER_MERGE - 1)
+      let from: Uint8Array = FIRST_ROW
+      for (const to of [...ends, LAST_ROW]) {
+        if (readers.size > 0 || isBroken || !(await goesOn())) return false
+        await database.compactRange(from, to)
+        from = to
+      }
+      return true
     },
     onDamaged: listener => void (onDamaged = listener),
-    deletedRows: () => deletedRows,
+    removedRecords: () => removedRecords,
     close: () => database.close(),
   }
 }
@@ -150,10 +184,6 @@ async function openDatabase(folder: string, createIfMissing: boolean): Promise<D
   }
 }
 
-/** Rows begin with a small letter, their kind (sync/rows.ts). */
-const FIRST_KIND = 0x61
-const LAST_KIND = 0x7a
-
 /** No row is in front of the one or behind the other: rows begin with a letter. */
 const FIRST_ROW = Uint8Array.of(0)
 const LAST_ROW = Uint8Array.of(0xff)
@@ -175,14 +205,22 @@ export async function repairDatabase(folder: string): Promise<void> {
   }
 }
 
-function createReader(database: () => Database, options: { snapshot?: ReturnType<Database['snapshot']> }): StoreReader {
+function createReader(
+  database: () => Database,
+  options: { snapshot?: ReturnType<Database['snapshot']> },
+  enter: () => () => void,
+): StoreReader {
   return {
     get: key => database().getSync(key, options),
     scan(range: RowRange) {
       const iterator = database().iterator({ ...range, ...options })
+      const leave = enter()
       return {
         next: (rowsMax): Promise<Row[]> => iterator.nextv(rowsMax),
-        close: () => iterator.close(),
+        close() {
+          leave()
+          return iterator.close()
+        },
       }
     },
   }

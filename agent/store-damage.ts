@@ -11,3 +11,6 @@ export function reasonOf(error: unknown): string {
 }
 
 export const isEnvironmental = (reason: string): boolean => ENVIRONMENT.test(reason)
+
+/** What LevelDB says of bytes that are not what it wrote, and of files that are gone. Not an error of the device that may pass. */
+export const isDamage = (reason: string): boolean => /^Corruption|No such file or directory/.test(reason)

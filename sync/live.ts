@@ -148,9 +148,11 @@ export function createLivePhase(context: LiveContext): LivePhase {
       isShipping = false
     }
     if (isOver) return
-    await channel.send({ kind: 'round' })
+    // Before it has left: the peer may answer it sooner than this side hears that it has.
     isRoundSent = true
+    const sent = channel.send({ kind: 'round' })
     interruptReceiver()
+    await sent
   }
 
   /** Tells the peer what is new of a collection, and ships what it lacks. */

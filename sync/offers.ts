@@ -94,7 +94,9 @@ export async function compareOffers(
     }
     const generation = own?.generation ?? other?.generation ?? 0
     const common = commonGround(name, generation)
-    const isCommon = common !== undefined && other?.commonHash !== undefined && equalBytes(common.hash, other.commonHash)
+    // As both have offered it: whoever has the collection no more may remember the ground, and the other does not know that.
+    const [ownHash, otherHash] = [own?.commonHash, other?.commonHash]
+    const isCommon = ownHash !== undefined && otherHash !== undefined && equalBytes(ownHash, otherHash)
     differing.push({ name, generation, common: isCommon ? common : undefined })
   }
   // Both know both priorities, so both take the same order, also while one of them has not heard of the other's yet.

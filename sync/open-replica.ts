@@ -154,6 +154,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       resumePurge()
     },
     async recover() {
+      await store.reopen()
       state = await load()
       recoveries += 1
     },

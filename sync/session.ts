@@ -271,7 +271,10 @@ async function reconcileCollection(
       relation,
       onProgress: () => report('syncing', false),
     }
-    const unmarked: Unmarked = { origins: new Set(), isAll: false }
+    // What a partial replica lacks says nothing (R8), so what it has collected and is held here cannot be told from what it gave up: its mark,
+    // which would take this replica past that floor with all that was collected behind it, is left to one that is full.
+    const isBehindPartial = ownKnowledge !== undefined && relation.isTheirsPartial && isBehindFloor(ownKnowledge, theirKnowledge)
+    const unmarked: Unmarked = { origins: new Set(), isAll: isBehindPartial }
     result.unmarkedByName.set(name, unmarked)
     let held = await exchangeTails(context, mine, theirs, generation, unmarked)
     const again = async (): Promise<void> => void (held = await exchangeStates(channel, replica, name))

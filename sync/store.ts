@@ -47,6 +47,11 @@ export interface Store extends StoreReader {
   /** Never throws: where the store cannot be written, the batch's `write` says so. */
   batch(): StoreBatch
   snapshot(): StoreSnapshot
+  /**
+   * After a write has failed: makes the store work again, where it can. What the failed write and those behind it wrote may be there or not: the
+   * state is to be read again.
+   */
+  reopen(): Promise<void>
   /** Resolves when everything written before the call is durable. */
   flush(): Promise<void>
   close(): Promise<void>

@@ -46,6 +46,7 @@ export function createMemoryStore(initial: Rows = []): MemoryStore {
       const frozen = rows
       return { ...createReader(() => frozen), close: () => Promise.resolve() }
     },
+    reopen: () => Promise.resolve(),
     async flush() {
       await Promise.resolve()
       durable = rows

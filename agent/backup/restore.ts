@@ -1,6 +1,6 @@
 /**
- * Puts a backup in the place of the database of a data directory that no agent has open. What was there is moved aside (`quarantine-<time>`),
- * never removed. The store gets a store id and an origin of its own: it is a copy, behind what others know of the one it was made from (R2).
+ * Puts a backup in the place of the database of a data directory that no agent has open. What was there is moved aside
+ * (`quarantine-<time>`). The store gets a store id and an origin of its own: it is a copy, behind what others know of the one it was made from (R2).
  */
 import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import type { Random } from '../../base/ports.ts'
 import { renewIdentity } from '../../sync/replica-state.ts'
 import { AgentError } from '../errors.ts'
 import { openLevelStore, refuseLocked } from '../level-store.ts'
-import { chooseQuarantine, removeMarker } from '../recovery-marker.ts'
+import { chooseQuarantine, readMarker, removeMarker, writeMarker } from '../recovery-marker.ts'
 import { syncFolder } from '../durable-file.ts'
 import { readBackup, type BackupCount, type BackupHeader } from './backup-file.ts'
 
@@ -70,15 +70,40 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     } finally {
       await store.close()
     }
-    const quarantine = isThere ? await chooseQuarantine(dataDir, options.wallMs) : undefined
-    if (quarantine !== undefined) await rename(folder, join(dataDir, quarantine))
-    // What was to be mended is not here any more.
-    await removeMarker(dataDir)
-    await rename(unfinished, folder)
-    await syncFolder(dataDir)
-    return { header, quarantine }
+    return { header, quarantine: await putInPlace(options, isThere) }
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true }).catch(() => {})
     throw error
   }
+}
+
+/**
+ * Between the two renames there is no database: a start that finds it so takes over what was moved aside, which the marker names. Sources of a
+ * recovery that was not over stay to be taken over: they may hold what nobody else has.
+ */
+async function putInPlace({ dataDir, wallMs }: RestoreOptions, wasThere: boolean): Promise<string | undefined> {
+  const [folder, unfinished] = [join(dataDir, 'store'), join(dataDir, UNFINISHED)]
+  const before = await readMarker(dataDir)
+  const sources = before?.sources ?? []
+  if (!wasThere && (await stat(folder).catch(() => undefined)) !== undefined)
+    throw new AgentError('HS_STORE_EXISTS', `${dataDir} has got a database meanwhile`)
+  const quarantine = wasThere ? await chooseQuarantine(dataDir, wallMs) : undefined
+  if (quarantine !== undefined) {
+    // Asked again: the import took its time, and an agent may have been started.
+    await refuseLocked(folder)
+    await writeMarker(dataDir, { reason: 'a restore was interrupted', sources: [...sources, quarantine], attempts: [] })
+    await rename(folder, join(dataDir, quarantine))
+  }
+  try {
+    await rename(unfinished, folder)
+  } catch (error) {
+    if (quarantine !== undefined) await rename(join(dataDir, quarantine), folder)
+    if (before === undefined) await removeMarker(dataDir)
+    else await writeMarker(dataDir, before)
+    throw error
+  }
+  await syncFolder(dataDir)
+  if (sources.length > 0) await writeMarker(dataDir, { reason: before?.reason ?? '', sources, attempts: [] })
+  else await removeMarker(dataDir)
+  return quarantine
 }

@@ -9,8 +9,8 @@ import { print, printable, printJson } from '../terminal.ts'
 export const repair = defineCommand({
   summary: 'Mends the database of the data directory, where no agent runs',
   details:
-    'What a start does by itself that finds the database damaged; here it is verified in full before. What is damaged is moved aside (quarantine-<time>), ' +
-    'never removed; what no other node has comes back from the outage log, the rest from peers.',
+    'What a start does by itself that finds the database damaged; here it is verified in full before. What is damaged is moved aside (quarantine-<time>; ' +
+    'the newest three are kept); what no other node has comes back from the outage log, the rest from peers.',
   examples: ['hs-agent repair', 'HS_DATA_DIR=/var/lib/hs-agent hs-agent repair --json'],
   run: async ({ json, config }) => {
     const { dataDir, digestSalt, outageLogMib } = await config()

@@ -416,6 +416,33 @@ describe('a replica that comes back', () => {
     expect(replica.collection('c')?.recordCount).toBe(2)
   })
 
+  it('P2 P3 a store that cannot be opened again behind a failed write is tried at every further one, and writing goes on', async () => {
+    const store = createMemoryStore()
+    let isDiskFull = false
+    let isShut = false
+    const replica = await open({
+      ...store,
+      get: key => {
+        if (isShut) throw new Error('the database is not open')
+        return store.get(key)
+      },
+      reopen() {
+        isShut = isDiskFull
+        return isShut ? Promise.reject(new Error('no room to open it')) : Promise.resolve()
+      },
+    })
+    await writeOne(replica, put('c', 'a'))
+    store.failWrites(1)
+    isDiskFull = true
+    for (const key of ['x', 'y', 'z']) expect(await codeOf(replica, put('c', key))).toBe('HS_STORE_WRITE_FAILED')
+    expect(isShut).toBe(true)
+    isDiskFull = false
+    // The one that finds it open again is refused as well: its place was in a group that did not know what is there.
+    expect(await codeOf(replica, put('c', 'x'))).toBe('HS_STORE_WRITE_FAILED')
+    expect((await writeOne(replica, put('c', 'b'))).version?.counter).toBe(2)
+    expect(replica.collection('c')?.recordCount).toBe(2)
+  })
+
   it('refuses a store of a newer format with a sentence', async () => {
     const store = createMemoryStore([[encodeUtf8('mformat')!, Uint8Array.of(2)]])
     await expect(open(store)).rejects.toThrow('format 2')

@@ -206,6 +206,13 @@ it('P2 P14 verify names what is damaged in a data directory, repair mends it, an
   const again = await startAgentProcess({ env: { HS_DATA_DIR: dataDir } })
   expect((await keysOf(again)).sort()).toEqual(keys.sort())
 
+  const outage = join(whole, 'outage')
+  const [segment] = (await readdir(outage)).sort()
+  await writeFile(join(outage, segment!), Buffer.alloc(500, 0x55), { flag: 'a' })
+  expect(await cli(['verify'], { HS_DATA_DIR: whole })).toMatchObject({
+    status: 1,
+    stdout: expect.stringMatching(/^\d+ bytes of the outage log cannot be read\n$/) as string,
+  })
   await rm(join(whole, 'store'), { recursive: true })
   expect(await cli(['verify'], { HS_DATA_DIR: whole })).toMatchObject({
     status: 1,

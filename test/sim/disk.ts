@@ -82,6 +82,7 @@ export function createDisk(world: World): Disk {
             },
           }
         },
+        reopen: () => current.reopen(),
         async flush() {
           await wait(syncMs())
           await flush()

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runSeed } from './replica-checks.ts'
 import { SCENARIOS } from './replica-model.ts'
 
-/** For each of the ten scenarios; `npm test` runs 25. */
+/** For each of the eleven scenarios; `npm test` runs 25. */
 const SEEDS = Number(process.env['MODEL_SEEDS'] ?? 3)
 const FIRST = Number(process.env['SIM_FIRST'] ?? 1)
 

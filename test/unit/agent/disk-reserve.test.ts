@@ -27,7 +27,7 @@ describe('P3 the disk reserve', () => {
       reserve,
       log: LOG,
       onChange: view => void changes.push(view),
-      whileFull: () => {},
+      onLook: () => {},
       measure: () => {
         looks += 1
         return freeBytes < 0 ? Promise.reject(new Error('gone')) : Promise.resolve({ sizeBytes: 1_000 * MIB, freeBytes })

@@ -114,6 +114,22 @@ describe('a damaged log', () => {
 })
 
 describe('the tables that a database consists of', () => {
+  it('P2 none is a stray where any byte of the manifest is not what LevelDB wrote', async () => {
+    for (let i = 0; i < 6; i++) await writeRows(await openLevelStore(whole), 100, `age ${i}`)
+    const path = join(
+      whole,
+      (await readdir(whole)).find(name => name.startsWith('MANIFEST'))!,
+    )
+    const bytes = await readFile(path)
+    expect(await findStrayTables(whole)).toEqual([])
+    for (let at = 0; at < bytes.length; at++) {
+      const damaged = Buffer.from(bytes)
+      damaged[at]! ^= 1 << (at % 8)
+      await writeFile(path, damaged)
+      expect(await findStrayTables(whole), `byte ${at} of ${bytes.length}`).toEqual([])
+    }
+  })
+
   it('P2 what a compaction had not written to its end when the power was cut is none of them', async () => {
     await writeFile(join(whole, '000999.ldb'), 'half of a table')
     const live = await readLiveTables(whole)

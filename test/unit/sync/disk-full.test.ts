@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { systemHash } from '../../../agent/ports.ts'
 import { openReplica, type OpenReplica } from '../../../sync/open-replica.ts'
+import { renewIdentity } from '../../../sync/replica-state.ts'
 import { decodeVersion } from '../../../sync/version.ts'
 import { keyBytes } from '../../../sync/write-batch.ts'
 import { createMemoryStore } from '../../memory-store.ts'
@@ -109,5 +110,46 @@ describe('P3 a replica without room', () => {
     await expect(full.applyItems(await frameOf('new'))).rejects.toThrow(SENTENCE)
     expect(await full.applyItems(await frameOf('gone'))).toMatchObject({ applied: 1 })
     expect(await contentOf(full, 'c')).toEqual({ k: '1' })
+  })
+
+  it.each([
+    ['whose disk is full', async (): Promise<void> => fill()],
+    [
+      'that only pushes',
+      async (): Promise<void> => {
+        await full.setLocalSettings('c', { sync: 'push' })
+      },
+    ],
+  ] as const)('R6 R8 P5 what was deleted and collected does not come back through one %s', async (_, turnPartial) => {
+    const store = createMemoryStore()
+    const third = await openTestReplica(store, 3)
+    const meetAll = async (): Promise<void> => {
+      for (let round = 0; round < 3; round++)
+        for (const [a, b] of [
+          [full, peer],
+          [full, third],
+          [third, peer],
+        ] as const)
+          await syncPair(a, b)
+    }
+    await full.write([put('c', 'gone'), put('c', 'stays')])
+    await meetAll()
+    const backup = store.crash()
+    await full.write([remove('c', 'gone')])
+    await meetAll()
+    const snapshot = await peer.snapshot()
+    expect((await snapshot.collection('c'))!.collected.size).toBeGreaterThan(0)
+    await snapshot.close()
+
+    // The third is put back to before the delete, and meets the partial one first.
+    await renewIdentity(backup, createSeededRandom(9))
+    const restored = await openTestReplica(backup, 4)
+    expect(Object.keys(await contentOf(restored, 'c'))).toEqual(['gone', 'stays'])
+    await turnPartial()
+    for (let round = 0; round < 2; round++) {
+      for (const other of [full, peer]) expect((await syncPair(restored, other))[0].fault).toBeUndefined()
+    }
+    for (const replica of [restored, peer, full]) expect(Object.keys(await contentOf(replica, 'c'))).toEqual(['stays'])
+    expect(digestOf(restored, 'c')).toBe(digestOf(peer, 'c'))
   })
 })
