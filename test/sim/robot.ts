@@ -167,6 +167,9 @@ export function createRobot(
     if (live !== undefined && !live.isMoving() && differs(peer)) live.requestRound()
   }
 
+  /** Not the same on both sides, or two that dial one another at once, and refuse one another, would do so for ever. The agent draws it. */
+  const retryMs = (peer: string): number => (nodeId < peer ? RETRY_MS : 1.3 * RETRY_MS)
+
   const dial = async (peer: string): Promise<void> => {
     const boot = boots
     const member = swarm?.member(peer, world.nowMs())
@@ -176,7 +179,7 @@ export function createRobot(
     const link = await network.dial(host, member.host)
     if (link !== undefined && boot === boots) await converse(link, true)
     own.delete(peer)
-    if (boot === boots) world.after(RETRY_MS, () => void (boot === boots && dial(peer)))
+    if (boot === boots) world.after(retryMs(peer), () => void (boot === boots && dial(peer)))
   }
 
   const converse = async (link: Link, isInitiator: boolean): Promise<void> => {
@@ -241,7 +244,7 @@ export function createRobot(
     if (isInitiator ? other === '' : taken === undefined) return
     noteSessionEnd(pairOf(other), result, false, 'unreachable')
     // Who dialled does so again by itself.
-    if (!isInitiator && pairOf(other).isOwed) world.after(RETRY_MS, () => void (boot === boots && dial(other)))
+    if (!isInitiator && pairOf(other).isOwed) world.after(retryMs(other), () => void (boot === boots && dial(other)))
   }
 
   /** As the agent does: what only time asks for. */
