@@ -13,5 +13,6 @@ vi.mock('../../sync/floor.ts', async original => {
 
 it('R6 without it, one damaged replica takes the record from all: caught', async () => {
   const { failures } = await runSeeds({ from: 1, count: 600, make: seed => makeScenario(seed), isShortened: false })
-  expect(failures).toEqual([expect.stringMatching(/ gave up .* for nothing that beats it/)])
+  // By what is gone, or by a repair that takes away where it should bring back, and so never ends equal.
+  expect(failures).toEqual([expect.stringMatching(/ gave up .* for nothing that beats it| for damaged beyond repair/)])
 })

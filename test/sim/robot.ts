@@ -167,9 +167,6 @@ export function createRobot(
     if (live !== undefined && !live.isMoving() && differs(peer)) live.requestRound()
   }
 
-  /** Not the same on both sides, or two that dial one another at once, and refuse one another, would do so for ever. The agent draws it. */
-  const retryMs = (peer: string): number => (nodeId < peer ? RETRY_MS : 1.3 * RETRY_MS)
-
   const dial = async (peer: string): Promise<void> => {
     const boot = boots
     const member = swarm?.member(peer, world.nowMs())
@@ -177,13 +174,19 @@ export function createRobot(
     const own = busy
     own.add(peer)
     const link = await network.dial(host, member.host)
-    if (link !== undefined && boot === boots) await converse(link, true)
+    const isRefused = link !== undefined && boot === boots && (await converse(link, true))
     own.delete(peer)
-    if (boot === boots) world.after(retryMs(peer), () => void (boot === boots && dial(peer)))
+    // Not the same on both sides: two that dial one another at once, and refuse one another, would do so for ever. The agent draws it.
+    const retryMs = isRefused && nodeId > peer ? 1.3 * RETRY_MS : RETRY_MS
+    if (boot === boots) world.after(retryMs, () => void (boot === boots && dial(peer)))
   }
 
-  const converse = async (link: Link, isInitiator: boolean): Promise<void> => {
-    if (replica === undefined) return link.close()
+  /** True when the peer does not want it now. */
+  const converse = async (link: Link, isInitiator: boolean): Promise<boolean> => {
+    if (replica === undefined) {
+      link.close()
+      return false
+    }
     const own = replica
     const boot = boots
     let taken: string | undefined
@@ -238,13 +241,15 @@ export function createRobot(
       },
     })
     if (taken !== undefined) sessions.delete(taken)
-    if (boot !== boots) return
+    if (boot !== boots) return false
+    const isRefused = result.fault?.kind === 'refused'
     liveByPeer.delete(other)
     if (isLive === true) liveLinks -= 1
-    if (isInitiator ? other === '' : taken === undefined) return
+    if (isInitiator ? other === '' : taken === undefined) return isRefused
     noteSessionEnd(pairOf(other), result, false, 'unreachable')
     // Who dialled does so again by itself.
-    if (!isInitiator && pairOf(other).isOwed) world.after(retryMs(other), () => void (boot === boots && dial(other)))
+    if (!isInitiator && pairOf(other).isOwed) world.after(RETRY_MS, () => void (boot === boots && dial(other)))
+    return isRefused
   }
 
   /** As the agent does: what only time asks for. */
