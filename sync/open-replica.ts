@@ -154,9 +154,14 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       resumePurge()
     },
     async recover() {
-      await store.reopen()
+      // Where it cannot be opened yet it may still be read: then memory is what is on the disk all the same.
+      const failure = await store.reopen().then(
+        () => undefined,
+        (error: unknown) => ({ error }),
+      )
       state = await load()
       recoveries += 1
+      if (failure !== undefined) throw failure.error
     },
   })
 

@@ -24,7 +24,7 @@ vi.mock('../../sync/replica-state.ts', async original => {
   return { ...real, takeNewOrigin }
 })
 
-const SEEDS = 100
+const SEEDS = 200
 /** Sentences about a fault, not lines of the trace behind them. */
 const LOSS = /^repair did not mend|^robot \d differs from robot 0|^lost: /
 const FORK = /live versions without a log row$/
@@ -33,7 +33,7 @@ const FORK = /live versions without a log row$/
 async function countFailures(): Promise<{ losses: number; forks: number }> {
   const counts = { losses: 0, forks: 0 }
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const problems = await runSeed(seed, { ...SCENARIOS['restored copies']!, restores: 0.12 }, false)
+    const problems = await runSeed(seed, { ...SCENARIOS['restored copies']!, restores: 0.07 }, false)
     if (problems.some(problem => LOSS.test(problem))) counts.losses += 1
     if (problems.some(problem => FORK.test(problem))) counts.forks += 1
   }

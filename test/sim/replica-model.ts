@@ -383,6 +383,8 @@ async function syncUntilQuiet(sim: Sim): Promise<void> {
         for (const { diverged, fault } of results ?? []) {
           if (diverged.length > 0) sim.problems.push(`repair did not mend ${diverged.join()}`)
           if (fault !== undefined && !isEviction(fault)) sim.problems.push(`round ${round}: ${fault.kind} ${fault.detail}`)
+          // What has ended a session early - a fork that was found, an eviction - may have changed nothing else.
+          if (fault !== undefined) isQuiet = false
         }
         if (before.join() !== [await stateOf(a), await stateOf(b)].join()) isQuiet = false
       }
