@@ -174,19 +174,13 @@ export function createRobot(
     const own = busy
     own.add(peer)
     const link = await network.dial(host, member.host)
-    const isRefused = link !== undefined && boot === boots && (await converse(link, true))
+    if (link !== undefined && boot === boots) await converse(link, true)
     own.delete(peer)
-    // Not the same on both sides: two that dial one another at once, and refuse one another, would do so for ever. The agent draws it.
-    const retryMs = isRefused && nodeId > peer ? 1.3 * RETRY_MS : RETRY_MS
-    if (boot === boots) world.after(retryMs, () => void (boot === boots && dial(peer)))
+    if (boot === boots) world.after(RETRY_MS, () => void (boot === boots && dial(peer)))
   }
 
-  /** True when the peer does not want it now. */
-  const converse = async (link: Link, isInitiator: boolean): Promise<boolean> => {
-    if (replica === undefined) {
-      link.close()
-      return false
-    }
+  const converse = async (link: Link, isInitiator: boolean): Promise<void> => {
+    if (replica === undefined) return link.close()
     const own = replica
     const boot = boots
     let taken: string | undefined
@@ -241,15 +235,13 @@ export function createRobot(
       },
     })
     if (taken !== undefined) sessions.delete(taken)
-    if (boot !== boots) return false
-    const isRefused = result.fault?.kind === 'refused'
+    if (boot !== boots) return
     liveByPeer.delete(other)
     if (isLive === true) liveLinks -= 1
-    if (isInitiator ? other === '' : taken === undefined) return isRefused
+    if (isInitiator ? other === '' : taken === undefined) return
     noteSessionEnd(pairOf(other), result, false, 'unreachable')
     // Who dialled does so again by itself.
     if (!isInitiator && pairOf(other).isOwed) world.after(RETRY_MS, () => void (boot === boots && dial(other)))
-    return isRefused
   }
 
   /** As the agent does: what only time asks for. */
