@@ -60,9 +60,9 @@ export async function chooseQuarantine(dataDir: string, wallMs: number): Promise
   }
 }
 
-/** The next opening takes the database for damaged. */
-export function requestRecovery(dataDir: string, reason: string): Promise<void> {
-  return writeMarker(dataDir, { reason, sources: [], attempts: [] })
+/** The next opening takes the database for damaged; a recovery that is not over goes on instead, with what it has moved aside. */
+export async function requestRecovery(dataDir: string, reason: string): Promise<void> {
+  if (((await readMarker(dataDir))?.sources ?? []).length === 0) await writeMarker(dataDir, { reason, sources: [], attempts: [] })
 }
 
 function cannot(path: string, what: string, error: unknown): AgentError {

@@ -1,3 +1,5 @@
+import { AgentError } from '../../agent/errors.ts'
+import { isIdentityThere } from '../../agent/identity.ts'
 import { openOwnReplica } from '../../agent/offline-replica.ts'
 import { requestRecovery } from '../../agent/recovery-marker.ts'
 import { saltOf } from '../../agent/salt.ts'
@@ -14,6 +16,8 @@ export const repair = defineCommand({
   examples: ['hs-agent repair', 'HS_DATA_DIR=/var/lib/hs-agent hs-agent repair --json'],
   run: async ({ json, config }) => {
     const { dataDir, digestSalt, outageLogMib } = await config()
+    if (!(await isIdentityThere(dataDir)))
+      throw new AgentError('HS_NOT_FOUND', `no agent has run in ${dataDir}: there is nothing to repair`)
     const { faults } = await verifyDataDirectory(dataDir, saltOf(digestSalt))
     const [fault] = faults
     if (fault === undefined) {

@@ -190,6 +190,13 @@ it('P2 P14 verify names what is damaged in a data directory, repair mends it, an
     stdout: 'everything matches: there is nothing to repair\n',
   })
 
+  const elsewhere = await makeFolder()
+  expect(await cli(['repair'], { HS_DATA_DIR: elsewhere })).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('HS_NOT_FOUND') as string,
+  })
+  expect(await readdir(elsewhere)).toEqual([])
+
   const dataDir = await makeFolder()
   await cp(whole, dataDir, { recursive: true })
   const [table] = await listTables(join(dataDir, 'store'))
