@@ -33,3 +33,12 @@ export async function obtain(program: string, packageName = program): Promise<st
   }
   return (await has(program)) ? undefined : `${packageName} was installed without ${program}`
 }
+
+/** As `obtain`, of several, each with its package: why the first is not there that is missing. */
+export async function obtainAll(programs: Readonly<Record<string, string>>): Promise<string | undefined> {
+  for (const [program, packageName] of Object.entries(programs)) {
+    const missing = await obtain(program, packageName)
+    if (missing !== undefined) return missing
+  }
+  return undefined
+}

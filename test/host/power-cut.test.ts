@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createSeededRandom } from '../seeded-random.ts'
 import { createLedger, settle, startWriter, type RunningWriter } from '../writer-ledger.ts'
-import { obtain } from './packages.ts'
+import { obtain, obtainAll } from './packages.ts'
 
 const CYCLES = 50
 /** A control that had lost nothing by then would have shown that nothing is cut. */
@@ -74,14 +74,8 @@ afterEach(async () => {
 
 /** Why a power cut cannot be made here; undefined when it can. */
 async function findObstacle(): Promise<string | undefined> {
-  for (const [program, packageName] of [
-    ['mkfs.ext4', 'e2fsprogs'],
-    ['losetup', 'mount'],
-    ['perl', 'perl'],
-  ] as const) {
-    const missing = await obtain(program, packageName)
-    if (missing !== undefined) return missing
-  }
+  const missing = await obtainAll({ 'mkfs.ext4': 'e2fsprogs', losetup: 'mount', perl: 'perl' })
+  if (missing !== undefined) return missing
   const trial = await makeDisk().catch((error: unknown) => String(error).split('\n').at(-2) ?? 'no disk')
   if (typeof trial === 'string') return `a disk image cannot be mounted: ${trial}`
   try {

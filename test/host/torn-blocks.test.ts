@@ -5,7 +5,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { createSeededRandom } from '../seeded-random.ts'
 import { createLedger, settle, startWriter, type RunningWriter } from '../writer-ledger.ts'
-import { obtain } from './packages.ts'
+import { obtainAll } from './packages.ts'
 import { makeTornDisk, type TornDisk } from './torn-disk.ts'
 
 const CYCLES = 12
@@ -26,14 +26,8 @@ afterEach(async () => {
 
 /** Why it cannot be done here; undefined when it can. */
 async function findObstacle(): Promise<string | undefined> {
-  for (const [program, packageName] of [
-    ['mkfs.ext4', 'e2fsprogs'],
-    ['losetup', 'mount'],
-    ['python3', 'python3'],
-  ] as const) {
-    const missing = await obtain(program, packageName)
-    if (missing !== undefined) return missing
-  }
+  const missing = await obtainAll({ 'mkfs.ext4': 'e2fsprogs', losetup: 'mount', python3: 'python3' })
+  if (missing !== undefined) return missing
   const trial = await makeTornDisk(DISK_BYTES).catch((error: unknown) => `no such disk can be made: ${String(error)}`)
   if (typeof trial === 'string') return trial
   await trial.remove()
