@@ -3,7 +3,7 @@
  *
  * Digests do not tell everything. A session that breaks off between its last frame and its last word leaves equal digests, and one side that
  * never heard what the other has acknowledged: tombstones wait for that (R7), and versions that only go when somebody else has them (R8).
- * So a session that ended in a fault is owed another one, whatever digests say, until one runs to its end.
+ * So a session that ended in a fault, or that left something undone, is owed another one, whatever digests say, until one runs to its end.
  *
  * Pure: no clock, no I/O.
  */
@@ -13,7 +13,7 @@ import { SYNC_LIMITS } from './sync-limits.ts'
 export interface SyncPair {
   /** A person asked for a session: it is run although nothing differs. */
   isForced: boolean
-  /** The last session ended in a fault, and none has run to its end since. */
+  /** The last session ended in a fault or left something undone, and none has run to its end since. */
   isOwed: boolean
   /** One of the two has no place for a live link: there is none until something differs. */
   isOneRound: boolean
@@ -41,7 +41,7 @@ export interface SessionEnd {
 /** Takes in how a session ended. `result`: undefined when there was no link; `gaveWay`: it was closed from here. */
 export function noteSessionEnd(pair: SyncPair, result: SessionResult | undefined, gaveWay: boolean, unreachable: string): SessionEnd {
   const kind = result === undefined ? 'unreachable' : (result.fault?.kind ?? 'none')
-  if (kind === 'none') pair.isOwed = false
+  if (kind === 'none') pair.isOwed = result?.isComplete === false
   // Who refused or was not understood has exchanged nothing; nor has who has not said hello.
   else if (result?.peer !== undefined && kind !== 'refused' && kind !== 'incompatible') pair.isOwed = true
   // Of two sessions at once one gives way: that is no failure.

@@ -11,6 +11,7 @@
 import { toHex, fromHex } from '../base/bytes.ts'
 import { SessionFault, type Channel } from './channel.ts'
 import type { VectorEntry } from './collection-state.ts'
+import type { Crossing } from './crossing.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import { keyFault } from './key.ts'
 import type { Message, Open, WireItem } from './messages.ts'
@@ -53,6 +54,8 @@ export interface ExchangeContext {
   readonly frames: FrameLimits
   /** What the two replicas are to one another (R8). */
   readonly relation: Relation
+  /** This replica is behind the peer's floor: until it is past it (R6). */
+  readonly crossing?: Crossing | undefined
   readonly onProgress: () => void
 }
 
@@ -60,7 +63,11 @@ export interface ExchangeContext {
 export interface Unmarked {
   readonly origins: Set<Origin>
   isAll: boolean
+  /** The mark of the round was left to another one (crossing.ts). */
+  isLeft: boolean
 }
+
+export const createUnmarked = (isAll: boolean): Unmarked => ({ origins: new Set(), isAll, isLeft: false })
 
 /** What the sender of a tail has said: its collection, the vector that its mark stands for, and what it has collected. */
 export interface TailClaim extends CollectedKnowledge {
@@ -253,7 +260,7 @@ export function createCredit(max: number): Credit {
 
 /** Applies what comes in. Frames are handed to the store at once and acknowledged as they become durable. */
 export function createReceiver(context: ExchangeContext, theirs: TailClaim, unmarked: Unmarked, known: VersionVector) {
-  const { replica, channel, stats } = context
+  const { replica, channel, stats, crossing } = context
   const { name, generation, vector: target } = theirs
   const senderStore = fromHex(context.peerStoreId) ?? new Uint8Array(16)
   const gauge = createTailGauge(known, target)
@@ -306,6 +313,7 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
           items,
           logicalClock: frame.logicalClock,
           skipCovered: true,
+          crossing,
           ...(resume === undefined ? {} : { resume }),
         })
         .then(async applied => {
@@ -331,12 +339,14 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
       await Promise.all(applying)
       if (failure !== undefined) throw failure.error
       stats.toReceive = 0
-      const accepted =
+      const vector =
         unmarked.isAll || !context.relation.receives
           ? new Map<Origin, VectorEntry>()
           : new Map([...mark].filter(([origin]) => !unmarked.origins.has(origin)))
+      const isWhole = !unmarked.isAll && unmarked.origins.size === 0
       // With their mark the own vector covers what they knew when they collected: what they dropped may go here too (R7).
-      await replica.applyMark(name, generation, accepted, senderStore, theirs, endReception)
+      const answer = await replica.applyMark({ collection: name, generation, vector, senderStore, theirs, isWhole, crossing, endReception })
+      unmarked.isLeft = answer === 'left'
       await replica.adoptCollected(name, generation, theirs)
     },
     /** Whatever came of it: nothing more of this tail is taken. */

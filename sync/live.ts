@@ -28,7 +28,7 @@
 import { equalBytes } from '../base/bytes.ts'
 import { SessionFault, type Channel } from './channel.ts'
 import { coversVector, joinVectors } from './dot.ts'
-import { comparableKnowledge, createCredit, createReceiver, FRAMES_IN_FLIGHT_MAX, sendFrames } from './exchange.ts'
+import { comparableKnowledge, createCredit, createReceiver, createUnmarked, FRAMES_IN_FLIGHT_MAX, sendFrames } from './exchange.ts'
 import type { Credit, ExchangeContext, FrameLimits, Unmarked } from './exchange.ts'
 import { isBehindFloor } from './floor.ts'
 import type { Held, Hello, Message } from './messages.ts'
@@ -84,7 +84,17 @@ export interface RoundResult {
   readonly generationApart: Map<string, number>
   /** What the peer holds of the system collection. */
   system: HeldContent | undefined
+  /** Something was left to the next round (crossing.ts). */
+  isOwed: boolean
 }
+
+export const createRoundResult = (): RoundResult => ({
+  sharedByName: new Map(),
+  unmarkedByName: new Map(),
+  generationApart: new Map(),
+  system: undefined,
+  isOwed: false,
+})
 
 export interface LivePhase {
   /** Resolves when both sides have asked for a round; throws SessionFault when the link is over. */
@@ -110,7 +120,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
     wakeShipper()
   })
 
-  let round: RoundResult = { sharedByName: new Map(), unmarkedByName: new Map(), generationApart: new Map(), system: undefined }
+  let round = createRoundResult()
   const rounds = createRounds(context.after, () => wakeShipper())
 
   // What one live phase has under way.
@@ -279,7 +289,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
     }
     if (hasTail) {
       let unmarked = round.unmarkedByName.get(name)
-      if (unmarked === undefined) round.unmarkedByName.set(name, (unmarked = { origins: new Set(), isAll: false }))
+      if (unmarked === undefined) round.unmarkedByName.set(name, (unmarked = createUnmarked(false)))
       const receiver = createReceiver(exchangeContext(name), { ...shared.theirs, name, generation }, unmarked, own.counters)
       incoming = { name, vector, receiver }
       return
@@ -335,6 +345,7 @@ export function createLivePhase(context: LiveContext): LivePhase {
       changed.add(SYSTEM_COLLECTION)
       progress.received(undefined)
       rounds.begin()
+      if (round.isOwed) rounds.requestSpaced()
       settling.start()
       isLive = true
       context.onLive?.({

@@ -2,6 +2,7 @@
 import type { Clock, Hash, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState } from './collection-state.ts'
 import { CONTENT_TYPE_BYTES_MAX, encodeContent, PAYLOAD_BYTES_MAX, type Content } from './content.ts'
+import type { Crossings } from './crossing.ts'
 import { contextOver, shownVersion, stampOver, type Entry } from './entry.ts'
 import { laterStamp } from './hlc.ts'
 import { encodeFloatVector } from './float-vector.ts'
@@ -25,6 +26,7 @@ export interface WriteContext {
   readonly clock: Clock
   readonly random: Random
   readonly hash: Hash
+  readonly crossings: Crossings
 }
 
 /** Puts one local write into the group, or says why not; a refused write changes nothing. */

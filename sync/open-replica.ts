@@ -5,6 +5,7 @@
  * what others are told - digests, counts, snapshots - is durable first.
  */
 import type { CollectionState, RunId } from './collection-state.ts'
+import { createCrossings } from './crossing.ts'
 import { createItemHasher, rootDigest } from './digest.ts'
 import { readChanges } from './feed.ts'
 import { createForkSettlement } from './fork.ts'
@@ -20,7 +21,7 @@ import { scanRecords } from './record-scan.ts'
 import { viewRecord } from './record-view.ts'
 import { attempt, refuse } from './refusal.ts'
 import { createRemoteFrames } from './remote-frames.ts'
-import { applyMark, dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
+import { dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
 import type { CollectionView, LocalWrite, RecordView, Replica } from './replica.ts'
 import type { ReplicaCounters, ReplicaOptions } from './replica-options.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
@@ -30,12 +31,11 @@ import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { readResumePoint } from './resume-point.ts'
 import { createRescue, type Rescue } from './rescue.ts'
-import { cursorRow, metaRow, recordRow } from './rows.ts'
+import { metaRow, recordRow } from './rows.ts'
 import { createScrubber, type Scrubber } from './scrub.ts'
 import { settingsFault, SYSTEM_COLLECTION } from './settings.ts'
 import { createSharedReadings } from './shared-readings.ts'
 import { createStability } from './stability.ts'
-import { adoptCollected } from './tombstones.ts'
 import { createVectorSearch } from './vector-search.ts'
 import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
 
@@ -74,6 +74,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     clock,
     random,
     hash,
+    crossings: createCrossings(),
   }
 
   let isClosing = false
@@ -203,7 +204,15 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...(options.searchBytesMax === undefined ? {} : { tablesBytesMax: options.searchBytesMax }),
   })
 
-  const frames = createRemoteFrames({ context, counters, submit: submitDurable, recoveries: () => recoveries, reconcile, noRoom })
+  const frames = createRemoteFrames({
+    context,
+    counters,
+    submit: submitDurable,
+    recoveries: () => recoveries,
+    receptions,
+    reconcile,
+    noRoom,
+  })
   const rescue = createRescue({ store, context, submit: submitDurable, reconcile })
   const stability = createStability({
     store,
@@ -356,20 +365,12 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       return answer
     },
 
-    applyMark: (name, generation, mark, senderStore, theirs, endReception) =>
-      submitDurable(batch => {
-        const collection = remoteCollection(state, batch, name, generation)
-        if (collection === undefined) return false
-        batch.del(cursorRow(collection.cid, senderStore))
-        if (applyMark(context, batch, collection, mark).tookNewOrigin) counters.newOrigins += 1
-        if (theirs !== undefined) adoptCollected(batch, collection, theirs)
-        if (endReception !== undefined) receptions.endWith(batch, endReception)
-        return true
-      }).then(async isApplied => {
-        // The peer has been pulled completely: what no vector covers now, nobody has (R2).
-        await rescue.settle(name, generation)
-        return isApplied
-      }),
+    async applyMark(mark) {
+      const answer = await frames.mark(mark)
+      if (mark.isWhole && answer === 'applied') await rescue.settle(mark.collection, mark.generation)
+      return answer
+    },
+    beginCrossing: (name, known) => frames.beginCrossing(name, known),
 
     dropItems: (name, generation, items, floor) =>
       submitDurable(batch => {

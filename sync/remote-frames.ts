@@ -1,22 +1,27 @@
-/** Applies the frames of peers, each in one write group, durable before it is acknowledged (R3, R5). */
+/** Applies the frames and marks of peers, each in one write group, durable before it is acknowledged (R3, R5). */
 import type { CollectionState } from './collection-state.ts'
-import { coversVector } from './dot.ts'
+import type { Crossing } from './crossing.ts'
+import { coversVector, type VersionVector } from './dot.ts'
 import { followClock } from './logical-clock.ts'
-import { applyRemoteItems, remoteCollection, type AppliedItems, type RemoteContext } from './remote-write.ts'
+import type { Receptions } from './reception.ts'
+import { applyMark, applyRemoteItems, remoteCollection, type AppliedItems, type RemoteContext } from './remote-write.ts'
 import type { ReplicaCounters } from './replica-options.ts'
+import { countersOf } from './replica-snapshot.ts'
 import { encodeResumePoint } from './resume-point.ts'
 import { cursorRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
-import type { RemoteFrame } from './sync-replica.ts'
+import type { RemoteFrame, RemoteMark } from './sync-replica.ts'
+import { adoptCollected } from './tombstones.ts'
 import { isTombstone } from './version.ts'
 import type { WriteBatch } from './write-batch.ts'
 
 export interface RemoteFrameOptions {
   readonly context: RemoteContext
-  readonly counters: Pick<ReplicaCounters, 'conflicts' | 'clocksAhead'>
+  readonly counters: Pick<ReplicaCounters, 'conflicts' | 'clocksAhead' | 'newOrigins'>
   /** Durable when it resolves. */
   readonly submit: <T>(job: (batch: WriteBatch) => T) => Promise<T>
   readonly recoveries: () => number
+  readonly receptions: Pick<Receptions, 'endWith'>
   /** The system collection has changed. */
   readonly reconcile: (batch: WriteBatch) => void
   /** As ReplicaOptions has it. */
@@ -27,7 +32,7 @@ export function createRemoteFrames(options: RemoteFrameOptions) {
   const { context, counters, submit, recoveries } = options
   const put = (batch: WriteBatch, collection: CollectionState, frame: RemoteFrame): AppliedItems => {
     const { state } = context
-    const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered)
+    const result = applyRemoteItems(context, batch, collection, frame.items, frame.skipCovered, frame.crossing)
     counters.conflicts += result.conflicts
     counters.clocksAhead += result.clocksAhead
     if (result.applied > 0) state.lamport = followClock(state.lamport, frame.logicalClock) + 1
@@ -50,6 +55,28 @@ export function createRemoteFrames(options: RemoteFrameOptions) {
         if (frame.collected !== undefined && !coversVector(frame.collected, collection.collected)) return undefined
         return put(batch, collection, frame)
       })
+    },
+    /** As SyncReplica has it. */
+    mark({ collection: name, generation, senderStore, vector, theirs, crossing, endReception }: RemoteMark): Promise<'applied' | 'left'> {
+      return submit(batch => {
+        const collection = remoteCollection(context.state, batch, name, generation)
+        if (collection === undefined) return 'left'
+        if (endReception !== undefined) options.receptions.endWith(batch, endReception)
+        // Whoever is past the floor by now was brought there by somebody else, behind a repair or with the tombstones.
+        if (crossing?.isDisturbed === true && theirs !== undefined && !coversVector(countersOf(collection.vector), theirs.collected))
+          return 'left'
+        batch.del(cursorRow(collection.cid, senderStore))
+        if (applyMark(context, batch, collection, vector).tookNewOrigin) counters.newOrigins += 1
+        if (theirs !== undefined) adoptCollected(batch, collection, theirs)
+        return 'applied'
+      })
+    },
+    /** As SyncReplica has it. */
+    async beginCrossing(name: string, known: VersionVector): Promise<Crossing> {
+      const crossing = context.crossings.begin(name, known)
+      // Groups are written in order: behind an empty one, what came before can be read.
+      await submit(() => undefined)
+      return crossing
     },
   }
 }

@@ -1,12 +1,14 @@
 /** Versions, marks and drops that come from a peer, put into a write group. */
 import type { Clock, Random } from '../base/ports.ts'
 import { createCollectionState, type CollectionState, type VectorEntry } from './collection-state.ts'
-import type { Dot, Origin, VersionVector } from './dot.ts'
+import type { Crossing, Crossings } from './crossing.ts'
+import { coversVector, type Dot, type Origin, type VersionVector } from './dot.ts'
 import { mergeEntries, sameVersions, type Entry } from './entry.ts'
 import { CONFLICTS_MAX, encodeConflict, encodeDeletion } from './feed.ts'
 import { laterStamp } from './hlc.ts'
 import { COLLECTIONS_MAX } from './local-write.ts'
 import type { ReplicaState } from './replica-state.ts'
+import { countersOf } from './replica-snapshot.ts'
 import { applySystemEntry, takeNewOrigin } from './replica-state.ts'
 import { isBehindHorizon, type DropReason } from './retention.ts'
 import { retainedBytes } from './retention-index.ts'
@@ -35,6 +37,7 @@ export interface RemoteContext {
   readonly state: ReplicaState
   readonly clock: Clock
   readonly random: Random
+  readonly crossings: Crossings
 }
 
 /** The collection that a peer speaks of; undefined when this replica has another generation of it, or none and no room. */
@@ -51,7 +54,7 @@ export function remoteCollection(state: ReplicaState, batch: WriteBatch, name: s
 
 /**
  * Merges a peer's versions. With `skipCovered` (L1) a dot that the own vector covers is ignored: it was here and has been superseded,
- * or still is. Repair (L2) passes false.
+ * or still is. Repair (L2) passes false. `crossing` is that of the session that brings them.
  */
 export function applyRemoteItems(
   context: RemoteContext,
@@ -59,8 +62,9 @@ export function applyRemoteItems(
   collection: CollectionState,
   items: readonly RemoteItem[],
   skipCovered: boolean,
+  crossing?: Crossing,
 ): AppliedItems {
-  const { state, clock, random } = context
+  const { state, clock, random, crossings } = context
   const isSystem = collection.name === SYSTEM_COLLECTION
   const policy = isSystem ? 'siblings' : state.model.settings(collection.name, collection.generation).conflict
   const wallMs = clock.wallMs()
@@ -99,6 +103,7 @@ export function applyRemoteItems(
     if (after === before?.entry || (before !== undefined && after !== undefined && sameVersions(after, before.entry))) continue
     batch.replace(collection, key, before, after)
     applied += 1
+    crossings.noteApplied(collection.name, version, crossing)
     if (isSystem) applySystemEntry(state, key, after ?? [])
   }
   return { applied, clocksAhead, conflicts }
@@ -172,8 +177,7 @@ export function dropItems(
   items: readonly { readonly key: string; readonly dot: Dot }[],
   floor?: VersionVector,
 ): number {
-  const isAtFloor = [...(floor ?? [])].every(([origin, counter]) => counter <= (collection.vector.get(origin)?.counter ?? 0))
-  if (floor !== undefined && isAtFloor) return 0
+  if (floor !== undefined && coversVector(countersOf(collection.vector), floor)) return 0
   let dropped = 0
   for (const { key, dot } of items) {
     const before = batch.entry(collection, key)

@@ -230,7 +230,9 @@ async function applyRepairFrame(context: RepairContext, mine: CollectionSnapshot
   context.stats.itemsReceived += items.length
   const { name, generation, collected } = mine
   const { logicalClock } = frame
-  const applied = await context.replica.applyItems({ collection: name, generation, items, logicalClock, skipCovered: false, collected })
+  const { crossing } = context
+  const judged = { collection: name, generation, items, logicalClock, skipCovered: false, collected, crossing }
+  const applied = await context.replica.applyItems(judged)
   if (applied === undefined)
     throw new SessionFault('closed', `"${name}" was deleted, or tombstones of it were collected, in the middle of a repair`)
 }

@@ -1,12 +1,14 @@
 /** What the parts of a repair share: the two sides of it, and what one of its steps has found. */
 import type { Hash } from '../base/ports.ts'
 import type { Channel } from './channel.ts'
+import type { Crossing } from './crossing.ts'
 import type { ExchangeStats } from './exchange.ts'
 import type { Knowledge } from './floor.ts'
 import type { ItemClaim, ItemName } from './messages.ts'
 import type { Relation } from './partial.ts'
 import type { CollectionSnapshot } from './replica-snapshot.ts'
 import type { SyncReplica } from './sync-replica.ts'
+
 export interface RepairContext {
   readonly channel: Channel
   readonly replica: SyncReplica
@@ -14,6 +16,8 @@ export interface RepairContext {
   readonly stats: ExchangeStats
   /** What the two replicas are to one another: what a partial one lacks says nothing (R8). */
   readonly relation: Relation
+  /** This replica is behind the peer's floor, and about to go past it. */
+  readonly crossing?: Crossing | undefined
   /** False: down the digest tree, as with a peer that knows of no sketches. */
   readonly isSketched?: boolean
 }

@@ -10,12 +10,13 @@
  * It does no I/O of its own and keeps no time: the link, the replica and the peer's trust are arguments. It never throws; whatever was made
  * durable before a failure stays, and the next session resumes there.
  */
-import { equalBytes, fromHex } from '../base/bytes.ts'
+import { equalBytes } from '../base/bytes.ts'
 import type { Codec, Hash } from '../base/ports.ts'
-import { boundAcknowledgements } from './acknowledgement.ts'
-import { apartFrom, inFull, type CommonGrounds } from './common-ground.ts'
+import type { CommonGrounds } from './common-ground.ts'
+import type { Crossing } from './crossing.ts'
 import { createChannel, SessionFault, type Channel, type Link, type SessionFaultKind } from './channel.ts'
 import {
+  createUnmarked,
   exchangeTails,
   FRAME_LIMITS,
   readState,
@@ -24,15 +25,14 @@ import {
   type FrameLimits,
   type HeldState,
   type OwnState,
-  type Unmarked,
 } from './exchange.ts'
 import { isBehindFloor } from './floor.ts'
-import { STAMP_ZERO } from './hlc.ts'
-import { createLivePhase, type LiveContext, type LiveOptions, type LivePhase, type RoundResult } from './live.ts'
+import { createLivePhase, createRoundResult, type LiveContext, type LiveOptions, type LivePhase, type RoundResult } from './live.ts'
 import { PROTOCOL_VERSION, type Hello, type Open } from './messages.ts'
 import { areFull, noteSettled, type SettledCollection } from './offer.ts'
 import { compareOffers, isDiverged, isSame, type Comparison, type Difference } from './offers.ts'
 import { isPlain, type Relation, type VoidedRange } from './partial.ts'
+import { openCollection } from './open-collection.ts'
 import { countersOf } from './replica-snapshot.ts'
 import { driveRepair, serveRepair } from './repair.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
@@ -97,17 +97,25 @@ export interface SessionResult {
   readonly bytesReceived: number
 }
 
+/** Names of collections that are not done with, by the last round of the session. */
+interface Outcome {
+  readonly diverged: Set<string>
+  /** The peer's mark did not count (crossing.ts). */
+  readonly left: Set<string>
+}
+
 export async function runSession(options: SessionOptions): Promise<SessionResult> {
   const channel = createChannel(options.link, options.codec)
-  const diverged = new Set<string>()
+  const outcome: Outcome = { diverged: new Set(), left: new Set() }
   let peer: Hello | undefined
   let live: LivePhase | undefined
   let wasLive = false
   const result = (fault: SessionResult['fault']): SessionResult => {
     const { bytesSent, bytesReceived } = channel
+    const { diverged, left } = outcome
     return {
       peer,
-      isComplete: fault === undefined && diverged.size === 0,
+      isComplete: fault === undefined && diverged.size + left.size === 0,
       wasLive,
       diverged: [...diverged],
       fault,
@@ -121,7 +129,7 @@ export async function runSession(options: SessionOptions): Promise<SessionResult
     peer = theirs
     live = isLive ? startLive(options, channel, theirs) : undefined
     for (;;) {
-      const round = await reconcile(options, channel, peer, diverged)
+      const round = await reconcile(options, channel, peer, outcome)
       if (live === undefined) return result(undefined)
       wasLive = true
       await live.run(round)
@@ -160,9 +168,9 @@ function startLive(options: SessionOptions, channel: Channel, peer: Hello): Live
   return createLivePhase({ ...live, channel, replica, peer, frames, onProgress: tell })
 }
 
-async function reconcile(options: SessionOptions, channel: Channel, peer: Hello, diverged: Set<string>): Promise<RoundResult> {
+async function reconcile(options: SessionOptions, channel: Channel, peer: Hello, outcome: Outcome): Promise<RoundResult> {
   const { replica } = options
-  const result: RoundResult = { sharedByName: new Map(), unmarkedByName: new Map(), generationApart: new Map(), system: undefined }
+  const result = createRoundResult()
   const { sharedByName, generationApart } = result
   let isSystemDone = false
   for (;;) {
@@ -179,7 +187,7 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     const { differing } = compared
     const system = differing.find(({ name }) => name === SYSTEM_COLLECTION)
     if (!isSystemDone && system !== undefined) {
-      await reconcileCollection(options, channel, peer, system, diverged, result)
+      await reconcileCollection(options, channel, peer, system, outcome, result)
       isSystemDone = true
       continue
     }
@@ -195,7 +203,7 @@ async function reconcile(options: SessionOptions, channel: Channel, peer: Hello,
     for (const [name, shared] of compared.sameByName) sharedByName.set(name, shared)
     for (const { name, generation } of compared.apart) generationApart.set(name, generation)
     for (const difference of differing) {
-      if (difference.name !== SYSTEM_COLLECTION) await reconcileCollection(options, channel, peer, difference, diverged, result)
+      if (difference.name !== SYSTEM_COLLECTION) await reconcileCollection(options, channel, peer, difference, outcome, result)
     }
     // Whatever changes there is a reason for another round.
     sharedByName.delete(SYSTEM_COLLECTION)
@@ -209,11 +217,12 @@ async function reconcileCollection(
   channel: Channel,
   peer: Hello,
   difference: Difference,
-  diverged: Set<string>,
+  outcome: Outcome,
   result: RoundResult,
 ): Promise<void> {
   const { replica } = options
   const { name, generation } = difference
+  const note = (names: Set<string>, isOne: boolean): unknown => (isOne ? names.add(name) : names.delete(name))
   const stats: ExchangeStats = { itemsSent: 0, itemsReceived: 0, malformed: 0, drifted: 0 }
   const sentBefore = channel.bytesSent
   const receivedBefore = channel.bytesReceived
@@ -237,9 +246,10 @@ async function reconcileCollection(
 
   const repair = async (relation: Relation): Promise<void> => {
     isRepaired = true
-    await repairCollection(options, channel, difference, stats, relation)
+    await repairCollection(options, channel, difference, stats, relation, crossing)
   }
-  const { snapshot, mine, opened, theirs } = await openCollection(options, channel, difference, peer)
+  let crossing: Crossing | undefined
+  const { snapshot, mine, opened, theirs } = await openCollection(replica, channel, difference, peer, options.commonGrounds)
   try {
     isForked = await replica.settleForks(name, generation, theirs.vector)
     if (isForked) {
@@ -254,13 +264,14 @@ async function reconcileCollection(
     const relation = await replica.relateTo(name, generation, terms, termed)
     await replica.expireTo(name, generation, relation.horizonMs)
     // R6: whoever is behind the other's floor drops what was collected there before any vector moves.
-    const ownKnowledge = mine && { vector: mine.counters, collected: mine.collected }
+    const ownKnowledge = { vector: mine?.counters ?? new Map(), collected: mine?.collected ?? new Map() }
+    const isBehind = isBehindFloor(ownKnowledge, theirKnowledge)
     const isFloorBetween =
-      ownKnowledge !== undefined &&
+      mine !== undefined &&
       theirs.generation === generation &&
       // What a partial replica lacks says nothing (R8).
-      ((isBehindFloor(ownKnowledge, theirKnowledge) && !relation.isTheirsPartial) ||
-        (isBehindFloor(theirKnowledge, ownKnowledge) && !relation.isMinePartial))
+      ((isBehind && !relation.isTheirsPartial) || (isBehindFloor(theirKnowledge, ownKnowledge) && !relation.isMinePartial))
+    if (isBehind) crossing = await replica.beginCrossing(name, theirKnowledge.vector)
     if (isFloorBetween) await repair(relation)
     const context = {
       channel,
@@ -269,14 +280,16 @@ async function reconcileCollection(
       stats,
       frames: options.frames ?? FRAME_LIMITS,
       relation,
+      crossing,
       onProgress: () => report('syncing', false),
     }
     // What a partial replica lacks says nothing (R8), so what it has collected and is held here cannot be told from what it gave up: its mark,
     // which would take this replica past that floor with all that was collected behind it, is left to one that is full.
-    const isBehindPartial = ownKnowledge !== undefined && relation.isTheirsPartial && isBehindFloor(ownKnowledge, theirKnowledge)
-    const unmarked: Unmarked = { origins: new Set(), isAll: isBehindPartial }
+    const unmarked = createUnmarked(mine !== undefined && isBehind && relation.isTheirsPartial)
     result.unmarkedByName.set(name, unmarked)
     let held = await exchangeTails(context, mine, theirs, generation, unmarked)
+    crossing?.end()
+    if (unmarked.isLeft) result.isOwed = true
     const again = async (): Promise<void> => void (held = await exchangeStates(channel, replica, name))
     const knowsSame = equalBytes(held.mine.knowledge, held.theirs.knowledge)
     const known = { storeId: peer.storeId, vector: held.mine.vector }
@@ -292,18 +305,19 @@ async function reconcileCollection(
       isToMend = !equalBytes(mineBefore.root, held.mine.root) || !equalBytes(theirsBefore.root, held.theirs.root)
     }
     isStillDiverged = isComparable && isDiverged(held.mine, held.theirs)
-    if (isStillDiverged) diverged.add(name)
-    else diverged.delete(name)
+    note(outcome.diverged, isStillDiverged)
+    note(outcome.left, unmarked.isLeft)
     if (relation.isRefilling && isSame(held.mine, held.theirs)) await replica.becomeFull(name, generation)
     options.onSettled?.(peer, { name, mine: held.mine, theirs: held.theirs })
     await settleTombstones(replica, peer, theirs, held)
     options.commonGrounds?.note({ storeId: peer.storeId, name, generation }, opened, theirs, difference.common)
     // Of everything else, what changes is a reason for another round (R8, R9).
-    if (isPlain(terms) && isPlain(theirs.terms) && held.mine.flags === 0 && held.theirs.flags === 0) {
+    if (isPlain(terms) && isPlain(theirs.terms) && held.mine.flags === 0 && held.theirs.flags === 0 && !unmarked.isLeft) {
       result.sharedByName.set(name, sharedAsExchanged(generation, mine?.counters ?? new Map(), theirs, held))
     }
     report('done', isComparable ? isSame(held.mine, held.theirs) : knowsSame)
   } finally {
+    crossing?.end()
     await snapshot.close()
   }
 }
@@ -325,47 +339,13 @@ async function settleTombstones(
   await replica.collectStable(name, generation)
 }
 
-/** Both sides state what they hold of one collection, from one snapshot that stays open. */
-async function openCollection(options: SessionOptions, channel: Channel, { name, generation, common }: Difference, peer: Hello) {
-  const { replica } = options
-  const snapshot = await replica.snapshot()
-  try {
-    const found = await snapshot.collection(name)
-    const mine = found?.generation === generation ? found : undefined
-    const known = (await mine?.acknowledgements()) ?? []
-    const opened: Open = {
-      kind: 'open',
-      name,
-      generation: mine?.generation ?? 0,
-      vector: mine?.vector ?? new Map(),
-      collected: mine?.collected ?? new Map(),
-      resume: replica.resumePoint(name, generation, fromHex(peer.storeId) ?? new Uint8Array(0)),
-      collectedStampMax: mine?.collectedStampMax ?? STAMP_ZERO,
-      rosterHash: replica.rosterHash(),
-      acknowledgements: boundAcknowledgements(options.commonGrounds?.untold(known, common) ?? known),
-      terms: mine?.terms ?? replica.termsOf(name),
-      voided: mine === undefined ? [] : await replica.voided(mine),
-    }
-    const apart = common && apartFrom(common, opened)
-    const [said] = await Promise.all([channel.expect('open'), channel.send({ ...opened, ...apart })])
-    const theirs = inFull(common, said)
-    if (theirs === undefined) throw new SessionFault('unexpected', `the peer opened "${said.name}" on ground that is not common`)
-    if (theirs.name !== name || (theirs.generation !== generation && theirs.generation !== 0)) {
-      throw new SessionFault('unexpected', `the peer opened "${theirs.name}" in the place of "${name}"`)
-    }
-    return { snapshot, mine, opened, theirs }
-  } catch (error) {
-    await snapshot.close()
-    throw error
-  }
-}
-
 async function repairCollection(
   options: SessionOptions,
   channel: Channel,
   { name, generation }: Difference,
   stats: ExchangeStats,
   relation: Relation,
+  crossing: Crossing | undefined,
 ): Promise<void> {
   const { replica, hash, isInitiator } = options
   const snapshot = await replica.snapshot()
@@ -375,7 +355,7 @@ async function repairCollection(
     // It has become partial since it was opened: what it lacks now must not be taken for damage or for collected (R6).
     if (mine.terms.isPartial && !relation.isMinePartial)
       throw new SessionFault('closed', `"${name}" gave up versions in the middle of a repair`)
-    const context = { channel, replica, hash, stats, relation }
+    const context = { channel, replica, hash, stats, relation, crossing }
     await (isInitiator ? driveRepair(context, mine) : serveRepair(context, mine))
   } finally {
     await snapshot.close()

@@ -1,6 +1,7 @@
 import type { VectorEntry } from './collection-state.ts'
 import type { Dot, Origin, VersionVector } from './dot.ts'
 import type { Acknowledgement } from './acknowledgement.ts'
+import type { Crossing } from './crossing.ts'
 import type { Relation, Terms, VoidedRange } from './partial.ts'
 import type { Stamp } from './hlc.ts'
 import type { SetAside } from './quarantine.ts'
@@ -40,19 +41,13 @@ export interface SyncReplica {
    * snapshot that the frame was judged by.
    */
   applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
+  /** Advances the vector to a peer's mark; `left` when it does not count, and is to be had by another session. */
+  applyMark(mark: RemoteMark): Promise<'applied' | 'left'>
   /**
-   * Advances the vector to a peer's mark. With `theirs`, what the peer knew and had collected at its snapshot: its G is taken over in the same
-   * moment, or this replica would know of tombstones that it was not sent, and not that they are gone (R4).
+   * This replica, behind the floor of a peer that knows `known`, is about to be taken past it by that peer's mark. What is written from now on
+   * is seen by snapshots that are taken behind the answer, or disturbs the crossing.
    */
-  applyMark(
-    collection: string,
-    generation: number,
-    mark: ReadonlyMap<Origin, VectorEntry>,
-    senderStore: Uint8Array,
-    theirs?: CollectedKnowledge,
-    /** Ends with the mark. */
-    endReception?: () => void,
-  ): Promise<boolean>
+  beginCrossing(collection: string, known: VersionVector): Promise<Crossing>
   /** Enrols this replica, under a new store id when it was evicted, unless it is enrolled; durable when it resolves (R7). */
   enrol(): Promise<void>
   /** Whether an operator has evicted that replica. */
@@ -129,6 +124,25 @@ export interface RemoteFrame {
    * then nothing here says any more that it must not come back (R6).
    */
   readonly collected?: VersionVector
+  readonly crossing?: Crossing | undefined
   /** L1: where the tail stands after this frame. */
   readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint; readonly recoveries: number }
+}
+
+export interface RemoteMark {
+  readonly collection: string
+  readonly generation: number
+  /** What the vector goes on to. */
+  readonly vector: ReadonlyMap<Origin, VectorEntry>
+  readonly senderStore: Uint8Array
+  /**
+   * What the peer knew and had collected at its snapshot: its G is taken over in the same moment, or this replica would know of tombstones that it
+   * was not sent, and not that they are gone (R4).
+   */
+  readonly theirs?: CollectedKnowledge
+  /** All that the peer has for this replica is here: what no vector covers now, nobody has (R2). */
+  readonly isWhole: boolean
+  readonly crossing?: Crossing | undefined
+  /** Called as the mark becomes durable. */
+  readonly endReception?: () => void
 }

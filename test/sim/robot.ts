@@ -174,13 +174,19 @@ export function createRobot(
     const own = busy
     own.add(peer)
     const link = await network.dial(host, member.host)
-    if (link !== undefined && boot === boots) await converse(link, true)
+    const isRefused = link !== undefined && boot === boots && (await converse(link, true))
     own.delete(peer)
-    if (boot === boots) world.after(RETRY_MS, () => void (boot === boots && dial(peer)))
+    // Not the same on both sides: two that dial one another at once, and refuse one another, would do so for ever. The agent draws it.
+    const retryMs = isRefused && nodeId > peer ? 1.3 * RETRY_MS : RETRY_MS
+    if (boot === boots) world.after(retryMs, () => void (boot === boots && dial(peer)))
   }
 
-  const converse = async (link: Link, isInitiator: boolean): Promise<void> => {
-    if (replica === undefined) return link.close()
+  /** True when the peer does not want it now. */
+  const converse = async (link: Link, isInitiator: boolean): Promise<boolean> => {
+    if (replica === undefined) {
+      link.close()
+      return false
+    }
     const own = replica
     const boot = boots
     let taken: string | undefined
@@ -235,13 +241,15 @@ export function createRobot(
       },
     })
     if (taken !== undefined) sessions.delete(taken)
-    if (boot !== boots) return
+    if (boot !== boots) return false
+    const isRefused = result.fault?.kind === 'refused'
     liveByPeer.delete(other)
     if (isLive === true) liveLinks -= 1
-    if (isInitiator ? other === '' : taken === undefined) return
+    if (isInitiator ? other === '' : taken === undefined) return isRefused
     noteSessionEnd(pairOf(other), result, false, 'unreachable')
     // Who dialled does so again by itself.
     if (!isInitiator && pairOf(other).isOwed) world.after(RETRY_MS, () => void (boot === boots && dial(other)))
+    return isRefused
   }
 
   /** As the agent does: what only time asks for. */
@@ -362,8 +370,8 @@ function advanceByFrames(replica: OpenReplica): OpenReplica {
     async applyItems(frame) {
       if (frame.resume !== undefined) {
         const { senderStore, point } = frame.resume
-        const mark = new Map([...point.target].map(([origin, counter]) => [origin, { counter, run: '00'.repeat(8) }]))
-        await replica.applyMark(frame.collection, frame.generation, mark, senderStore)
+        const vector = new Map([...point.target].map(([origin, counter]) => [origin, { counter, run: '00'.repeat(8) }]))
+        await replica.applyMark({ collection: frame.collection, generation: frame.generation, vector, senderStore, isWhole: true })
       }
       return replica.applyItems({ ...frame, skipCovered: false })
     },

@@ -80,8 +80,9 @@ describe('P10 large things', () => {
     // One of them has met many, the other one only some.
     const all = vectorOf(origins(65_000))
     const some = new Map([...all].slice(0, 60_000))
-    await a.applyMark('c', generation, all, new Uint8Array(16))
-    await b.applyMark('c', generation, some, new Uint8Array(16))
+    const mark = { collection: 'c', generation, senderStore: new Uint8Array(16), isWhole: true }
+    await a.applyMark({ ...mark, vector: all })
+    await b.applyMark({ ...mark, vector: some })
     await b.write([put('c', 'second')])
     const [result] = await syncOver(a, b, await joined())
     expect(result.fault).toBeUndefined()
