@@ -11,15 +11,15 @@ export const DEFAULT_LIMITS = {
   arrayRecordsMax: 100_000,
   /** The body that creates a collection. Beyond: 413. */
   settingsBytesMax: 64 * 1024,
-  /** All bodies that are held in memory at once. Beyond: 503 with Retry-After. */
+  /** All bodies that are held in memory at once. Beyond: 429 with Retry-After. */
   bodiesBytesMax: 64 * MIB,
-  /** Streamed bulk writes and exports at once. Beyond: 503 with Retry-After. */
+  /** Streamed bulk writes and exports at once. Beyond: 429 with Retry-After. */
   streamsMax: 32,
-  /** Event streams and long polls at once. Beyond: 503 with Retry-After. */
+  /** Event streams and long polls at once. Beyond: 429 with Retry-After. */
   eventStreamsMax: 128,
-  /** Searches at once, waiting ones included. Beyond: 503 with Retry-After. */
+  /** Searches at once, waiting ones included. Beyond: 429 with Retry-After. */
   searchesMax: 32,
-  /** Checkpoints and proofs at once; agent/proof/shapes.ts bounds each. Beyond: 503 with Retry-After. */
+  /** Checkpoints and proofs at once; agent/proof/shapes.ts bounds each. Beyond: 429 with Retry-After. */
   proofsMax: 4,
   /** Connections at once. Beyond: closed without an answer. */
   connectionsMax: 256,

@@ -24,7 +24,7 @@ export function toProblem(code: ErrorCode, detail: string, instance?: string): P
 export function sendProblem(reply: FastifyReply, code: ErrorCode, detail: string, extensions: object = {}): FastifyReply {
   const problem = { ...toProblem(code, detail, reply.request.url.split('?', 1)[0]), ...extensions }
   if (code === 'HS_UNAUTHORIZED') void reply.header('www-authenticate', 'Bearer')
-  if (problem.status === 503) void reply.header('retry-after', RETRY_AFTER_SECS)
+  if (problem.status === 503 || problem.status === 429) void reply.header('retry-after', RETRY_AFTER_SECS)
   return reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem))
 }
 

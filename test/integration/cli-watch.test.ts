@@ -145,7 +145,7 @@ describe('watch', () => {
         stream(response, put(1, 'a'))
         response.write(`event: put\nid: ${F}.2\ndata: {"cut`, () => response.destroy())
       },
-      response => json(response, { code: 'HS_BUSY', detail: 'try again' }, 503),
+      response => json(response, { code: 'HS_BUSY', detail: 'try again' }, 429),
       response => {
         stream(response, put(2, 'b'), 'event: end\ndata: {"kind":"end","code":"HS_SHUTTING_DOWN","detail":"stopping"}\n\n')
         response.end()

@@ -192,7 +192,7 @@ describe('NDJSON', () => {
     const { url, port } = await startHttp({ limits: { streamsMax: 1 } })
     const { socket } = await openSocket(port)
     socket.write(`POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${NDJSON}\r\ncontent-length: 100\r\n\r\n`)
-    await vi.waitFor(async () => expect(await postLines(url, '')).toMatchObject({ status: 503, json: { code: 'HS_BUSY' } }))
+    await vi.waitFor(async () => expect(await postLines(url, '')).toMatchObject({ status: 429, json: { code: 'HS_BUSY' } }))
     socket.destroy()
     await vi.waitFor(async () => expect(await postLines(url, '')).toMatchObject(counts(0, 0)))
   })

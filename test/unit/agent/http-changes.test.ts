@@ -133,7 +133,7 @@ describe('waiting', () => {
     const waiting = get(`${fixture.url}/api/changes?wait_ms=60000`, { agent: false })
     waiting.on('error', () => {})
     const poll = async (): Promise<number> => (await request(`${fixture.url}/api/changes?wait_ms=1`)).status
-    await expect.poll(poll).toBe(503)
+    await expect.poll(poll).toBe(429)
     waiting.destroy()
     await expect.poll(poll).toBe(200)
   })

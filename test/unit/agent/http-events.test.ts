@@ -358,7 +358,7 @@ describe('those who do not listen', () => {
     for (let i = 0; i < 40; i++) await fixture.replica.write([put('c', String(i), large(500_000))])
     const stalled = await open(fixture, '?since=0')
     stalled.pause()
-    expect(await request(`${fixture.url}/api/events`)).toMatchObject({ status: 503, json: { code: 'HS_BUSY' } })
+    expect(await request(`${fixture.url}/api/events`)).toMatchObject({ status: 429, json: { code: 'HS_BUSY' } })
     await expect.poll(async () => (await open(fixture)).status, { timeout: 10_000 }).toBe(200)
   })
 

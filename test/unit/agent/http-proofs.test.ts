@@ -65,7 +65,7 @@ describe('GET …/records/:key/proof', () => {
     }
   })
 
-  it('is 503 with Retry-After while as many as may be are being made', async () => {
+  it('is 429 with Retry-After while as many as may be are being made', async () => {
     const held = Promise.withResolvers<undefined>()
     const entered = Promise.withResolvers<void>()
     const prove = (): Promise<undefined> => {

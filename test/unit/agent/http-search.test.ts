@@ -115,7 +115,7 @@ describe('searches', () => {
     const running = [search({ vector: [1], k: 1 }), search({ vector: [1], k: 1 })]
     await vi.waitFor(() => expect(held).toHaveLength(2))
     const refused = await search({ vector: [1], k: 1 })
-    expect(refused).toMatchObject({ status: 503, json: { code: 'HS_BUSY', detail: expect.stringContaining('2 searches') as unknown } })
+    expect(refused).toMatchObject({ status: 429, json: { code: 'HS_BUSY', detail: expect.stringContaining('2 searches') as unknown } })
     expect(refused.headers.get('retry-after')).toBe('1')
     for (const release of held) release()
     for (const answer of await Promise.all(running)) expect(answer.status).toBe(200)

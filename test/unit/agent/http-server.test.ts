@@ -467,7 +467,7 @@ describe('connections', () => {
     )
     socket.write(' '.repeat(90_000))
     const put = (): ReturnType<typeof send> => send('PUT', `${url}/api/collections/c/records/l`, { payload: 'x'.repeat(20_000) })
-    await vi.waitFor(async () => expect(await put()).toMatchObject({ status: 503, json: { code: 'HS_BUSY' } }))
+    await vi.waitFor(async () => expect(await put()).toMatchObject({ status: 429, json: { code: 'HS_BUSY' } }))
     socket.destroy()
     await vi.waitFor(async () => expect([200, 201]).toContain((await put()).status))
   })

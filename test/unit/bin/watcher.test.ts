@@ -69,7 +69,7 @@ describe('watching', () => {
   })
 
   it('says once that the agent is lost, however often it tries', async () => {
-    const busy = new ApiProblem(503, { code: 'HS_BUSY' })
+    const busy = new ApiProblem(429, { code: 'HS_BUSY' })
     const setting = follow([event('put', 'f.1', 'a'), broken, busy, event('delete', 'f.2', 'b')], '0')
     expect(await keysOf(setting)).toEqual(['a', 'b'])
     expect(setting.told).toEqual(['the answer broke off', 'back', 'the answer broke off'])
