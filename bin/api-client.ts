@@ -63,7 +63,9 @@ export class ApiProblem extends Error {
 
 /** Whether trying again may help: nobody answers, or the agent is busy, starting or stopping. */
 export const mayPass = (error: unknown): boolean =>
-  error instanceof ApiProblem ? error.status === 503 || error.status === 429 : error instanceof AgentError && error.code === 'HS_AGENT_UNREACHABLE'
+  error instanceof ApiProblem
+    ? error.status === 503 || error.status === 429
+    : error instanceof AgentError && error.code === 'HS_AGENT_UNREACHABLE'
 
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

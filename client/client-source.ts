@@ -36,7 +36,7 @@ ${methods.map(({ definition }) => definition).join('\n')}
 `
 }
 
-/** One function for an operation, and one more where it can answer with a stream. */
+/** One function for an operation, and one more where it can also answer with a stream. */
 function methodsOf(operation: Operation, types: TypeWriter): Method[] {
   const { operationId, responses } = operation
   if (operationId === undefined) throw new Error(`${operation.method} ${operation.path} has no operationId`)
@@ -46,10 +46,11 @@ function methodsOf(operation: Operation, types: TypeWriter): Method[] {
   const schemasOf = (type: string): Schema[] => contents.flatMap(content => content[type]?.schema ?? [])
 
   const methods: Method[] = []
+  const isLinesAlone = contents.length > 0 && contents.every(content => Object.keys(content).every(type => type === NDJSON_TYPE))
   if (schemasOf(EVENTS_TYPE).length > 0) {
     const call = { name: operationId, how: 'events', answer: 'AsyncGenerator<ServerEvent>', accept: EVENTS_TYPE, bodyType: JSON_TYPE }
     methods.push(writeMethod(operation, types, call))
-  } else {
+  } else if (!isLinesAlone) {
     const accept = contents.flatMap(content => Object.keys(content)).find(type => type !== NDJSON_TYPE) ?? JSON_TYPE
     const isBinary = schemasOf(accept).some(({ format }) => format === 'binary')
     const answers = [...new Set(schemasOf(accept).map(types.typeOf)), ...(hasNothing ? [contents.length === 0 ? 'void' : 'undefined'] : [])]
@@ -61,9 +62,8 @@ function methodsOf(operation: Operation, types: TypeWriter): Method[] {
   const lines = schemasOf(NDJSON_TYPE)
   if (lines.length > 0) {
     const answer = `AsyncGenerator<${[...new Set(lines.map(types.typeOf))].join(' | ')}>`
-    methods.push(
-      writeMethod(operation, types, { name: `${operationId}Stream`, how: 'lines', answer, accept: NDJSON_TYPE, bodyType: NDJSON_TYPE }),
-    )
+    const name = isLinesAlone ? operationId : `${operationId}Stream`
+    methods.push(writeMethod(operation, types, { name, how: 'lines', answer, accept: NDJSON_TYPE, bodyType: NDJSON_TYPE }))
   }
   return methods
 }

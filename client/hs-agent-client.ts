@@ -675,6 +675,58 @@ export interface Changes {
   readonly reset: boolean
 }
 
+export type VersionLine =
+  | {
+      readonly format: string
+      readonly format_version: number
+      readonly collection: string
+      readonly generation: number
+      readonly settings: {
+        readonly dimension: number | null
+        readonly metric: 'cosine' | 'l2' | 'dot'
+        readonly conflict: 'lww' | 'siblings' | 'append'
+        /** Sync sessions exchange collections of greater ones first; 0 if not set. It can be set again. */
+        readonly priority: number
+      }
+    }
+  | {
+      readonly key: string
+      readonly deleted?: boolean
+      /** Any JSON, up to 1 MiB. */
+      readonly payload?: unknown
+      /** Raw bytes instead of a payload, up to 1 MiB. */
+      readonly data?: string
+      /** Media type of `data`. */
+      readonly content_type?: string
+      /** Stored as float32. */
+      readonly vector?: readonly number[]
+      readonly version?: Version
+      /** What the writer had seen of this key: origin and counter. */
+      readonly seen?: Readonly<Record<string, number>>
+      /** In place of all that, where this release does not understand it: base64. */
+      readonly encoded?: string
+      /** Of the version as replicas keep it. */
+      readonly sum: string
+    }
+  | {
+      readonly versions: number
+    }
+
+export interface VersionMergeResult {
+  /** Versions that were new here, and what they beat is beaten. */
+  readonly taken: number
+  /** Versions that were here already, or that were written over or deleted since. */
+  readonly known: number
+  readonly rejected: readonly {
+    readonly line: number
+    readonly code: string
+    readonly detail: string
+  }[]
+  readonly rejected_count: number
+  /** The last line was there, and as many versions as it says. Otherwise the export was cut off. */
+  readonly complete: boolean
+}
+
 export interface HsAgentClient {
   /** This node. `GET /api/cluster/status` */
   getStatus(options?: CallOptions): Promise<ClusterStatus>
@@ -863,6 +915,12 @@ export interface HsAgentClient {
       readonly content_type?: string
     }[]
   }>
+
+  /** Everything that is kept of a collection: all versions of all keys, tombstones too. NDJSON from one snapshot: a head, a line for each version, and a last line with their number, without which it was cut off. For POST to the same path of another agent. `GET /api/collections/{name}/versions` */
+  listVersions(args: { readonly name: string }, options?: CallOptions): AsyncGenerator<VersionLine>
+
+  /** Merges exported versions, as a sync session would. The NDJSON of GET. Nothing that is here is written over by what is older, nothing that was deleted comes back, and what is merged twice counts once. The collection is made where there is none; it must be of the same generation. `POST /api/collections/{name}/versions` */
+  mergeVersions(args: { readonly name: string; readonly body: Iterable<VersionLine> }, options?: CallOptions): Promise<VersionMergeResult>
 
   /** The process is up. `GET /healthz` */
   getHealth(options?: CallOptions): Promise<{
@@ -1125,6 +1183,21 @@ export function createHsAgentClient(options: ClientOptions): HsAgentClient {
           readonly content_type?: string
         }[]
       }>,
+    listVersions: (args, options) =>
+      transport.lines(
+        { method: 'GET', path: `/api/collections/${segment(args.name)}/versions`, accept: 'application/x-ndjson' },
+        options,
+      ) as AsyncGenerator<VersionLine>,
+    mergeVersions: (args, options) =>
+      transport.call(
+        {
+          method: 'POST',
+          path: `/api/collections/${segment(args.name)}/versions`,
+          body: { type: 'application/x-ndjson', text: toNdjson(args.body) },
+          accept: 'application/json',
+        },
+        options,
+      ) as Promise<VersionMergeResult>,
     getHealth: options =>
       transport.call({ method: 'GET', path: `/healthz`, accept: 'application/json' }, options) as Promise<{
         readonly status: 'ok'

@@ -17,12 +17,11 @@ import { applyLocalWrite, type WriteContext } from './local-write.ts'
 import { createPurger } from './purge.ts'
 import { createQuarantine } from './quarantine.ts'
 import { changedNames, createPublisher, type GroupFacts } from './publisher.ts'
-import { scanRecords } from './record-scan.ts'
-import { viewRecord } from './record-view.ts'
+import { createRecordReads } from './record-scan.ts'
 import { attempt, refuse } from './refusal.ts'
 import { createRemoteFrames } from './remote-frames.ts'
 import { dropItems, reconcileCollections, remoteCollection } from './remote-write.ts'
-import type { CollectionView, LocalWrite, RecordView, Replica } from './replica.ts'
+import type { CollectionView, LocalWrite, Replica } from './replica.ts'
 import type { ReplicaCounters, ReplicaOptions } from './replica-options.ts'
 import { openReplicaSnapshot } from './replica-snapshot.ts'
 import { createReceptions } from './reception.ts'
@@ -31,13 +30,14 @@ import type { SyncReplica } from './sync-replica.ts'
 import { drawRun, encodeClock, loadReplicaState, SYSTEM_CID, type ReplicaState } from './replica-state.ts'
 import { readResumePoint } from './resume-point.ts'
 import { createRescue, type Rescue } from './rescue.ts'
-import { metaRow, recordRow } from './rows.ts'
+import { metaRow } from './rows.ts'
 import { createScrubber, type Scrubber } from './scrub.ts'
 import { settingsFault, SYSTEM_COLLECTION } from './settings.ts'
 import { createSharedReadings } from './shared-readings.ts'
 import { createStability } from './stability.ts'
 import { createVectorSearch } from './vector-search.ts'
-import { createWriteBatch, decodeStoredEntry, keyBytes, type WriteBatch } from './write-batch.ts'
+import { createVersionMerge } from './version-merge.ts'
+import { createWriteBatch, type WriteBatch } from './write-batch.ts'
 
 export interface OpenReplica extends Replica, SyncReplica, Rescue {
   readonly counters: Readonly<ReplicaCounters>
@@ -235,6 +235,8 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...stability,
     ...rescue,
     ...retention.exchange,
+    ...createRecordReads(store, hash, openCollection),
+    ...createVersionMerge({ context, store, submit: submitDurable, reconcile, noRoom }),
     setLocalSettings: (name, change) => attempt(() => retention.setLocalSettings(name, change)),
     keep: () => keeper.keep(),
     get storeId() {
@@ -290,30 +292,6 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
       const answer = await attempt(() => commit.submit(batch => writes.map(write => apply(batch, write)), isSynced))
       for (const name of new Set(writes.map(({ collection }) => collection))) await keeper.enforce(name)
       return Array.isArray(answer) ? answer : writes.map(() => answer)
-    },
-
-    get(name, key) {
-      const collection = openCollection(name)
-      if (collection === undefined || !key.isWellFormed()) return undefined
-      const value = store.get(recordRow(collection.cid, keyBytes(key)))
-      const stored = value && decodeStoredEntry(value)
-      return stored && viewRecord(key, stored.entry, hash)
-    },
-
-    async list(name, range, limit) {
-      const collection = openCollection(name)
-      if (collection === undefined) return { records: [], more: false }
-      const records: RecordView[] = []
-      for await (const page of scanRecords(store, collection, range, hash)) {
-        records.push(...page)
-        if (records.length > limit) break
-      }
-      return { records: records.slice(0, limit), more: records.length > limit }
-    },
-
-    async *scan(name, range) {
-      const collection = openCollection(name)
-      if (collection !== undefined) yield* scanRecords(store, collection, range, hash)
     },
 
     search: (name, query, nextTurn) => vectors.search(name, query, nextTurn),

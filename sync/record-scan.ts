@@ -1,9 +1,10 @@
-/** Ranges of records: which rows they are, and reading them in bounded pages. */
+/** Reading records: one, ranges of them in bounded pages, and everything that is kept of a range. */
 import { compareBytes, concatBytes, prefixEnd } from '../base/bytes.ts'
 import type { Hash } from '../base/ports.ts'
 import type { CollectionState } from './collection-state.ts'
 import { viewRecord } from './record-view.ts'
-import type { RecordRange, RecordView } from './replica.ts'
+import type { Entry } from './entry.ts'
+import type { RecordRange, RecordView, Replica } from './replica.ts'
 import { keyOfRecordRow, recordRow, recordsOf } from './rows.ts'
 import type { RowRange, StoreReader } from './store.ts'
 import { decodeStoredEntry, keyBytes, keyText } from './write-batch.ts'
@@ -35,13 +36,13 @@ export function recordRows(cid: number, range: RecordRange): RowRange | undefine
   return { gte: low, lt: high, reverse: range.reverse === true }
 }
 
-/** Live records of a range, from one snapshot, in pages that are bounded in rows (and by the store in bytes). */
-export async function* scanRecords(
+/** What `view` makes of the keys of a range, from one snapshot, in pages that are bounded in rows (and by the store in bytes). */
+async function* scanRange<T>(
   reader: StoreReader,
   collection: CollectionState,
   range: RecordRange,
-  hash: Hash,
-): AsyncGenerator<readonly RecordView[]> {
+  view: (key: string, entry: Entry) => T | undefined,
+): AsyncGenerator<readonly T[]> {
   const rows = recordRows(collection.cid, range)
   if (rows === undefined) return
   const cursor = reader.scan(rows)
@@ -49,15 +50,48 @@ export async function* scanRecords(
     for (;;) {
       const page = await cursor.next(ROWS_PER_PAGE)
       if (page.length === 0) return
-      const records: RecordView[] = []
+      const views: T[] = []
       for (const [row, value] of page) {
         const stored = decodeStoredEntry(value)
-        const record = stored && viewRecord(keyText(keyOfRecordRow(row)), stored.entry, hash)
-        if (record !== undefined) records.push(record)
+        const viewed = stored && view(keyText(keyOfRecordRow(row)), stored.entry)
+        if (viewed !== undefined) views.push(viewed)
       }
-      if (records.length > 0) yield records
+      if (views.length > 0) yield views
     }
   } finally {
     await cursor.close()
+  }
+}
+
+export type RecordReads = Pick<Replica, 'get' | 'list' | 'scan' | 'scanEntries'>
+
+/** `collection`: the open one of a name, as far as users may see it. */
+export function createRecordReads(store: StoreReader, hash: Hash, collection: (name: string) => CollectionState | undefined): RecordReads {
+  const viewed = (key: string, entry: Entry): RecordView | undefined => viewRecord(key, entry, hash)
+  const scan = async function* (name: string, range: RecordRange): AsyncGenerator<readonly RecordView[]> {
+    const found = collection(name)
+    if (found !== undefined) yield* scanRange(store, found, range, viewed)
+  }
+  return {
+    get(name, key) {
+      const found = collection(name)
+      if (found === undefined || !key.isWellFormed()) return undefined
+      const value = store.get(recordRow(found.cid, keyBytes(key)))
+      const stored = value && decodeStoredEntry(value)
+      return stored && viewed(key, stored.entry)
+    },
+    scan,
+    async list(name, range, limit) {
+      const records: RecordView[] = []
+      for await (const page of scan(name, range)) {
+        records.push(...page)
+        if (records.length > limit) break
+      }
+      return { records: records.slice(0, limit), more: records.length > limit }
+    },
+    async *scanEntries(name, range) {
+      const found = collection(name)
+      if (found !== undefined) yield* scanRange(store, found, range, (key, entry) => ({ key, entry }))
+    },
   }
 }

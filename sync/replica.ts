@@ -5,6 +5,7 @@ import type { SyncDirection } from './partial.ts'
 import type { Refusal } from './refusal.ts'
 import type { DropReason, Retention } from './retention.ts'
 import type { ReplicaStanding } from './stability.ts'
+import type { Version } from './version.ts'
 
 export type Metric = 'cosine' | 'l2' | 'dot'
 export type ConflictPolicy = 'lww' | 'siblings' | 'append'
@@ -115,6 +116,20 @@ export interface WriteDone {
   readonly etag?: string
 }
 
+export interface MergedVersion {
+  readonly key: string
+  readonly version: Version
+}
+
+export interface VersionsMerged {
+  readonly ok: true
+  readonly taken: number
+  /** Here already, or written over or deleted since. */
+  readonly known: number
+  /** Of a generation that is gone by now. */
+  readonly unplaceable: number
+}
+
 export interface RecordRange {
   readonly prefix?: string
   /** Inclusive. */
@@ -201,6 +216,15 @@ export interface Replica {
   list(collection: string, range: RecordRange, limit: number): Promise<{ readonly records: readonly RecordView[]; readonly more: boolean }>
   /** All live records of a range from one snapshot, in pages bounded in rows and bytes. */
   scan(collection: string, range: RecordRange): AsyncIterable<readonly RecordView[]>
+  /** Everything that is kept of the keys of a range, tombstones and concurrent versions too, as above. */
+  scanEntries(
+    collection: string,
+    range: RecordRange,
+  ): AsyncIterable<readonly { readonly key: string; readonly entry: readonly Version[] }[]>
+  /** Makes sure that just this generation of a collection is here, made with these settings where there is none. */
+  openForVersions(collection: string, generation: number, settings: Partial<CollectionSettings>): Promise<{ readonly ok: true } | Refusal>
+  /** Merges versions that were exported, under their own dots, durable when it resolves. */
+  mergeVersions(collection: string, generation: number, versions: readonly MergedVersion[]): Promise<VersionsMerged | Refusal>
   /**
    * Exact nearest neighbours as of one moment. Refuses an unknown collection and a vector that the collection could not hold. Works in
    * slices: before each it awaits `nextTurn`, and ends when that throws.

@@ -37,6 +37,8 @@ export interface RescuedWrite {
   readonly run: RunId | undefined
   readonly key: string
   readonly version: Version
+  /** A person brings it (version-merge.ts): it may never have been here, although others of its origin have been rescued and settled. */
+  readonly isImported?: true
 }
 
 export interface RescueTally {
@@ -73,7 +75,7 @@ function applyRescued(
   const { state } = context
   const tally = createRescueTally()
   const bounds = new Map<string, Bound>()
-  for (const { collection: name, generation, run, key, version } of writes) {
+  for (const { collection: name, generation, run, key, version, isImported } of writes) {
     const { origin, counter } = version
     const collection = remoteCollection(state, batch, name, generation)
     if (collection === undefined) {
@@ -84,7 +86,8 @@ function applyRescued(
     const boundName = `${collection.cid} ${origin}`
     const bound = bounds.get(boundName) ?? readBound(store.get(rescuedRow(collection.cid, origin)))
     // A journal's writes come in the order of their counters: up to the bound they have been rescued before.
-    const isBehindBound = bound !== undefined && counter <= bound.counter && (bound.isSettled || run !== undefined)
+    const isSettled = bound?.isSettled === true && isImported !== true
+    const isBehindBound = bound !== undefined && counter <= bound.counter && (isSettled || run !== undefined)
     if (counter <= (known?.counter ?? 0) || isBehindBound) {
       tally.known += 1
       continue
@@ -94,15 +97,20 @@ function applyRescued(
       batch.setVector(collection, origin, { counter, run })
       state.lamport += 1
       tally.redone += 1
+      applyRemoteItems(context, batch, collection, [{ key, version }], false)
     } else {
       // What is between is missing, and perhaps not elsewhere: the own counters must not go there again.
       if (origin === state.origin) takeNewOrigin(state, batch, context.random)
+      const { applied } = applyRemoteItems(context, batch, collection, [{ key, version }], false)
+      if (applied === 0 && isImported === true) {
+        tally.known += 1
+        continue
+      }
       const next = { counter: Math.max(counter, bound?.counter ?? 0), isSettled: false }
       bounds.set(boundName, next)
       batch.put(rescuedRow(collection.cid, origin), encodeBound(next))
       tally.rescued += 1
     }
-    applyRemoteItems(context, batch, collection, [{ key, version }], false)
     if (name === SYSTEM_COLLECTION) onSystem()
   }
   return tally

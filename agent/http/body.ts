@@ -24,18 +24,24 @@ export function mediaTypeOf({ headers }: IncomingMessage): string | undefined {
 export async function* readChunks(request: IncomingMessage, idleMs: number): AsyncGenerator<Buffer> {
   // An iterator that ends early must not destroy the request: the answer still goes out on its socket.
   const chunks = request.iterator({ destroyOnReturn: false })
-  for (;;) {
-    let timer: NodeJS.Timeout | undefined
-    const idle = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new AgentError('HS_TIMEOUT', `no byte of the body came for ${idleMs / 1000} s`)), idleMs)
-    })
-    try {
-      const next: IteratorResult<unknown> = await Promise.race([chunks.next(), idle])
+  try {
+    for (;;) {
+      let timer: NodeJS.Timeout | undefined
+      const idle = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new AgentError('HS_TIMEOUT', `no byte of the body came for ${idleMs / 1000} s`)), idleMs)
+      })
+      let next: IteratorResult<unknown>
+      try {
+        next = await Promise.race([chunks.next(), idle])
+      } finally {
+        clearTimeout(timer)
+      }
       if (next.done === true) return
       if (next.value instanceof Buffer) yield next.value
-    } finally {
-      clearTimeout(timer)
     }
+  } finally {
+    // What nobody reads any more can be thrown away only when the iterator has let go of it. Not awaited: it may wait for a byte.
+    chunks.return?.().catch(() => {})
   }
 }
 

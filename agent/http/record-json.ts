@@ -14,18 +14,20 @@ export function toVersionJson({ origin, counter, timeMs, tick, trustedTime }: Ve
   return { origin, counter, time: timeMs, tick, trusted_time: trustedTime }
 }
 
+type VersionContent = Omit<RecordView, 'key' | 'etag' | 'conflicts'>
+
 /** Collects JSON text in pieces, of which some are stored bytes, and puts them together once. */
 export interface JsonWriter {
   text(text: string): void
   record(record: RecordView): void
+  /** The members of a version, without the braces. */
+  content(version: VersionContent): void
   /** One change of the feed, on one line. `cursor` is its place there. */
   change(cursor: string, change: Change): void
   /** Bytes of records so far, roughly: payloads are exact, the rest counts one byte a character. */
   readonly length: number
   finish(): Buffer
 }
-
-type VersionContent = Omit<RecordView, 'key' | 'etag' | 'conflicts'>
 
 export function createJsonWriter(): JsonWriter {
   const parts: Uint8Array[] = []
@@ -71,6 +73,7 @@ export function createJsonWriter(): JsonWriter {
 
   return {
     text,
+    content,
     record(record) {
       text('{')
       members(record)

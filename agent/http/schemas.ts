@@ -198,6 +198,37 @@ export const StoredRecord = Type.Object(
   { title: 'StoredRecord' },
 )
 
+/** One line of exported versions: the head, a version, or the last line. */
+export const VersionLine = Type.Union(
+  [
+    Type.Object({
+      format: Type.String(),
+      format_version: Type.Integer(),
+      collection: Type.String(),
+      generation: Type.Integer(),
+      settings: Type.Object({
+        dimension: Type.Union([Type.Integer(), Type.Null()]),
+        metric: Metric,
+        conflict: Conflict,
+        priority: Priority,
+      }),
+    }),
+    Type.Object({
+      key: Type.String(),
+      deleted: Type.Optional(Type.Boolean()),
+      ...contentMembers,
+      version: Type.Optional(Version),
+      seen: Type.Optional(
+        Type.Record(Type.String(), Type.Integer(), { description: 'What the writer had seen of this key: origin and counter.' }),
+      ),
+      encoded: Type.Optional(Type.String({ description: 'In place of all that, where this release does not understand it: base64.' })),
+      sum: Type.String({ description: 'Of the version as replicas keep it.' }),
+    }),
+    Type.Object({ versions: Type.Integer() }),
+  ],
+  { title: 'VersionLine' },
+)
+
 export const Written = Type.Object({ key: Type.String(), version: Version }, { title: 'Written' })
 
 /** One line of a bulk write's streamed answer: what became of a record, and at the end the sum. */

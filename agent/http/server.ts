@@ -31,6 +31,7 @@ import { addProofRoutes } from './proof-routes.ts'
 import { addRecordRoutes } from './record-routes.ts'
 import { createGate, type App, type RouteContext } from './route.ts'
 import { addSearchRoutes } from './search-routes.ts'
+import { addVersionRoutes } from './version-routes.ts'
 
 const BIND_RETRY_INTERVAL_MS = 250
 /** Node looks for late headers this often. */
@@ -149,6 +150,7 @@ async function createApp(context: RouteContext): Promise<App> {
   addRecordRoutes(app, context, addProofRoutes(app, context))
   addEventRoutes(app, context)
   addSearchRoutes(app, context)
+  addVersionRoutes(app, context)
   addOperationRoutes(app, context)
   allowed.close(app)
   metrics.addCollector(() => collectSamples(context))
@@ -176,8 +178,9 @@ function failEarly(
 /** The rest of a body that nobody reads any more is thrown away for a while, so that the client gets to read its answer. */
 function linger(request: FastifyRequest, lingerMs: number): void {
   const { raw } = request
-  if (raw.complete || raw.destroyed) return
+  if (raw.readableEnded || raw.destroyed) return
   raw.resume()
+  if (raw.complete) return
   const timer = setTimeout(() => raw.socket.destroy(), lingerMs)
   raw.once('close', () => clearTimeout(timer))
 }

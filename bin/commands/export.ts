@@ -1,3 +1,4 @@
+import { AgentError } from '../../agent/errors.ts'
 import { collectionPath, formatQuery } from '../api-client.ts'
 import { defineCommand } from '../command.ts'
 import { wrapFileError } from '../file-error.ts'
@@ -30,13 +31,24 @@ async function writeToOutput(chunks: AsyncIterable<Uint8Array>): Promise<void> {
 
 export const exportRecords = defineCommand({
   summary: 'Writes all records of a collection to a file or standard output',
-  details: 'One record a line (NDJSON), in the order of the keys, as import takes them. A file is replaced only once the export is whole.',
+  details:
+    'One record a line (NDJSON), in the order of the keys, as import takes them. A file is replaced only once the export is whole. With --versions it is ' +
+    'everything that is kept, one version a line: concurrent ones, tombstones, and what their writers had seen, for import --versions.',
   positionals: ['collection', '[file]'],
-  options: rangeOptions,
-  examples: ['hs-agent export odometry odometry.ndjson', 'hs-agent export odometry --prefix robot1/ | gzip > robot1.ndjson.gz'],
+  options: { ...rangeOptions, versions: { type: 'boolean', doc: 'All versions and tombstones of the whole collection' } },
+  examples: [
+    'hs-agent export odometry odometry.ndjson',
+    'hs-agent export odometry --prefix robot1/ | gzip > robot1.ndjson.gz',
+    'hs-agent export map map.versions.ndjson --versions',
+  ],
   run: async ({ args, options, json, connect }) => {
-    const { prefix, from, to } = options
-    const path = collectionPath(args.collection, 'records') + formatQuery({ prefix, from, to })
+    const { prefix, from, to, versions: isVersions } = options
+    if (isVersions && (prefix ?? from ?? to) !== undefined) {
+      throw new AgentError('HS_USAGE', 'versions are exported of a whole collection: without --prefix, --from and --to')
+    }
+    const path = isVersions
+      ? collectionPath(args.collection, 'versions')
+      : collectionPath(args.collection, 'records') + formatQuery({ prefix, from, to })
     const answer = await (await connect()).stream('GET', path)
     const count: ExportCount = { records: 0, bytes: 0 }
     const chunks = counted(answer, count)
@@ -51,12 +63,14 @@ export const exportRecords = defineCommand({
     } finally {
       progress?.stop()
     }
+    // Head and tail.
+    if (isVersions) count.records -= 2
     if (!isToFile) return
     if (json) printJson(count)
     else
       print(
         printable(
-          `exported ${formatCount(count.records)} records to ${args.file} (${formatBytes(count.bytes)} in ${formatDuration(progress?.elapsedMs())})`,
+          `exported ${formatCount(count.records)} ${isVersions ? 'versions' : 'records'} to ${args.file} (${formatBytes(count.bytes)} in ${formatDuration(progress?.elapsedMs())})`,
         ),
       )
   },

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { collectionPath, ndjsonType } from '../api-client.ts'
+import { collectionPath, isObject, ndjsonType, type ApiClient } from '../api-client.ts'
 import { readAcknowledgements } from '../acknowledgements.ts'
 import { defineCommand } from '../command.ts'
 import { wrapFileError } from '../file-error.ts'
@@ -7,7 +7,7 @@ import { ratePerSecond, startProgress } from '../progress.ts'
 import { createLineCount, readRecordLines } from '../record-lines.ts'
 import { print, printable, printError, printJson } from '../terminal.ts'
 import { formatBytes, formatCount, formatDuration } from '../words.ts'
-import { EXIT } from '../../agent/errors.ts'
+import { AgentError, EXIT } from '../../agent/errors.ts'
 import type { ImportTally, Rejection } from '../acknowledgements.ts'
 
 /** Rejections that are printed; all are counted, and --rejected keeps all. */
@@ -54,14 +54,21 @@ export const importRecords = defineCommand({
   summary: 'Writes many records from a file or standard input',
   details:
     'FILE holds a record a line, {"key","payload","vector"} or {"key","data","content_type"}, or one JSON array of them; - or nothing is ' +
-    'standard input. Records without a key get one. Bad lines are rejected one by one and good ones kept; the exit status is then 1.',
+    'standard input. Records without a key get one. Bad lines are rejected one by one and good ones kept; the exit status is then 1. ' +
+    'With --versions FILE is of export --versions: nothing that is here is written over by what is older, nothing deleted comes back, and what ' +
+    'is imported twice counts once.',
   positionals: ['collection', '[file]'],
   options: {
     rejected: { type: 'string', value: 'FILE', doc: 'Write all rejections to a file, {"line","code","detail"} a line' },
+    versions: { type: 'boolean', doc: 'Merge exported versions and tombstones as they are' },
   },
   examples: ['hs-agent import odometry odometry.ndjson', `producer | hs-agent import odometry - --json`],
   run: async ({ args, options, json, connect }) => {
     const api = await connect()
+    if (options.versions) {
+      if (options.rejected !== undefined) throw new AgentError('HS_USAGE', '--rejected is for records: rejected versions are listed')
+      return mergeVersions(api, args.collection, await openSource(args.file ?? '-'), json)
+    }
     const source = await openSource(args.file ?? '-')
     const rejections = await openRejectionFile(options.rejected)
     const count = createLineCount()
@@ -107,4 +114,37 @@ function report(tally: ImportTally, shown: readonly Rejection[], bytes: number, 
   }
   const pace = `${formatBytes(bytes)} in ${formatDuration(elapsedMs)}, ${formatCount(ratePerSecond(accepted, elapsedMs))}/s`
   print(`accepted ${formatCount(accepted)}, rejected ${formatCount(rejectedCount)} (${pace})`)
+}
+
+/** Sends exported versions; the answer comes when all of them are merged. */
+async function mergeVersions(api: ApiClient, collection: string, source: Source, json: boolean): Promise<number> {
+  const count = createLineCount()
+  const progress = startProgress(process.stderr, () => ({ records: count.lines, bytes: count.bytes }), source.bytesTotal)
+  try {
+    const body = readRecordLines(source.chunks, source.name, count)
+    const { body: answer } = await api.send('POST', collectionPath(collection, 'versions'), {
+      body,
+      headers: { 'content-type': ndjsonType },
+    })
+    if (!isObject(answer)) throw new AgentError('HS_INTERNAL', 'the answer is not understood')
+    progress.stop()
+    if (json) printJson({ ...answer })
+    else {
+      for (const rejection of Array.isArray(answer['rejected']) ? answer['rejected'] : []) {
+        if (isObject(rejection))
+          printError(printable(`line ${String(rejection['line'])}: ${String(rejection['code'])}: ${String(rejection['detail'])}`))
+      }
+      const [taken, known, rejected] = [answer['taken'], answer['known'], answer['rejected_count']].map(Number) as [number, number, number]
+      print(
+        `merged ${formatCount(taken)}, known already ${formatCount(known)}, rejected ${formatCount(rejected)} ` +
+          `(${formatBytes(count.bytes)} in ${formatDuration(progress.elapsedMs())})`,
+      )
+    }
+    if (count.fault !== undefined) throw count.fault
+    if (answer['complete'] !== true) throw new AgentError('HS_INVALID_REQUEST', 'the export is not whole: what there is of it is merged')
+    return answer['rejected_count'] === 0 ? EXIT.done : EXIT.failed
+  } finally {
+    progress.stop()
+    await source.close()
+  }
 }

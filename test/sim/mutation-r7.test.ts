@@ -34,10 +34,10 @@ function make(seed: number): Scenario {
   return { ...scenario, actions }
 }
 
-// The second is noticed seldom: by seed 437 first, when this was written.
+// The second is noticed seldom: by seed 230 first, when this was written.
 it.each([
   ['nobody', 1],
-  ['who has spoken', 430],
+  ['who has spoken', 225],
 ] as const)('R7 without it, when tombstones wait for %s, deletes come undone: caught', async (waitsFor, from) => {
   rule.waitsFor = waitsFor
   const { failures } = await runSeeds({ from, count: 200, make, isShortened: false })
@@ -47,7 +47,7 @@ it.each([
 
 it('R7 with it, the same scenarios pass', async () => {
   rule.waitsFor = 'all'
-  const { failures, collected } = await runSeeds({ from: 420, count: 50, make, isShortened: false })
+  const { failures, collected } = await runSeeds({ from: 220, count: 50, make, isShortened: false })
   expect(failures).toEqual([])
   expect(collected).toBeGreaterThan(50)
 })

@@ -45,11 +45,20 @@ const plainByName: Readonly<Record<string, unknown>> = {
   node_id: GUEST_ID,
   id: 1,
   ids: [4_711],
+  format: 'hs-agent-versions',
+  format_version: 1,
+  collection: 'plain',
+  generation: 1,
+  dimension: 2,
+  metric: 'cosine',
+  conflict: 'lww',
+  priority: 0,
 }
 
 /** The least that fits a schema. */
 function plainOf(schema: Schema, name = ''): unknown {
   if (Object.hasOwn(plainByName, name)) return plainByName[name]
+  if (schema.anyOf?.[0] !== undefined) return plainOf(schema.anyOf[0])
   if (schema.type === 'array') return schema.items === undefined ? [] : [plainOf(schema.items)]
   if (schema.type !== 'object') throw new Error(`say in plainByName what "${name}" is in a plain request`)
   const { properties = {}, required = [] } = schema

@@ -225,6 +225,7 @@ describe('shapes', () => {
         '/api/collections/{name}/records/{key}',
         '/api/collections/{name}/records/{key}/proof',
         '/api/collections/{name}/search',
+        '/api/collections/{name}/versions',
         '/api/events',
         '/api/openapi.json',
         '/api/quarantine',
