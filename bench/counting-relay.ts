@@ -9,6 +9,8 @@ export interface CountingRelay {
   /** When the first of them came, by `performance.now()`; undefined while there are none. */
   firstMs(): number | undefined
   reset(): void
+  /** Ends all connections, and every new one, until it is called with false. */
+  cut(isCut: boolean): void
   /** Ends all connections. */
   close(): Promise<void>
 }
@@ -17,6 +19,7 @@ export interface CountingRelay {
 export async function startCountingRelay(targetPort: number): Promise<CountingRelay> {
   let bytes = 0
   let firstMs: number | undefined
+  let isCut = false
   const sockets = new Set<Socket>()
   const pass = (from: Socket, to: Socket): void => {
     sockets.add(from)
@@ -36,9 +39,11 @@ export async function startCountingRelay(targetPort: number): Promise<CountingRe
     })
   }
   const server = createServer({ allowHalfOpen: true }, near => {
+    if (isCut) return near.destroy()
     const far = connect({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true })
     pass(near, far)
     pass(far, near)
+    return undefined
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -51,6 +56,10 @@ export async function startCountingRelay(targetPort: number): Promise<CountingRe
     reset() {
       bytes = 0
       firstMs = undefined
+    },
+    cut(isCutNow) {
+      isCut = isCutNow
+      if (isCut) for (const socket of sockets) socket.destroy()
     },
     async close() {
       const closed = once(server, 'close')

@@ -7,22 +7,17 @@
  * bench has a reference and a table of its own: name it. `--profile` leaves CPU profiles in bench/results.
  */
 import { fork } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { print, printError } from '../bin/terminal.ts'
 import { benchByName } from './benches.ts'
 import { describeMachine, renderMarkdown, renderResults, toResultsText, type BenchResult } from './report.ts'
+import { writeTable } from './table-place.ts'
 
 const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
 const resultsFolder = pathOf('results/')
-const documentPath = pathOf('../docs/benchmarks.md')
-/** A table stands between these lines of the document. */
-const linesAround = (words: string): readonly [begin: string, end: string] => [
-  `<!-- figures: written by ${words} -->`,
-  `<!-- end of figures: written by ${words} -->`,
-]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -48,15 +43,8 @@ function runInProcess(name: string): Promise<BenchResult> {
   })
 }
 
-async function writeDocumentTable(results: readonly BenchResult[], description: string, words: string): Promise<void> {
-  const text = await readFile(documentPath, 'utf8')
-  const [tableBegin, tableEnd] = linesAround(words)
-  const from = text.indexOf(tableBegin)
-  const to = text.indexOf(tableEnd)
-  if (from === -1 || to === -1) throw new Error(`${documentPath} has no place for the figures`)
-  const table = `${tableBegin}\n\nMeasured on ${description}, Node ${process.version}.\n\n${renderMarkdown(results)}\n\n`
-  await writeFile(documentPath, text.slice(0, from) + table + text.slice(to))
-}
+const writeDocumentTable = (results: readonly BenchResult[], description: string, words: string): Promise<void> =>
+  writeTable(words, `Measured on ${description}, Node ${process.version}.\n\n${renderMarkdown(results)}`)
 
 function findFault(names: readonly string[]): string | undefined {
   const unknown = names.filter(name => !benchByName.has(name))

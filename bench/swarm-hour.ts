@@ -9,6 +9,7 @@ import { print, printError } from '../bin/terminal.ts'
 import { CLEAN } from '../test/sim/swarm-network.ts'
 import { createSwarmMeter } from './swarm-meter.ts'
 import type { StretchFigures } from './swarm-meter.ts'
+import { writeTable } from './table-place.ts'
 
 const DEFAULTS = ['10:3600:0', '10:3600:0.1', '100:3600:0', '100:3600:0.1', '1000:3600:0']
 const SEED = 1
@@ -16,9 +17,6 @@ const JOIN_LIMIT_MS = 120_000
 
 const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 const resultsPath = pathOf('results/swarm-hour.json')
-const documentPath = pathOf('../docs/benchmarks.md')
-const TABLE_BEGIN = '<!-- figures: written by npm run bench:swarm-hour -->'
-const TABLE_END = '<!-- end of figures: written by npm run bench:swarm-hour -->'
 
 interface Row extends StretchFigures {
   readonly nodes: number
@@ -83,10 +81,7 @@ async function record(row: Row): Promise<void> {
   const isOther = (one: Row): boolean => one.nodes !== row.nodes || one.loss !== row.loss
   const rows = [...(await readRows()).filter(isOther), row].sort((a, b) => a.loss - b.loss || a.nodes - b.nodes)
   await writeFile(resultsPath, `${JSON.stringify({ seed: SEED, rows }, null, 2)}\n`)
-  const text = await readFile(documentPath, 'utf8')
-  const [from, to] = [text.indexOf(TABLE_BEGIN), text.indexOf(TABLE_END)]
-  if (from === -1 || to === -1) throw new Error(`${documentPath} has no place for the figures`)
-  await writeFile(documentPath, `${text.slice(0, from)}${TABLE_BEGIN}\n\n${renderTable(rows)}\n\n${text.slice(to)}`)
+  await writeTable('npm run bench:swarm-hour', renderTable(rows))
 }
 
 const given = process.argv.slice(2)
