@@ -68,7 +68,12 @@ export const bench: Bench = {
       const against = (label: string, samples: readonly number[]) => ({ unit: 'writes/s', baseline: { label, samples } })
       const name = clients === 1 ? '1 client' : `${clients} clients`
       measures.push(
-        { name, ...against('LevelDB batches', batches), candidate: { label: 'replica', samples: throughReplica } },
+        {
+          name,
+          ...against('LevelDB batches', batches),
+          candidate: { label: 'replica', samples: throughReplica },
+          target: { ratioMin: 0.7 },
+        },
         { name, ...against('LevelDB puts', puts), candidate: { label: 'replica', samples: throughReplica } },
         { name: `${name}, PUT`, ...against('LevelDB batches', batches), candidate: { label: 'agent', samples: throughHttp } },
       )

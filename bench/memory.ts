@@ -12,9 +12,11 @@ import { COLLECTION } from './bench-replica.ts'
 import { makeRecords, toNdjson } from './made-records.ts'
 import { larger, residentOf, type Resident } from './process-cost.ts'
 
-const recordCount = 500_000
+const recordCount = 1_000_000
 const recordsPerRequest = 100_000
 const sampleMs = 50
+/** Megabytes that anything may take above an idle agent. */
+const aboveIdleMax = 64
 /** A round takes long and differs little from the next. */
 const roundsMax = 2
 
@@ -43,7 +45,7 @@ async function measureBareNode(): Promise<Resident> {
 
 const states = [
   'idle',
-  'during an ingest of 500,000 records',
+  'during an ingest of 1,000,000 records',
   'behind it',
   'during an export',
   'during a sync, sender',
@@ -78,7 +80,7 @@ async function measureAgent(say: (text: string) => void): Promise<Record<(typeof
   await agent.kill()
   return {
     idle,
-    'during an ingest of 500,000 records': ingest,
+    'during an ingest of 1,000,000 records': ingest,
     'behind it': behind,
     'during an export': exporting,
     'during a sync, sender': sending,
@@ -88,7 +90,7 @@ async function measureAgent(say: (text: string) => void): Promise<Record<(typeof
 
 export const bench: Bench = {
   question:
-    'Resident memory of an agent idle, in and behind an ingest of 500,000 records, in an export and in a sync, against a Node process that does nothing',
+    'Resident memory of an agent idle, in and behind an ingest of 1,000,000 records, in an export and in a sync, against a Node process that does nothing',
   async run({ rounds, say }) {
     const bare: Resident[] = []
     const agents: Record<(typeof states)[number], Resident>[] = []
@@ -104,6 +106,13 @@ export const bench: Bench = {
         baseline: { label: 'bare Node', samples: bare.map(resident => resident[kind]) },
         candidate: { label: 'agent', samples: agents.map(resident => resident[state][kind]) },
       }))
-    return [...compare('anonymous'), ...compare('file')]
+    const aboveIdle = states.slice(1).map((state): Measure => ({
+      name: `${state}, above idle`,
+      unit: 'MB',
+      baseline: { label: 'idle', samples: agents.map(({ idle }) => idle.anonymous) },
+      candidate: { label: 'more', samples: agents.map(resident => resident[state].anonymous - resident.idle.anonymous) },
+      target: { candidateMax: aboveIdleMax },
+    }))
+    return [...compare('anonymous'), ...aboveIdle, ...compare('file')]
   },
 }

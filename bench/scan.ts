@@ -41,7 +41,13 @@ export const bench: Bench = {
     await close()
     const baseline = { label: 'iterator', samples: iterator }
     return [
-      { name: 'Replica.scan', unit: 'records/s', baseline, candidate: { label: 'replica', samples: throughReplica } },
+      {
+        name: 'Replica.scan',
+        unit: 'records/s',
+        baseline,
+        candidate: { label: 'replica', samples: throughReplica },
+        target: { ratioMin: 0.5 },
+      },
       { name: 'NDJSON export', unit: 'records/s', baseline, candidate: { label: 'agent', samples: throughHttp } },
     ]
   },

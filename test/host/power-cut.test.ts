@@ -9,8 +9,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createSeededRandom } from '../seeded-random.ts'
-import { createLedger, settle, startWriter, type RunningWriter } from '../writer-ledger.ts'
+import { reportFault } from '../fault-report.ts'
+import { endAgainAndAgain, killAndWait, type Tally } from '../writer-cycles.ts'
+import type { RunningWriter } from '../writer-ledger.ts'
 import { obtain, obtainAll } from './packages.ts'
 
 const CYCLES = 50
@@ -65,8 +66,7 @@ async function makeDisk(): Promise<Disk> {
 let disk: Disk | undefined
 let writer: RunningWriter | undefined
 afterEach(async () => {
-  writer?.child.kill('SIGKILL')
-  await writer?.ended
+  if (writer !== undefined) await killAndWait(writer)
   await disk?.remove()
   writer = undefined
   disk = undefined
@@ -98,46 +98,31 @@ async function freeze(pid: number): Promise<void> {
   }
 }
 
-interface Tally {
-  acknowledged: number
-  readonly lost: string[]
-  readonly faults: string[]
-  readonly kinds: Set<string>
+async function cutAgainAndAgain(
+  cycles: number,
+  seed: number,
+  durability: 'fsync' | 'async',
+  wrapper: readonly string[] = [],
+): Promise<Tally> {
+  const made = (disk = await makeDisk())
+  return endAgainAndAgain({
+    cycles,
+    seed,
+    folder: join(made.folder, 'data'),
+    cacheFolder: made.cacheFolder,
+    durability,
+    wrapper,
+    endAfter: CUT_AFTER_MS,
+    onWriter: running => (writer = running),
+    async end(running) {
+      await freeze(running.pid)
+      await made.cut(() => killAndWait(running))
+    },
+  })
 }
 
-async function cutAgainAndAgain(cycles: number, seed: number, durability: 'fsync' | 'async', wrapper?: readonly string[]): Promise<Tally> {
-  const random = createSeededRandom(seed)
-  disk = await makeDisk()
-  const folder = join(disk.folder, 'data')
-  const ledger = createLedger()
-  const tally: Tally = { acknowledged: 0, lost: [], faults: [], kinds: new Set() }
-  for (let cycle = 1; cycle <= cycles; cycle++) {
-    const { cacheFolder } = disk
-    const running = startWriter(ledger, {
-      folder,
-      seed: seed + cycle,
-      durability,
-      cacheFolder,
-      ...(wrapper === undefined ? {} : { wrapper }),
-    })
-    writer = running
-    await running.ready
-    const moment = Promise.withResolvers<void>()
-    setTimeout(() => moment.resolve(), CUT_AFTER_MS.min + random.fraction() * (CUT_AFTER_MS.max - CUT_AFTER_MS.min))
-    await moment.promise
-    await freeze(running.pid)
-    await disk.cut(async () => {
-      running.child.kill('SIGKILL')
-      await running.ended
-    })
-    const { lost, faults, kind } = await settle(folder, ledger)
-    tally.lost.push(...lost.map(what => `cycle ${cycle}: ${what}`))
-    tally.faults.push(...faults.map(what => `cycle ${cycle}: ${what}`))
-    tally.kinds.add(kind)
-    tally.acknowledged = ledger.acknowledged
-  }
-  return tally
-}
+const reportControl = (how: string, checked: number, lost: readonly string[]): Promise<void> =>
+  reportFault({ fault: `power cut, ${how}`, cycles: CONTROL_CYCLES, checked, lost: lost.length, isControl: true })
 
 const obstacle = await findObstacle()
 const lie = obstacle === undefined ? await obtain('eatmydata') : undefined
@@ -153,6 +138,7 @@ describe.skipIf(obstacle !== undefined)(`a power cut${obstacle === undefined ? '
     async () => {
       const seed = Date.now() % 1_000_000
       const { acknowledged, lost, faults, kinds } = await cutAgainAndAgain(CYCLES, seed, 'fsync')
+      await reportFault({ fault: 'power cut, with all of the page cache', cycles: CYCLES, checked: acknowledged, lost: lost.length })
       expect({ lost, faults }, `seed ${seed}`).toEqual({ lost: [], faults: [] })
       // A cut is no damage: at most a group is redone that one of the two files had and the other had not.
       expect(
@@ -167,7 +153,8 @@ describe.skipIf(obstacle !== undefined)(`a power cut${obstacle === undefined ? '
   it(
     'control: without any sync acknowledged writes are lost',
     async () => {
-      const { lost } = await cutAgainAndAgain(CONTROL_CYCLES, 1, 'async')
+      const { acknowledged, lost } = await cutAgainAndAgain(CONTROL_CYCLES, 1, 'async')
+      await reportControl('without any sync', acknowledged, lost)
       expect(lost.length).toBeGreaterThan(0)
     },
     DEADLINE_MS,
@@ -176,7 +163,8 @@ describe.skipIf(obstacle !== undefined)(`a power cut${obstacle === undefined ? '
   it.skipIf(lie !== undefined)(
     `control: with a sync that lies acknowledged writes are lost${lie === undefined ? '' : ` (cannot run here: ${lie})`}`,
     async () => {
-      const { lost } = await cutAgainAndAgain(CONTROL_CYCLES, 2, 'fsync', ['eatmydata'])
+      const { acknowledged, lost } = await cutAgainAndAgain(CONTROL_CYCLES, 2, 'fsync', ['eatmydata'])
+      await reportControl('with a sync that lies', acknowledged, lost)
       expect(lost.length).toBeGreaterThan(0)
     },
     DEADLINE_MS,

@@ -3,8 +3,9 @@
  * system's own journal, under concurrent writes, deletes and sync.
  */
 import { afterEach, describe, expect, it } from 'vitest'
-import { createSeededRandom } from '../seeded-random.ts'
-import { createLedger, settle, startWriter, type RunningWriter } from '../writer-ledger.ts'
+import { reportFault } from '../fault-report.ts'
+import { endAgainAndAgain, killAndWait, type Tally } from '../writer-cycles.ts'
+import type { RunningWriter } from '../writer-ledger.ts'
 import { obtainAll } from './packages.ts'
 import { makeTornDisk, type TornDisk } from './torn-disk.ts'
 
@@ -17,8 +18,7 @@ const DEADLINE_MS = 600_000
 let disk: TornDisk | undefined
 let writer: RunningWriter | undefined
 afterEach(async () => {
-  writer?.child.kill('SIGKILL')
-  await writer?.ended
+  if (writer !== undefined) await killAndWait(writer)
   await disk?.remove()
   writer = undefined
   disk = undefined
@@ -34,40 +34,31 @@ async function findObstacle(): Promise<string | undefined> {
   return undefined
 }
 
-interface Tally {
-  acknowledged: number
-  kept: number
-  dropped: number
-  readonly lost: string[]
-  readonly faults: string[]
+interface TornTally extends Tally {
+  /** Sectors that were not synced when the power went, and stayed, or went. */
+  readonly kept: number
+  readonly dropped: number
 }
 
-async function cutAgainAndAgain(cycles: number, seed: number, durability: 'fsync' | 'async'): Promise<Tally> {
-  const random = createSeededRandom(seed)
-  disk = await makeTornDisk(DISK_BYTES)
-  const folder = `${disk.folder}/data`
-  const ledger = createLedger()
-  const tally: Tally = { acknowledged: 0, kept: 0, dropped: 0, lost: [], faults: [] }
-  for (let cycle = 1; cycle <= cycles; cycle++) {
-    const running = startWriter(ledger, { folder, seed: seed + cycle, durability, cacheFolder: disk.cacheFolder })
-    writer = running
-    await running.ready
-    const moment = Promise.withResolvers<void>()
-    setTimeout(() => moment.resolve(), CUT_AFTER_MS.min + random.fraction() * (CUT_AFTER_MS.max - CUT_AFTER_MS.min))
-    await moment.promise
-    // It runs on into the dead disk, as on a robot: whatever it acknowledges from then on was on the disk before.
-    const { kept, lost: dropped } = await disk.cut(seed + cycle, async () => {
-      running.child.kill('SIGKILL')
-      await running.ended
-    })
-    tally.kept += kept
-    tally.dropped += dropped
-    const { lost, faults } = await settle(folder, ledger)
-    tally.lost.push(...lost.map(what => `cycle ${cycle}: ${what}`))
-    tally.faults.push(...faults.map(what => `cycle ${cycle}: ${what}`))
-    tally.acknowledged = ledger.acknowledged
-  }
-  return tally
+async function cutAgainAndAgain(cycles: number, seed: number, durability: 'fsync' | 'async'): Promise<TornTally> {
+  const made = (disk = await makeTornDisk(DISK_BYTES))
+  let [kept, dropped] = [0, 0]
+  const tally = await endAgainAndAgain({
+    cycles,
+    seed,
+    folder: `${made.folder}/data`,
+    cacheFolder: made.cacheFolder,
+    durability,
+    endAfter: CUT_AFTER_MS,
+    onWriter: running => (writer = running),
+    async end(running, cycle) {
+      // It runs on into the dead disk, as on a robot: whatever it acknowledges from then on was on the disk before.
+      const sectors = await made.cut(seed + cycle, () => killAndWait(running))
+      kept += sectors.kept
+      dropped += sectors.lost
+    },
+  })
+  return { ...tally, kept, dropped }
 }
 
 const obstacle = await findObstacle()
@@ -82,6 +73,7 @@ describe.skipIf(obstacle !== undefined)(`torn blocks${obstacle === undefined ? '
     async () => {
       const seed = Date.now() % 1_000_000
       const { acknowledged, kept, dropped, lost, faults } = await cutAgainAndAgain(CYCLES, seed, 'fsync')
+      await reportFault({ fault: 'power cut with torn blocks', cycles: CYCLES, checked: acknowledged, lost: lost.length })
       expect({ lost, faults }, `seed ${seed}`).toEqual({ lost: [], faults: [] })
       // There was something to tear.
       expect(Math.min(kept, dropped), `seed ${seed}`).toBeGreaterThan(0)
@@ -93,7 +85,9 @@ describe.skipIf(obstacle !== undefined)(`torn blocks${obstacle === undefined ? '
   it(
     'control: without any sync acknowledged writes are lost',
     async () => {
-      const { lost } = await cutAgainAndAgain(CONTROL_CYCLES, 1, 'async')
+      const { acknowledged, lost } = await cutAgainAndAgain(CONTROL_CYCLES, 1, 'async')
+      const fault = 'power cut with torn blocks, without any sync'
+      await reportFault({ fault, cycles: CONTROL_CYCLES, checked: acknowledged, lost: lost.length, isControl: true })
       expect(lost.length).toBeGreaterThan(0)
     },
     DEADLINE_MS,

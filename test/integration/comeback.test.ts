@@ -16,6 +16,7 @@ import {
   type AgentProcess,
 } from '../agent-process.ts'
 import { openEvents } from '../event-reader.ts'
+import { reportFault } from '../fault-report.ts'
 
 const DEADLINE_MS = 60_000
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -98,6 +99,9 @@ it('P2 a database that was deleted while the robot was off: the same node says s
     const texts = await Promise.all([again, peerAgain].map(async agent => textOf(await contentOf(agent))))
     return texts.every(text => text === textOf(everything)) ? undefined : texts.join('\n')
   })
+  const found = await contentOf(again)
+  const lost = Object.entries(everything).filter(([key, value]) => found[key] !== value).length
+  await reportFault({ fault: 'the database deleted while the robot is off', cycles: 1, checked: Object.keys(everything).length, lost })
   const [ours, theirs] = await Promise.all([again, peerAgain].map(agent => ask(agent, '/api/collections/log/digest')))
   expect(ours).toMatchObject({ digest: (theirs as { digest: string }).digest })
 })
