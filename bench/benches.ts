@@ -11,6 +11,7 @@ import { bench as outageLog } from './outage-log.ts'
 import { bench as pointReads } from './point-reads.ts'
 import { bench as scan } from './scan.ts'
 import { bench as search } from './search.ts'
+import { bench as slowDisk } from './slow-disk.ts'
 import { bench as slowLink } from './slow-link.ts'
 import { bench as startUp } from './start-up.ts'
 import { bench as swarmSimulated } from './swarm-simulated.ts'
@@ -24,6 +25,7 @@ export const benchByName: ReadonlyMap<string, Bench> = new Map([
   ['ingest-http', ingestHttp],
   ['durable-writes', durableWrites],
   ['outage-log', outageLog],
+  ['slow-disk', slowDisk],
   ['disk-writes', diskWrites],
   ['scan', scan],
   ['point-reads', pointReads],
