@@ -2,10 +2,12 @@ import * as fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { equalBytes } from '../../../base/bytes.ts'
 import { systemHash } from '../../../agent/ports.ts'
-import { apartFrom, createCommonGrounds, inFull, type CommonGrounds } from '../../../sync/common-ground.ts'
+import { createChannel } from '../../../sync/channel.ts'
+import { apartFrom, createCommonGrounds, inFull, type CommonGround, type CommonGrounds } from '../../../sync/common-ground.ts'
 import type { VectorEntry } from '../../../sync/collection-state.ts'
 import { STAMP_ZERO } from '../../../sync/hlc.ts'
 import type { Open } from '../../../sync/messages.ts'
+import { compareOffers } from '../../../sync/offers.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
 import { FULL_TERMS } from '../../../sync/partial.ts'
 import { createMemoryStore } from '../../memory-store.ts'
@@ -151,6 +153,26 @@ describe('sessions of replicas that have heard of many', () => {
       expect(digestOf(a, 'c')).toBe(digestOf(b, 'c'))
     }
     expect(cutAfter).toBeGreaterThan(10)
+  })
+
+  it('take for common only what both have offered: who has the collection no more may still remember', async () => {
+    const without = await openTestReplica(createMemoryStore(), 3)
+    const compared = async (one: OpenReplica, other: OpenReplica): Promise<(CommonGround | undefined)[]> => {
+      const link = createTestLink()
+      const sides = [one, other].map(async (replica, i) => {
+        const snapshot = await replica.snapshot()
+        const channel = createChannel(link.ends[i as 0 | 1], codec)
+        const remembered = { storeId: b.storeId, name: 'c', generation: 1 }
+        const { differing } = await compareOffers(channel, snapshot, replica, name => (name === 'c' ? grounds.of(remembered) : undefined))
+        await snapshot.close()
+        return differing.find(({ name }) => name === 'c')?.common
+      })
+      return Promise.all(sides)
+    }
+    await a.write([put('c', 'one')])
+    expect(grounds.of({ storeId: b.storeId, name: 'c', generation: 1 })).toBeDefined()
+    for (const common of await compared(a, b)) expect(common).toBeDefined()
+    expect(await compared(a, without)).toEqual([undefined, undefined])
   })
 
   it('P16 end with a fault when a peer builds on ground that is not common', async () => {
