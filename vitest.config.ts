@@ -1,12 +1,19 @@
 import { defineConfig } from 'vitest/config'
 
 // Projects by what they need: `unit` and `sim` need nothing but Node and are part of `npm run check`; so does `long`, which shows that the
-// simulators can fail, and that large swarms work, and takes minutes; the others start real agents, sockets, namespaces.
+// simulators can fail, and that large swarms work, turns over every bit, and takes minutes; the others start real agents, sockets, namespaces.
 const project = (name: string, include: string[], testTimeout: number, extra: object = {}) => ({
   test: { name, include, testTimeout, hookTimeout: testTimeout, ...extra },
 })
 
-const LONG = ['test/sim/*mutation*.test.ts', 'test/unit/**/large-*.test.ts']
+const LONG = [
+  'test/sim/*mutation*.test.ts',
+  'test/sim/simulator.test.ts',
+  'test/unit/**/large-*.test.ts',
+  'test/unit/agent/megabyte-messages.test.ts',
+  'test/unit/agent/table-mending.test.ts',
+  'test/contract/damaged-store.test.ts',
+]
 
 export default defineConfig({
   test: {

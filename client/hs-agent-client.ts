@@ -717,6 +717,8 @@ export interface VersionMergeResult {
   readonly taken: number
   /** Versions that were here already, or that were written over or deleted since. */
   readonly known: number
+  /** Versions behind what this node keeps of the collection: by its bounds, or by their age. */
+  readonly refused: number
   readonly rejected: readonly {
     readonly line: number
     readonly code: string

@@ -9,6 +9,7 @@ import { coversDot, type Dot, type VersionVector } from './dot.ts'
 export interface Crossing {
   /** Something that the peer covers has come from elsewhere since it began. */
   readonly isDisturbed: boolean
+  disturb(): void
   end(): void
 }
 
@@ -29,6 +30,7 @@ export function createCrossings(): Crossings {
         get isDisturbed() {
           return isDisturbed
         },
+        disturb: () => void (isDisturbed = true),
         end() {
           if (open.delete(crossing) && open.size === 0) openByName.delete(name)
         },

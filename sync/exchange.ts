@@ -343,9 +343,8 @@ export function createReceiver(context: ExchangeContext, theirs: TailClaim, unma
         unmarked.isAll || !context.relation.receives
           ? new Map<Origin, VectorEntry>()
           : new Map([...mark].filter(([origin]) => !unmarked.origins.has(origin)))
-      const isWhole = !unmarked.isAll && unmarked.origins.size === 0
       // With their mark the own vector covers what they knew when they collected: what they dropped may go here too (R7).
-      const answer = await replica.applyMark({ collection: name, generation, vector, senderStore, theirs, isWhole, crossing, endReception })
+      const answer = await replica.applyMark({ collection: name, generation, vector, senderStore, theirs, crossing, endReception })
       unmarked.isLeft = answer === 'left'
       await replica.adoptCollected(name, generation, theirs)
     },

@@ -14,7 +14,7 @@ import { loadAcknowledgements } from './acknowledgement.ts'
 import { rowsOf, type CollectionState, type VectorEntry } from './collection-state.ts'
 import type { Dot, Origin } from './dot.ts'
 import { mergeEntries } from './entry.ts'
-import { nextStamp } from './hlc.ts'
+import { isLastStamp, nextStamp } from './hlc.ts'
 import type { WriteContext } from './local-write.ts'
 import { applySystemEntry, takeNewOrigin } from './replica-state.ts'
 import { loadOwnRuns, runAt } from './own-runs.ts'
@@ -124,7 +124,8 @@ export function reissue(context: WriteContext, batch: WriteBatch, collection: Co
   const { state } = context
   const before = batch.entry(collection, key)
   const old = before?.entry.find(version => version.origin === dot.origin && version.counter === dot.counter)
-  if (before === undefined || old === undefined) return
+  // Above the last stamp there is nothing can be written.
+  if (before === undefined || old === undefined || isLastStamp(old.stamp)) return
   const counter = (collection.vector.get(state.origin)?.counter ?? 0) + 1
   const seen = new Map(old.context.map(entry => [entry.origin, entry.counter]))
   seen.set(dot.origin, Math.max(dot.counter, seen.get(dot.origin) ?? 0))

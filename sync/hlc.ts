@@ -15,6 +15,8 @@ export interface Stamp {
 export const STAMP_ZERO: Stamp = { ms: 0, tick: 0 }
 export const STAMP_MS_MAX = 2 ** 48 - 1
 const TICK_MAX = 0xffff
+/** The end of the year 9999: clocks and files say nothing later, and there is room above it for all writes there will be. */
+export const STAMP_WALL_MS_MAX = 253_402_300_799_999
 
 export function compareStamps(a: Stamp, b: Stamp): number {
   return Math.sign(a.ms - b.ms) || Math.sign(a.tick - b.tick)
@@ -30,6 +32,9 @@ export function nextStamp(stamp: Stamp): Stamp {
   return stamp.ms < STAMP_MS_MAX ? { ms: stamp.ms + 1, tick: 0 } : stamp
 }
 
+/** Nothing can be written above it: the next stamp would be the last there is, which no version may carry. */
+export const isLastStamp = (stamp: Stamp): boolean => nextStamp(stamp).ms === STAMP_MS_MAX
+
 export interface Hlc {
   /** A stamp greater than all that this clock gave or took before, however the wall clock jumps. */
   now(wallMs: number): Stamp
@@ -43,7 +48,7 @@ export function createHlc(initial: Stamp, driftMaxMs: number): Hlc {
   let last = initial
   return {
     now(wallMs) {
-      const wall: Stamp = { ms: Math.min(Math.max(0, Math.floor(wallMs)), STAMP_MS_MAX), tick: 0 }
+      const wall: Stamp = { ms: Math.min(Math.max(0, Math.floor(wallMs)), STAMP_WALL_MS_MAX), tick: 0 }
       last = compareStamps(wall, last) > 0 ? wall : nextStamp(last)
       return last
     },

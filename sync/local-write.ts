@@ -4,7 +4,7 @@ import { createCollectionState, type CollectionState } from './collection-state.
 import { CONTENT_TYPE_BYTES_MAX, encodeContent, PAYLOAD_BYTES_MAX, type Content } from './content.ts'
 import type { Crossings } from './crossing.ts'
 import { contextOver, shownVersion, stampOver, type Entry } from './entry.ts'
-import { laterStamp } from './hlc.ts'
+import { isLastStamp, laterStamp } from './hlc.ts'
 import { encodeFloatVector } from './float-vector.ts'
 import { keyFault, makeKey, MADE_KEY_RANDOM_BYTES, nameFault } from './key.ts'
 import { entryEtag, viewVersion } from './record-view.ts'
@@ -47,6 +47,9 @@ export function applyLocalWrite(context: WriteContext, batch: WriteBatch, write:
   const shown = before === undefined ? undefined : shownVersion(before.entry)
   const refusedCondition = checkConditions(write, before !== undefined && shown !== undefined ? entryEtag(before.entry, hash) : undefined)
   if (refusedCondition !== undefined) return refusedCondition
+  if (before?.entry.some(({ stamp }) => isLastStamp(stamp)) === true) {
+    return refuse('HS_PRECONDITION_FAILED', 'somebody wrote this record with the last time that there is: nothing can be written above it')
+  }
 
   if (write.content === undefined) {
     if (existing === undefined || before === undefined || shown === undefined) return { ok: true, outcome: 'unchanged', key }

@@ -236,7 +236,7 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
     ...rescue,
     ...retention.exchange,
     ...createRecordReads(store, hash, openCollection),
-    ...createVersionMerge({ context, store, submit: submitDurable, reconcile, noRoom }),
+    ...createVersionMerge({ context, store, submit: submitDurable, reconcile, noRoom, enforce: name => keeper.enforce(name) }),
     setLocalSettings: (name, change) => attempt(() => retention.setLocalSettings(name, change)),
     keep: () => keeper.keep(),
     get storeId() {
@@ -345,10 +345,10 @@ export async function openReplica(options: ReplicaOptions): Promise<OpenReplica>
 
     async applyMark(mark) {
       const answer = await frames.mark(mark)
-      if (mark.isWhole && answer === 'applied') await rescue.settle(mark.collection, mark.generation)
+      await rescue.settle(mark.collection, mark.generation, mark.theirs?.vector ?? new Map())
       return answer
     },
-    beginCrossing: (name, known) => frames.beginCrossing(name, known),
+    beginCrossing: (name, known, isAbsent) => frames.beginCrossing(name, known, isAbsent),
 
     dropItems: (name, generation, items, floor) =>
       submitDurable(batch => {

@@ -10,7 +10,7 @@ import { countersOf } from './replica-snapshot.ts'
 import { encodeResumePoint } from './resume-point.ts'
 import { cursorRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
-import type { RemoteFrame, RemoteMark } from './sync-replica.ts'
+import type { MarkOutcome, RemoteFrame, RemoteMark } from './sync-replica.ts'
 import { adoptCollected } from './tombstones.ts'
 import { isTombstone } from './version.ts'
 import type { WriteBatch } from './write-batch.ts'
@@ -57,10 +57,10 @@ export function createRemoteFrames(options: RemoteFrameOptions) {
       })
     },
     /** As SyncReplica has it. */
-    mark({ collection: name, generation, senderStore, vector, theirs, crossing, endReception }: RemoteMark): Promise<'applied' | 'left'> {
+    mark({ collection: name, generation, senderStore, vector, theirs, crossing, endReception }: RemoteMark): Promise<MarkOutcome> {
       return submit(batch => {
         const collection = remoteCollection(context.state, batch, name, generation)
-        if (collection === undefined) return 'left'
+        if (collection === undefined) return 'gone'
         if (endReception !== undefined) options.receptions.endWith(batch, endReception)
         // Whoever is past the floor by now was brought there by somebody else, behind a repair or with the tombstones.
         if (crossing?.isDisturbed === true && theirs !== undefined && !coversVector(countersOf(collection.vector), theirs.collected))
@@ -72,11 +72,19 @@ export function createRemoteFrames(options: RemoteFrameOptions) {
       })
     },
     /** As SyncReplica has it. */
-    async beginCrossing(name: string, known: VersionVector): Promise<Crossing> {
+    async beginCrossing(name: string, known: VersionVector, isAbsent: boolean): Promise<Crossing> {
       const crossing = context.crossings.begin(name, known)
-      // Groups are written in order: behind an empty one, what came before can be read.
-      await submit(() => undefined)
-      return crossing
+      try {
+        // Groups are written in order: behind this one, what came before can be read.
+        await submit(() => {
+          // What has come since it was found to be absent no repair has looked at.
+          if (isAbsent && (context.state.collectionByName.get(name)?.total.count ?? 0) > 0) crossing.disturb()
+        })
+        return crossing
+      } catch (error) {
+        crossing.end()
+        throw error
+      }
     },
   }
 }

@@ -31,6 +31,8 @@ export interface AppliedItems {
   readonly clocksAhead: number
   /** Concurrent versions that met and of which `lww` dropped one. */
   readonly conflicts: number
+  /** Versions that are behind what this node keeps (R8, R9). */
+  readonly givenUp: number
 }
 
 export interface RemoteContext {
@@ -71,6 +73,7 @@ export function applyRemoteItems(
   let applied = 0
   let clocksAhead = 0
   let conflicts = 0
+  let givenUp = 0
   for (const { key, version } of items) {
     if (skipCovered && (collection.vector.get(version.origin)?.counter ?? 0) >= version.counter) continue
     // R2: this replica wrote it and does not know: a restored copy. The mark that would say so may never come.
@@ -81,6 +84,7 @@ export function applyRemoteItems(
     if (before === undefined && !isTombstone(version) && isFull(collection, retainedBytes(keyBytes(key), version))) {
       collection.retention.hasGivenUp = true
       giveUp(batch, collection, version, 'full')
+      givenUp += 1
       continue
     }
     const merged = mergeEntries(before?.entry, [version], policy)
@@ -93,7 +97,10 @@ export function applyRemoteItems(
     }
     // R9: what comes is judged when it has taken the place of what it beats.
     const after = uncollected && withoutExpired(collection, uncollected, version)
-    if (after !== uncollected) giveUp(batch, collection, version, 'ttl')
+    if (after !== uncollected) {
+      giveUp(batch, collection, version, 'ttl')
+      givenUp += 1
+    }
     if (!state.hlc.observe(version.stamp, wallMs)) clocksAhead += 1
     const mine = before?.entry[0]
     if (mine !== undefined && policy === 'lww' && isConflict(mine, version)) {
@@ -106,7 +113,7 @@ export function applyRemoteItems(
     crossings.noteApplied(collection.name, version, crossing)
     if (isSystem) applySystemEntry(state, key, after ?? [])
   }
-  return { applied, clocksAhead, conflicts }
+  return { applied, clocksAhead, conflicts, givenUp }
 }
 
 /** An entry without a version that is behind the horizon; undefined when nothing is left. */

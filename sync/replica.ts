@@ -128,6 +128,8 @@ export interface VersionsMerged {
   readonly known: number
   /** Of a generation that is gone by now. */
   readonly unplaceable: number
+  /** Behind what this node keeps of the collection. */
+  readonly refused: number
 }
 
 export interface RecordRange {

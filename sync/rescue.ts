@@ -7,7 +7,7 @@
  *
  * Everything else is **rescued**: it is merged in under its old dot, above the own vector, where the log tails of sessions do not reach it.
  * It may be new to everybody, or have been deleted by everybody in the meantime; only a peer knows. So it waits for the first peer that is
- * pulled completely (R2): what is above the vector then is covered by no vector that was met, and is issued anew under the present origin, with
+ * pulled and knows anything of the collection (R2): what neither its vector covers nor the own one is issued anew under the present origin, with
  * the old dot in its context. What the peer had collected R6 has dropped before.
  *
  * Row `y` cid origin -> greatest rescued counter (8), 1 when it is settled: then what that origin wrote up to there counts as known.
@@ -15,7 +15,7 @@
 import { concatBytes, fromHex, u64Bytes } from '../base/bytes.ts'
 import { loadAcknowledgements } from './acknowledgement.ts'
 import { rowsOf, type CollectionState, type RunId } from './collection-state.ts'
-import type { Dot, Origin } from './dot.ts'
+import type { Dot, Origin, VersionVector } from './dot.ts'
 import { reissue } from './fork.ts'
 import type { WriteName } from './journal.ts'
 import type { WriteContext } from './local-write.ts'
@@ -50,9 +50,11 @@ export interface RescueTally {
   known: number
   /** Of a collection that was deleted since, or that there is no room for. */
   unplaceable: number
+  /** Imported, and not taken: behind what this node keeps (R8, R9). */
+  refused: number
 }
 
-export const createRescueTally = (): RescueTally => ({ redone: 0, rescued: 0, known: 0, unplaceable: 0 })
+export const createRescueTally = (): RescueTally => ({ redone: 0, rescued: 0, known: 0, unplaceable: 0, refused: 0 })
 
 interface Bound {
   readonly counter: number
@@ -101,9 +103,10 @@ function applyRescued(
     } else {
       // What is between is missing, and perhaps not elsewhere: the own counters must not go there again.
       if (origin === state.origin) takeNewOrigin(state, batch, context.random)
-      const { applied } = applyRemoteItems(context, batch, collection, [{ key, version }], false)
+      const { applied, givenUp } = applyRemoteItems(context, batch, collection, [{ key, version }], false)
       if (applied === 0 && isImported === true) {
-        tally.known += 1
+        if (givenUp > 0) tally.refused += 1
+        else tally.known += 1
         continue
       }
       const next = { counter: Math.max(counter, bound?.counter ?? 0), isSettled: false }
@@ -119,8 +122,11 @@ function applyRescued(
 export interface Rescue {
   /** Brings writes back that the store has lost, in their order; durable when it resolves. They are not journaled again. */
   rescue(writes: readonly RescuedWrite[]): Promise<RescueTally>
-  /** Issues anew what was rescued and no vector covers. To be called when a peer has been pulled completely; returns how many. */
-  settle(collection: string, generation: number): Promise<number>
+  /**
+   * Issues anew what was rescued and neither the own vector covers nor `theirs`, that of a peer which has just been pulled; returns how many. What that
+   * one knows and the own vector does not cover waits on: its mark may have been left out. A peer that knows nothing says nothing.
+   */
+  settle(collection: string, generation: number, theirs: VersionVector): Promise<number>
   /** Whether the store has, or had, a write made here. */
   knows(write: WriteName): boolean
   /** Whether a write made here need not be kept in the journal any more. */
@@ -139,7 +145,7 @@ export function createRescue(options: RescueOptions): Rescue {
   const { store, context, submit, reconcile } = options
   return {
     rescue: writes => submit(batch => applyRescued(context, store, batch, writes, () => reconcile(batch))),
-    settle: (name, generation) => settleRescued(options, name, generation),
+    settle: (name, generation, theirs) => settleRescued(options, name, generation, theirs),
     knows({ collection: name, generation, origin, counter }) {
       const collection = context.state.collectionByName.get(name)
       if (collection?.generation !== generation) return generation <= context.state.model.deletedGeneration(name)
@@ -150,9 +156,14 @@ export function createRescue(options: RescueOptions): Rescue {
   }
 }
 
-async function settleRescued({ store, context, submit }: RescueOptions, name: string, generation: number): Promise<number> {
+async function settleRescued(
+  { store, context, submit }: RescueOptions,
+  name: string,
+  generation: number,
+  theirs: VersionVector,
+): Promise<number> {
   const collection = context.state.collectionByName.get(name)
-  if (collection?.generation !== generation) return 0
+  if (collection?.generation !== generation || theirs.size === 0) return 0
   const { cid } = collection
   const waiting: { readonly origin: Origin; readonly counter: number }[] = []
   for await (const [row, value] of rowsOf(store, rescuedOf(cid))) {
@@ -175,7 +186,9 @@ async function settleRescued({ store, context, submit }: RescueOptions, name: st
       })
       reissued += items.length
     }
-    const known = collection.vector.get(origin)?.counter ?? 0
+    const ownCounter = collection.vector.get(origin)?.counter ?? 0
+    const theirCounter = theirs.get(origin) ?? 0
+    const known = Math.max(ownCounter, theirCounter)
     if (counter > known) {
       for await (const [row, key] of rowsOf(store, logRange(cid, origin, known, counter))) {
         page.push({ key: keyText(key), dot: { origin, counter: readCounter(row, dotAtOfLogRow + ORIGIN_BYTES) } })
@@ -183,7 +196,8 @@ async function settleRescued({ store, context, submit }: RescueOptions, name: st
       }
       if (page.length > 0) await issue()
     }
-    await onCollection((batch, current) => batch.put(rescuedRow(current.cid, origin), encodeBound({ counter, isSettled: true })))
+    const isSettled = ownCounter >= Math.min(theirCounter, counter)
+    if (isSettled) await onCollection((batch, current) => batch.put(rescuedRow(current.cid, origin), encodeBound({ counter, isSettled })))
   }
   return reissued
 }
@@ -197,10 +211,22 @@ async function isConfirmed(context: WriteContext, store: StoreReader, write: Wri
   const collection = state.collectionByName.get(write.collection)
   if (collection?.generation !== write.generation) return write.generation <= state.model.deletedGeneration(write.collection)
   const bound = readBound(store.get(rescuedRow(collection.cid, write.origin)))
-  if (bound?.isSettled === true && write.counter <= bound.counter) return true
+  // The bound speaks of what the vector did not cover: what was written since, or before, was not issued anew.
+  const isAboveVector = write.counter > (collection.vector.get(write.origin)?.counter ?? 0)
+  if (bound?.isSettled === true && isAboveVector && write.counter <= bound.counter) return true
   const acknowledgements = await loadAcknowledgements(store, collection.cid)
   return acknowledgements.some(
     ({ storeId, vector }) =>
       storeId !== state.storeId && state.roster.get(storeId)?.isEvicted === false && (vector.get(write.origin) ?? 0) >= write.counter,
   )
+}
+
+/** Up to where the writes of origins were rescued and have been settled. */
+export async function settledVector(store: StoreReader, cid: number): Promise<VersionVector> {
+  const vector = new Map<Origin, number>()
+  for await (const [row, value] of rowsOf(store, rescuedOf(cid))) {
+    const bound = readBound(value)
+    if (bound?.isSettled === true) vector.set(readOrigin(row, originAtOfVectorRow), bound.counter)
+  }
+  return vector
 }

@@ -271,7 +271,7 @@ async function reconcileCollection(
       theirs.generation === generation &&
       // What a partial replica lacks says nothing (R8).
       ((isBehind && !relation.isTheirsPartial) || (isBehindFloor(theirKnowledge, ownKnowledge) && !relation.isMinePartial))
-    if (isBehind) crossing = await replica.beginCrossing(name, theirKnowledge.vector)
+    if (isBehind) crossing = await replica.beginCrossing(name, theirKnowledge.vector, mine === undefined)
     if (isFloorBetween) await repair(relation)
     const context = {
       channel,

@@ -13,11 +13,12 @@ import {
   type Acknowledgement,
 } from './acknowledgement.ts'
 import type { CollectionState } from './collection-state.ts'
-import { coversVector } from './dot.ts'
+import { coversVector, joinVectors } from './dot.ts'
 import { putSystemRecord, type WriteContext } from './local-write.ts'
 import { countersOf } from './replica-snapshot.ts'
 import { takeNewStoreId, type ReplicaState } from './replica-state.ts'
 import { replicaKey, type EnrolledReplica } from './roster.ts'
+import { settledVector } from './rescue.ts'
 import { acknowledgementRow } from './rows.ts'
 import { SYSTEM_COLLECTION } from './settings.ts'
 import type { Store } from './store.ts'
@@ -170,7 +171,13 @@ export function createStability(options: StabilityOptions): Stability {
       const stable = stableVector({ storeId, vector }, { enrolled: roster.enrolled(), hash: rosterHash }, acknowledgements)
       if (stable === undefined) return removed
       const hasEvicted = roster.all().some(({ isEvicted }) => isEvicted)
-      const collectable = await collectableVector(store, collection.cid, stable, hasEvicted ? vector : undefined)
+      const collectable = await collectableVector(
+        store,
+        collection.cid,
+        stable,
+        // Of what was issued anew the old dots are in contexts for ever, and no mark of them comes.
+        hasEvicted ? joinVectors(vector, await settledVector(store, collection.cid)) : undefined,
+      )
       if (collectable.size === 0) return removed
       await onCollection(name, generation, (batch, current) => {
         // Somebody may have enrolled in the meantime, who has not acknowledged it.

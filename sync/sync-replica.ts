@@ -41,13 +41,13 @@ export interface SyncReplica {
    * snapshot that the frame was judged by.
    */
   applyItems(frame: RemoteFrame): Promise<AppliedItems | undefined>
-  /** Advances the vector to a peer's mark; `left` when it does not count, and is to be had by another session. */
-  applyMark(mark: RemoteMark): Promise<'applied' | 'left'>
+  /** Advances the vector to a peer's mark. */
+  applyMark(mark: RemoteMark): Promise<MarkOutcome>
   /**
    * This replica, behind the floor of a peer that knows `known`, is about to be taken past it by that peer's mark. What is written from now on
-   * is seen by snapshots that are taken behind the answer, or disturbs the crossing.
+   * is seen by snapshots that are taken behind the answer, or disturbs the crossing. `isAbsent`: no snapshot of this replica had the collection.
    */
-  beginCrossing(collection: string, known: VersionVector): Promise<Crossing>
+  beginCrossing(collection: string, known: VersionVector, isAbsent: boolean): Promise<Crossing>
   /** Enrols this replica, under a new store id when it was evicted, unless it is enrolled; durable when it resolves (R7). */
   enrol(): Promise<void>
   /** Whether an operator has evicted that replica. */
@@ -129,6 +129,9 @@ export interface RemoteFrame {
   readonly resume?: { readonly senderStore: Uint8Array; readonly point: ResumePoint; readonly recoveries: number }
 }
 
+/** `left`: it does not count, and is to be had by another session (crossing.ts); `gone`: there is no such collection here, nor a place for it. */
+export type MarkOutcome = 'applied' | 'left' | 'gone'
+
 export interface RemoteMark {
   readonly collection: string
   readonly generation: number
@@ -140,8 +143,6 @@ export interface RemoteMark {
    * was not sent, and not that they are gone (R4).
    */
   readonly theirs?: CollectedKnowledge
-  /** All that the peer has for this replica is here: what no vector covers now, nobody has (R2). */
-  readonly isWhole: boolean
   readonly crossing?: Crossing | undefined
   /** Called as the mark becomes durable. */
   readonly endReception?: () => void

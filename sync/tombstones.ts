@@ -30,7 +30,7 @@ export function withoutCollected({ collected }: CollectionState, entry: Entry): 
 /**
  * G as it will be when all tombstones up to `stable` have gone: for each origin the last of them.
  *
- * With `seen`, the own vector: up to the first one that has seen what that vector does not cover, a version whose mark never came. Whoever
+ * With `seen`, the own vector and what was rescued and settled: up to the first one that has seen what that vector does not cover, a version whose mark never came. Whoever
  * wrote that version has acknowledged it together with the tombstone - but not where it was evicted, and then it would bring it back.
  */
 export async function collectableVector(

@@ -15,10 +15,12 @@ import type { WriteBatch } from './write-batch.ts'
 export interface VersionMergeOptions extends RescueOptions {
   /** As ReplicaOptions has it. */
   readonly noRoom: () => string | undefined
+  /** Brings a collection within its bounds. */
+  readonly enforce: (collection: string) => Promise<void>
 }
 
 export function createVersionMerge(options: VersionMergeOptions): Pick<Replica, 'openForVersions' | 'mergeVersions'> {
-  const { context, submit, noRoom } = options
+  const { context, submit, noRoom, enforce } = options
   const rescuer = createRescue(options)
   return {
     async openForVersions(name, generation, settings) {
@@ -38,8 +40,9 @@ export function createVersionMerge(options: VersionMergeOptions): Pick<Replica, 
         isImported: true as const,
       })
       return attempt(async () => {
-        const { redone, rescued, known, unplaceable } = await rescuer.rescue(versions.map(named))
-        return { ok: true, taken: redone + rescued, known, unplaceable }
+        const { rescued, known, unplaceable, refused } = await rescuer.rescue(versions.map(named))
+        await enforce(collection)
+        return { ok: true, taken: rescued, known, unplaceable, refused }
       })
     },
   }

@@ -182,7 +182,8 @@ function linger(request: FastifyRequest, lingerMs: number): void {
   raw.resume()
   if (raw.complete) return
   const timer = setTimeout(() => raw.socket.destroy(), lingerMs)
-  raw.once('close', () => clearTimeout(timer))
+  // Either, whatever comes first: its connection may go on with other requests.
+  for (const event of ['end', 'close']) raw.once(event, () => clearTimeout(timer))
 }
 
 function routeOf(request: FastifyRequest): string {

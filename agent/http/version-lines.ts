@@ -7,6 +7,7 @@ import { fromHex, toHex } from '../../base/bytes.ts'
 import type { Hash } from '../../base/ports.ts'
 import { decodeContent, encodeContent, PAYLOAD_BYTES_MAX } from '../../sync/content.ts'
 import type { Dot } from '../../sync/dot.ts'
+import { STAMP_WALL_MS_MAX } from '../../sync/hlc.ts'
 import { keyFault } from '../../sync/key.ts'
 import { viewVersion } from '../../sync/record-view.ts'
 import type { CollectionSettings, CollectionView, MergedVersion } from '../../sync/replica.ts'
@@ -21,6 +22,7 @@ import {
   isTombstone,
   type Version,
 } from '../../sync/version.ts'
+import { findJsonFault, JSON_DEPTH_MAX } from '../json-text.ts'
 import { isNumbers, parseJsonObject, type JsonFault } from './json-object.ts'
 import type { JsonWriter, VersionJson } from './record-json.ts'
 
@@ -99,8 +101,15 @@ export function parseVersionLine(text: string, hash: Hash): (MergedVersion & { r
   if (typeof key !== 'string') return fault('a version has a key, a string')
   const unfit = keyFault(key)
   if (unfit !== undefined) return { code: 'HS_INVALID_KEY', detail: unfit }
-  const version = typeof line['encoded'] === 'string' ? decodeVersion(Buffer.from(line['encoded'], 'base64')) : readVersion(line)
+  if (findJsonFault(text, 'vector')?.kind === 'depth') {
+    return { code: 'HS_INVALID_PAYLOAD', detail: `a payload is nested at most ${JSON_DEPTH_MAX} levels deep` }
+  }
+  const isEncoded = typeof line['encoded'] === 'string'
+  const version = isEncoded ? decodeVersion(Buffer.from(String(line['encoded']), 'base64')) : readVersion(line)
   if (version === undefined) return fault('it has not the form of a version')
+  if (isEncoded && !isOpaque(version) && decodeContent(version) !== undefined)
+    return fault('only what this release does not understand is encoded')
+  if (version.stamp.ms > STAMP_WALL_MS_MAX) return fault('its time is behind the year 9999')
   if (version.body.length > 2 * PAYLOAD_BYTES_MAX)
     return { code: 'HS_TOO_LARGE', detail: `a version has at most ${2 * PAYLOAD_BYTES_MAX} bytes` }
   const encoded = encodeVersion(version)

@@ -22,6 +22,7 @@ const MergeResult = Type.Object(
   {
     taken: Type.Integer({ description: 'Versions that were new here, and what they beat is beaten.' }),
     known: Type.Integer({ description: 'Versions that were here already, or that were written over or deleted since.' }),
+    refused: Type.Integer({ description: 'Versions behind what this node keeps of the collection: by its bounds, or by their age.' }),
     rejected: Type.Array(Type.Object({ line: Type.Integer(), code: Type.String(), detail: Type.String() }), { maxItems: 100 }),
     rejected_count: Type.Integer(),
     complete: Type.Boolean({ description: 'The last line was there, and as many versions as it says. Otherwise the export was cut off.' }),
@@ -112,6 +113,7 @@ async function* exportVersions(replica: Replica, name: string, onError: (error: 
 interface Merged {
   taken: number
   known: number
+  refused: number
   readonly rejected: { readonly line: number; readonly code: string; readonly detail: string }[]
   rejected_count: number
   complete: boolean
@@ -119,7 +121,7 @@ interface Merged {
 
 /** Merges group by group. What was merged before a fault stays: merging it again changes nothing. */
 async function mergeLines(replica: Replica, name: string, request: IncomingMessage, limits: HttpLimits): Promise<Merged> {
-  const merged: Merged = { taken: 0, known: 0, rejected: [], rejected_count: 0, complete: false }
+  const merged: Merged = { taken: 0, known: 0, refused: 0, rejected: [], rejected_count: 0, complete: false }
   let generation: number | undefined
   let lines = 0
   let announced: number | undefined
@@ -139,6 +141,7 @@ async function mergeLines(replica: Replica, name: string, request: IncomingMessa
     if (done.unplaceable > 0) throw new AgentError('HS_NOT_FOUND', `"${name}" was deleted in the middle of it`)
     merged.taken += done.taken
     merged.known += done.known
+    merged.refused += done.refused
   }
   const take = async (line: Line): Promise<void> => {
     if (announced !== undefined) throw new AgentError('HS_INVALID_REQUEST', `line ${line.line}: the export ended on the line before it`)

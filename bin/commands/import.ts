@@ -55,7 +55,7 @@ export const importRecords = defineCommand({
   details:
     'FILE holds a record a line, {"key","payload","vector"} or {"key","data","content_type"}, or one JSON array of them; - or nothing is ' +
     'standard input. Records without a key get one. Bad lines are rejected one by one and good ones kept; the exit status is then 1. ' +
-    'With --versions FILE is of export --versions: nothing that is here is written over by what is older, nothing deleted comes back, and what ' +
+    'With --versions FILE is of export --versions: nothing that is here is written over by what is older, nothing deleted here comes back, and what ' +
     'is imported twice counts once.',
   positionals: ['collection', '[file]'],
   options: {
@@ -134,9 +134,11 @@ async function mergeVersions(api: ApiClient, collection: string, source: Source,
         if (isObject(rejection))
           printError(printable(`line ${String(rejection['line'])}: ${String(rejection['code'])}: ${String(rejection['detail'])}`))
       }
-      const [taken, known, rejected] = [answer['taken'], answer['known'], answer['rejected_count']].map(Number) as [number, number, number]
+      const [taken, known, refused, rejected] = ['taken', 'known', 'refused', 'rejected_count'].map(name =>
+        formatCount(Number(answer[name])),
+      )
       print(
-        `merged ${formatCount(taken)}, known already ${formatCount(known)}, rejected ${formatCount(rejected)} ` +
+        `merged ${taken}, known already ${known}, not kept here ${refused}, rejected ${rejected} ` +
           `(${formatBytes(count.bytes)} in ${formatDuration(progress.elapsedMs())})`,
       )
     }

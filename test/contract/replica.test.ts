@@ -79,7 +79,7 @@ async function ship(from: OpenReplica, to: OpenReplica): Promise<number> {
     shipped += items.length
     const { generation } = collection
     await to.applyItems({ collection: name, generation, items, logicalClock: from.logicalClock(), skipCovered: true })
-    await to.applyMark({ collection: name, generation, vector: collection.vector, senderStore: new Uint8Array(16), isWhole: true })
+    await to.applyMark({ collection: name, generation, vector: collection.vector, senderStore: new Uint8Array(16) })
   }
   await snapshot.close()
   await theirs.close()

@@ -371,7 +371,7 @@ function advanceByFrames(replica: OpenReplica): OpenReplica {
       if (frame.resume !== undefined) {
         const { senderStore, point } = frame.resume
         const vector = new Map([...point.target].map(([origin, counter]) => [origin, { counter, run: '00'.repeat(8) }]))
-        await replica.applyMark({ collection: frame.collection, generation: frame.generation, vector, senderStore, isWhole: true })
+        await replica.applyMark({ collection: frame.collection, generation: frame.generation, vector, senderStore })
       }
       return replica.applyItems({ ...frame, skipCovered: false })
     },

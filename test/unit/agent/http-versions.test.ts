@@ -51,7 +51,7 @@ describe('versions as NDJSON', () => {
     expect(lines.filter(line => line.startsWith('{"key":"a"'))).toHaveLength(2)
 
     const to = await startHttp()
-    expect((await merge(to, text)).json).toEqual({ taken: 6, known: 0, rejected: [], rejected_count: 0, complete: true })
+    expect((await merge(to, text)).json).toEqual({ taken: 6, known: 0, refused: 0, rejected: [], rejected_count: 0, complete: true })
     expect(digestOf(to.replica, 'c')).toBe(digestOf(from.replica, 'c'))
     expect(to.replica.collection('c')).toMatchObject({ conflict: 'siblings', dimension: 2, priority: 5, recordCount: 4 })
     expect(to.replica.get('c', 'raw')).toEqual(from.replica.get('c', 'raw'))
@@ -114,6 +114,7 @@ describe('versions as NDJSON', () => {
     expect(answer.json).toEqual({
       taken: 3,
       known: 0,
+      refused: 0,
       rejected_count: 3,
       complete: true,
       rejected: [
@@ -190,5 +191,27 @@ describe('versions as NDJSON', () => {
     const parsed = parseVersionLine(writer.finish().toString(), systemHash)
     if ('code' in parsed) throw new Error(parsed.detail)
     expect(encodeVersion(parsed.version)).toEqual(encodeVersion(version))
+  })
+
+  it.each([
+    ['encoded although it is understood', { body: encodeUtf8('not json')! }, true, 'only what this release does not understand'],
+    ['that are nested too deep', { body: encodeUtf8('['.repeat(100_000) + ']'.repeat(100_000))! }, false, 'at most 100 levels'],
+    ['of the year 10000', { stamp: { ms: 253_402_300_800_000, tick: 0 } }, false, 'behind the year 9999'],
+  ])('%s are rejected', (_, change, isEncoded, detail) => {
+    const version: Version = {
+      flags: 4,
+      origin: 'ab'.repeat(16),
+      counter: 7,
+      stamp: { ms: 1.7e12, tick: 3 },
+      context: [],
+      body: encodeUtf8('1')!,
+      ...change,
+    }
+    const writer = createJsonWriter()
+    writeVersionLine(writer, systemHash, 'k', version)
+    const written = writer.finish().toString()
+    const encoded = Buffer.from(encodeVersion(version)).toString('base64')
+    const line = isEncoded ? `{"key":"k","encoded":"${encoded}",${/"sum":"\w+"\}/.exec(written)![0]}` : written
+    expect(parseVersionLine(line, systemHash)).toMatchObject({ detail: expect.stringContaining(detail) as unknown })
   })
 })

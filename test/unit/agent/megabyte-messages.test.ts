@@ -80,7 +80,7 @@ describe('P10 large things', () => {
     // One of them has met many, the other one only some.
     const all = vectorOf(origins(65_000))
     const some = new Map([...all].slice(0, 60_000))
-    const mark = { collection: 'c', generation, senderStore: new Uint8Array(16), isWhole: true }
+    const mark = { collection: 'c', generation, senderStore: new Uint8Array(16) }
     await a.applyMark({ ...mark, vector: all })
     await b.applyMark({ ...mark, vector: some })
     await b.write([put('c', 'second')])

@@ -1,4 +1,5 @@
 /** What comes from elsewhere while a peer's mark is about to take a replica past that peer's floor (R6, P5). */
+import { setImmediate as eventLoopTurn } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { encodeUtf8 } from '../../../base/utf8.ts'
 import type { Link } from '../../../sync/channel.ts'
@@ -98,6 +99,30 @@ describe('a replica that is taken past the floor of a peer', () => {
     }
   })
 
+  it('R6 P5 leaves the mark, when that was brought before the peer had answered, into a collection that was not there', async () => {
+    const late = await openTestReplica(createMemoryStore(), 6)
+    const [left, right] = createTestLink().ends
+    let opened = ''
+    let isFilled = false
+    const slow: Link = {
+      ...right,
+      async send(bytes) {
+        const message = decodeMessage(codec, bytes)
+        if (message?.kind === 'open') opened = message.name
+        if (message?.kind === 'open' && opened === 'c') await syncPair(fresh, returning)
+        if (message?.kind === 'state' && opened === '_system' && !isFilled) {
+          isFilled = true
+          await syncPair(late, full)
+        }
+        return right.send(bytes)
+      },
+    }
+    expect((await syncPair(fresh, late, { ends: [left, slow], messages: 0 }))[0].isComplete).toBe(false)
+    const others = [late, full, peer, returning]
+    for (let i = 0; i < 3; i++) for (const other of others) await syncPair(fresh, other)
+    for (const replica of [fresh, ...others]) expect(Object.keys(await contentOf(replica, 'c'))).toEqual(KEYS)
+  })
+
   it('takes the mark, when what came from elsewhere is news to the peer too', async () => {
     await peer.write([put('c', 'news')])
     const bringNews = async (): Promise<void> => {
@@ -127,5 +152,94 @@ describe('a replica that is taken past the floor of a peer', () => {
     other.end()
     crossings.noteApplied('c', at(5), undefined)
     expect(one.isDisturbed).toBe(false)
+  })
+
+  it('a mark for a collection that is gone, or that there is no place for, is left to nobody', async () => {
+    const { generation } = fresh.collection('c') ?? { generation: 1 }
+    await fresh.write([put('c', 'k')])
+    await fresh.deleteCollection('c')
+    const mark = { collection: 'c', generation, vector: new Map(), senderStore: new Uint8Array(16) }
+    expect(await fresh.applyMark(mark)).toBe('gone')
+  })
+
+  it('ends where the store fails as it begins', async () => {
+    const store = createMemoryStore()
+    const replica = await openTestReplica(store, 7)
+    await replica.write([put('c', 'k')])
+    store.failWrites(1)
+    await expect(replica.beginCrossing('c', new Map(), false)).rejects.toThrow('disk')
+    const crossing = await replica.beginCrossing('c', new Map(), false)
+    expect(crossing.isDisturbed).toBe(false)
+    crossing.end()
+  })
+})
+
+/** Sends through it take turns of the event loop, more or fewer. */
+function unsteady(link: TestLink, pick: (n: number) => number): TestLink {
+  const slow = (end: Link, pace: number): Link => {
+    let last = Promise.resolve()
+    return {
+      ...end,
+      send: bytes =>
+        (last = last.then(async () => {
+          for (let turns = pick(pace); turns > 0; turns--) await eventLoopTurn()
+          await end.send(bytes)
+        })),
+    }
+  }
+  return { ends: [slow(link.ends[0], 2 + pick(12)), slow(link.ends[1], 2 + pick(12))], messages: 0 }
+}
+
+describe.each(['lww', 'siblings'] as const)('sessions at once, in any order, with %s', conflict => {
+  it.each(Array.from({ length: 12 }, (_, i) => i + 1))('R6 P5 bring nothing back and end equal: seed %i', async seed => {
+    const random = createSeededRandom(seed * 7_919)
+    const pick = (n: number): number => Math.floor(random.fraction() * n)
+    const open = (i: number): Promise<OpenReplica> => openTestReplica(createMemoryStore(), seed * 10 + i)
+    const store = createMemoryStore()
+    const enrolled = [await open(1), await open(2), await openTestReplica(store, seed * 10 + 3)]
+    const meet = async (): Promise<void> => {
+      for (let i = 0; i < 3; i++)
+        for (const [a, b] of [
+          [0, 1],
+          [0, 2],
+          [1, 2],
+        ] as const)
+          await syncPair(enrolled[a]!, enrolled[b]!)
+    }
+    const gone = Array.from({ length: 6 }, (_, i) => `gone-${i}`)
+    await enrolled[0]!.createCollection('c', { conflict })
+    await enrolled[0]!.write(gone.map(key => put('c', key)))
+    for (const [n, one] of enrolled.entries()) await one.write(Array.from({ length: 6 }, (_, i) => put('c', `${n}-${i}`)))
+    await meet()
+    const asleep = store.crash()
+    await enrolled[1]!.write(gone.map(key => remove('c', key)))
+    await meet()
+    await renewIdentity(asleep, createSeededRandom(seed))
+    const all = [...enrolled, await openTestReplica(asleep, seed * 10 + 4), await open(5), await open(6)]
+
+    const later = async (turns: number, action: () => Promise<unknown>): Promise<void> => {
+      for (let left = turns; left > 0; left--) await eventLoopTurn()
+      await action()
+    }
+    for (let step = 0; step < 4; step++) {
+      const tasks: Promise<void>[] = []
+      const pairs = new Set<string>()
+      for (let k = 0; k < 5; k++) {
+        const [a, b] = [k < 3 ? 4 : pick(6), pick(6)]
+        const pair = `${Math.min(a, b)} ${Math.max(a, b)}`
+        if (a === b || pairs.has(pair)) continue
+        pairs.add(pair)
+        const link = createTestLink(random.fraction() < 0.25 ? 5 + pick(60) : undefined)
+        const small = { frames: { bytesMax: 1e6, itemsMax: 2 } }
+        tasks.push(later(pick(40), () => syncPair(all[a]!, all[b]!, unsteady(link, pick), small)))
+      }
+      tasks.push(later(pick(60), () => enrolled[pick(3)]!.write([put('c', `new-${step}`)])))
+      await Promise.all(tasks)
+    }
+    for (let i = 0; i < 3; i++) for (const a of all) for (const b of all) if (a !== b) await syncPair(a, b)
+    for (const one of all) {
+      expect(Object.keys(await contentOf(one, 'c')).filter(key => gone.includes(key))).toEqual([])
+      expect(digestOf(one, 'c')).toBe(digestOf(all[0]!, 'c'))
+    }
   })
 })
