@@ -150,6 +150,10 @@ async function build(
   closers.push(() => opened.reclaiming?.close())
   const diskWrites = countDiskWrites(() => clock.monotonicMs() - startedMs)
   if (outageLog !== undefined) closers.push(() => outageLog.close())
+  const { recovery } = directory.opened
+  // What follows takes as long as there is much, and nothing answers until then.
+  if (recovery !== undefined)
+    log.warn({ kind: recovery.kind, reason: recovery.reason }, 'bringing back what is left of the database; this may take a while')
   const { replica, comeback } = await openReplicaOrExplain(config.dataDir, directory, {
     store: directory.opened.store,
     ...(outageLog === undefined || outageLogBytesMax === 0 ? {} : { journal: outageLog }),

@@ -10,6 +10,7 @@ import { refuseLocked } from './level-store.ts'
 import { readMachine } from './machine.ts'
 import { openOutageLog, removeOutageLog, type OutageLog } from './outage-log.ts'
 import { systemHash, systemRandom } from './ports.ts'
+import { rememberSalt } from './salt.ts'
 import { loadSigningKey, makeSigningKey, type SigningKey } from './signing-key.ts'
 import { beginStart, type Starts } from './starts.ts'
 import { ALL_BYTES, CHECKED_BYTES_MAX, copyOwnRows, openStore, type OpenedStore } from './store-opening.ts'
@@ -63,6 +64,8 @@ export async function openDataDirectory(folder: string, options: DataDirectoryOp
   if (starts.areFailing) await starts.restart()
   const outageFolder = join(folder, 'outage')
   try {
+    // A disk that is full keeps nobody from starting: the next start remembers it.
+    await rememberSalt(opened.store, digestSalt).catch(() => {})
     await copyOwnRows(folder, opened)
     const renew = async (): Promise<void> => {
       await renewIdentity(opened.store, systemRandom)

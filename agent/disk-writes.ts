@@ -9,14 +9,14 @@ const RATE_MS_MIN = 10 * 60_000
 const DAY_MS = 86_400_000
 
 export interface DiskWrites {
-  /** Since the process began; undefined where the system does not count. */
+  /** Since the agent began; undefined where the system does not count. */
   bytes(): number | undefined
   /** At the pace since the agent started; undefined in its first ten minutes. */
   bytesPerDay(): number | undefined
 }
 
 export function countDiskWrites(uptimeMs: () => number, readIo: () => string = () => readFileSync('/proc/self/io', 'utf8')): DiskWrites {
-  const bytes = (): number | undefined => {
+  const read = (): number | undefined => {
     let text: string
     try {
       text = readIo()
@@ -25,7 +25,13 @@ export function countDiskWrites(uptimeMs: () => number, readIo: () => string = (
     }
     const field = (name: string): number => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(text)?.[1])
     const written = field('write_bytes') - field('cancelled_write_bytes')
-    return Number.isSafeInteger(written) ? Math.max(0, written) : undefined
+    return Number.isSafeInteger(written) ? written : undefined
+  }
+  // What ran under this process's id before, or was started by it and has ended, counts too: the launcher may have installed packages.
+  const before = read()
+  const bytes = (): number | undefined => {
+    const written = read()
+    return written === undefined || before === undefined ? undefined : Math.max(0, written - before)
   }
   return {
     bytes,

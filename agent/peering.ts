@@ -200,6 +200,11 @@ export async function startPeering(
     isOpen: keys.length > 0 || config.swarmOpen || config.swarmName !== 'default',
     onExchanged: event => events.publish(event),
     onSettled: (peerId, collection) => digests.settled.note(peerId, collection),
+    // Data passes by then, however dialling it went last.
+    onAnswered(peerId) {
+      const member = gossip.member(peerId)
+      if (member !== undefined) links.note({ host: member.host, port: member.gossipPort }, 'open')
+    },
   })
   closers.push(
     () => listener.close(),

@@ -25,6 +25,7 @@ import { AgentError } from './errors.ts'
 import { openLevelStore, repairDatabase, type LevelStore } from './level-store.ts'
 import { readLiveTables } from './manifest.ts'
 import { chooseQuarantine, QUARANTINE, readMarker, removeMarker, writeMarker, type RecoveryMarker } from './recovery-marker.ts'
+import { refuseOtherSalt } from './salt.ts'
 import { isEnvironmental, reasonOf } from './store-damage.ts'
 import { findNewTableFault } from './table-check.ts'
 import { mendTables } from './table-mending.ts'
@@ -239,6 +240,7 @@ async function openSound(
     return { fault: reasonOf(error) }
   }
   try {
+    refuseOtherSalt(store, digestSalt)
     let fault = await findStartFault(store)
     // LevelDB has left something out. Behind the last synced batch that is what a power cut leaves; in front of it, it is a loss.
     if (fault === undefined && (await hasDropped(folder))) fault = await findAuditFault(store, hash, digestSalt)
@@ -247,6 +249,7 @@ async function openSound(
     return { fault }
   } catch (error) {
     await store.close()
+    if (error instanceof AgentError) throw error
     return { fault: reasonOf(error) }
   }
 }

@@ -53,6 +53,8 @@ export interface SynchroniserOptions extends GreetingOptions {
   readonly onExchanged: (event: SyncEvent) => void
   /** What both sides held of a collection when nothing was left to be told. */
   readonly onSettled: (nodeId: string, collection: SettledCollection) => void
+  /** A peer has opened a link, and speaks. */
+  readonly onAnswered: (nodeId: string) => void
 }
 
 export interface Synchroniser {
@@ -290,6 +292,7 @@ export function createSynchroniser(options: SynchroniserOptions): Synchroniser {
       state = greeted
       own = { isOutbound: false, abort: () => link.close(), done }
       state.running = own
+      options.onAnswered(state.nodeId)
     }
     const answering: PeerLink = {
       ...link,

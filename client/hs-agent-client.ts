@@ -356,7 +356,7 @@ export interface ObservedPeer {
   readonly may_exchange: boolean
   /** How dialling its peer link went last; null when that was not needed yet. */
   readonly link: {
-    /** `open`, or why dialling its peer link failed: ECONNREFUSED, ETIMEDOUT, HANDSHAKE, ... */
+    /** `open`, by either side, or why dialling its peer link failed: ECONNREFUSED, ETIMEDOUT, HANDSHAKE, ... */
     readonly outcome: string
     readonly ago_ms: number
   } | null

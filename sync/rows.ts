@@ -88,7 +88,7 @@ function namedRow(kind: number, name: string): Uint8Array {
   return row
 }
 
-export const metaRow = (name: 'format' | 'identity' | 'clock' | 'scrub'): Uint8Array => namedRow(LETTER.meta, name)
+export const metaRow = (name: 'format' | 'identity' | 'clock' | 'scrub' | 'salt'): Uint8Array => namedRow(LETTER.meta, name)
 
 export const collectionRow = (cid: number): Uint8Array => rowOf(LETTER.collection, cid)
 

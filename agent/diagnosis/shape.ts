@@ -83,7 +83,9 @@ const ObservedPeer = Type.Object(
     link: Type.Union(
       [
         Type.Object({
-          outcome: Type.String({ description: '`open`, or why dialling its peer link failed: ECONNREFUSED, ETIMEDOUT, HANDSHAKE, ...' }),
+          outcome: Type.String({
+            description: '`open`, by either side, or why dialling its peer link failed: ECONNREFUSED, ETIMEDOUT, HANDSHAKE, ...',
+          }),
           ago_ms: Type.Integer(),
         }),
         Type.Null(),

@@ -21,6 +21,8 @@ const MEMBERS: ReadonlySet<string> = new Set<Member>(['key', 'payload', 'data', 
 const isMember = (name: string): name is Member => MEMBERS.has(name)
 /** Exported lines carry it; what is written here gets a version of its own. */
 const PASSED_OVER = 'version'
+/** Lines of exported versions have these. */
+const OF_VERSIONS: ReadonlySet<string> = new Set(['format', 'seen', 'sum', 'deleted', 'versions'])
 
 /**
  * Reads one record, `{key?, payload?, vector?}` or `{key?, data, content_type, vector?}`. `keyIn` says where its key comes from: with
@@ -32,8 +34,9 @@ export function parseRecord(text: string, keyIn: 'path' | 'record'): RecordInput
   const record: { [member in Member]?: unknown } = parsed.object
   // Object.keys also names a member called __proto__, which JSON.parse keeps as plain data.
   for (const name of Object.keys(parsed.object)) {
-    if (!isMember(name) && !(name === PASSED_OVER && keyIn === 'record'))
-      return fault('HS_INVALID_REQUEST', `a record has no field ${quoteName(name)}`)
+    if (isMember(name) || (name === PASSED_OVER && keyIn === 'record')) continue
+    const hint = OF_VERSIONS.has(name) && keyIn === 'record' ? ': what was exported with --versions is imported with it' : ''
+    return fault('HS_INVALID_REQUEST', `a record has no field ${quoteName(name)}${hint}`)
   }
   if (record.key !== undefined && keyIn === 'path') return fault('HS_INVALID_REQUEST', 'the key is in the path, not in the body')
   if (record.key !== undefined && typeof record.key !== 'string') return fault('HS_INVALID_KEY', 'a key is a string')

@@ -11,7 +11,7 @@ import { metaRow } from '../../sync/rows.ts'
 import { ask, cleanEnvironment, findFreePort, makeFolder, startAgentProcess, stopEverything } from '../agent-process.ts'
 import { canMount, mountNote } from '../mounts.ts'
 import { openOwnReplica } from '../../agent/offline-replica.ts'
-import { put } from '../replica-pair.ts'
+import { contentOf, put } from '../replica-pair.ts'
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/hs-agent', import.meta.url))
 const EXIT_FAILED = 1
@@ -277,6 +277,24 @@ describe.concurrent('what is in the data directory', () => {
     const folder = await makeFolder()
     await writeFile(join(folder, 'store'), '')
     expect(refusalOf(await runToEnd({ HS_DATA_DIR: folder }))).toEqual(saying('HS_STORE_OPEN_FAILED', join(folder, 'store')))
+  })
+
+  it('P2 a database whose digests are made with another salt: refused, and neither taken for damaged nor written to', async () => {
+    const folder = await makeFolder()
+    const own = await openOwnReplica(folder)
+    await own.replica.write([put('c', 'k', 1)])
+    await own.close()
+    const salt = { HS_DATA_DIR: folder, HS_DIGEST_SALT: 'ab'.repeat(16) }
+    for (let start = 0; start < 3; start++) {
+      const ending = await runToEnd(salt)
+      expect(refusalOf(ending)).toEqual({
+        ...saying('HS_CONFIG_INVALID', 'HS_DIGEST_SALT is another one than this database was made with'),
+        status: EXIT_CONFIGURATION,
+      })
+    }
+    const again = await openOwnReplica(folder)
+    expect([again.comeback, await contentOf(again.replica, 'c')]).toEqual([undefined, { k: '1' }])
+    await again.close()
   })
 
   it('a store of a newer format: refused, and not touched', async () => {

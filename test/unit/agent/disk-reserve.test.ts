@@ -84,36 +84,23 @@ describe('P3 the disk reserve', () => {
 })
 
 describe('P9 what is written to disk', () => {
-  const text = 'rchar: 1\nwchar: 2\nread_bytes: 3\nwrite_bytes: 5000\ncancelled_write_bytes: 1000\n'
+  /** The system's count now, and one that grows by this text. */
+  const growing = (added: string): (() => string) => {
+    const texts = ['write_bytes: 7000\ncancelled_write_bytes: 500\n', added]
+    return () => texts.shift() ?? added
+  }
 
-  it('is what the system counts for this process, less what never got there', () => {
-    expect(
-      countDiskWrites(
-        () => 0,
-        () => text,
-      ).bytes(),
-    ).toBe(4_000)
-    expect(
-      countDiskWrites(
-        () => 0,
-        () => text.replace('5000', '10'),
-      ).bytes(),
-    ).toBe(0)
+  it('is what the system counts since the agent began, less what never got there', () => {
+    const bytesOf = (added: string): number | undefined => countDiskWrites(() => 0, growing(added)).bytes()
+    expect(bytesOf('write_bytes: 12000\ncancelled_write_bytes: 1500\n')).toBe(4_000)
+    expect(bytesOf('write_bytes: 7010\ncancelled_write_bytes: 1500\n')).toBe(0)
   })
 
   it('is told as a pace a day when there has been some time', () => {
-    expect(
-      countDiskWrites(
-        () => 599_999,
-        () => text,
-      ).bytesPerDay(),
-    ).toBeUndefined()
-    expect(
-      countDiskWrites(
-        () => 3_600_000,
-        () => text,
-      ).bytesPerDay(),
-    ).toBe(96_000)
+    const perDayAfter = (ms: number): number | undefined =>
+      countDiskWrites(() => ms, growing('write_bytes: 12000\ncancelled_write_bytes: 1500\n')).bytesPerDay()
+    expect(perDayAfter(599_999)).toBeUndefined()
+    expect(perDayAfter(3_600_000)).toBe(96_000)
   })
 
   it('is unknown where the system does not count', () => {

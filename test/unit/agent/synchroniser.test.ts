@@ -95,6 +95,7 @@ async function createPair(): Promise<Pair> {
         liveLinksMax: 0,
         onExchanged: () => {},
         onSettled: () => {},
+        onAnswered: () => {},
       }),
     )
   }
