@@ -10,6 +10,8 @@ export type FindingCode =
   | 'config'
   | 'data-directory'
   | 'disk'
+  | 'disk-full'
+  | 'store'
   | 'port-taken'
   | 'port-unusable'
   | 'ports'

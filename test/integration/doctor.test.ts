@@ -60,6 +60,16 @@ async function startPair(here: Readonly<Record<string, string>>, there: Readonly
   ]
 }
 
+it('an agent that has no room for new records says so, and how to make some', async () => {
+  const robot = await startRobot({ HS_DISK_RESERVE: '1000000GiB' })
+  const answer = await examine([], { HS_URL: robot.url })
+  expect(answer.status).toBe(1)
+  expect(answer.findings.find(({ code }) => code === 'disk-full')).toMatchObject({
+    severity: 'fault',
+    seen: expect.stringMatching(/takes no new records: .* are free .* kept in reserve/) as string,
+  })
+})
+
 describe('two agents that run and do not see one another', () => {
   const [KEY, OTHER_KEY] = [makeSwarmKey(), makeSwarmKey()]
   const [keyId, otherKeyId] = readSwarmKeys([KEY, OTHER_KEY]).map(({ id }) => id)
