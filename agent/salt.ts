@@ -3,25 +3,22 @@ import { equalBytes, fromHex, toHex } from '../base/bytes.ts'
 import { createItemHasher, SALT_BYTES } from '../sync/digest.ts'
 import { metaRow } from '../sync/rows.ts'
 import type { Store, StoreReader } from '../sync/store.ts'
-import { AgentError } from './errors.ts'
 import { systemHash } from './ports.ts'
 
 export const saltOf = (digestSalt: string | undefined): Uint8Array =>
   (digestSalt === undefined ? undefined : fromHex(digestSalt)) ?? new Uint8Array(SALT_BYTES)
 
-/** What two agents compare to know that they have the same one, in hex. */
-export const saltIdOf = (digestSalt: string | undefined): string => toHex(createItemHasher(systemHash, saltOf(digestSalt)).saltId)
-
 const saltIdBytes = (digestSalt: Uint8Array): Uint8Array => createItemHasher(systemHash, digestSalt).saltId
 
-/** Throws HS_CONFIG_INVALID where the database's digests are made with another salt: nothing would match, and all would count as damaged. */
-export function refuseOtherSalt(store: Pick<StoreReader, 'get'>, digestSalt: Uint8Array): void {
+/** What two agents compare to know that they have the same one, in hex. */
+export const saltIdOf = (digestSalt: string | undefined): string => toHex(saltIdBytes(saltOf(digestSalt)))
+
+/** Why a database cannot be read with this salt: its digests are made with another one, so all of it would count as damaged. */
+export function findOtherSalt(store: Pick<StoreReader, 'get'>, digestSalt: Uint8Array): string | undefined {
   const remembered = store.get(metaRow('salt'))
-  if (remembered === undefined || equalBytes(remembered, saltIdBytes(digestSalt))) return
-  throw new AgentError(
-    'HS_CONFIG_INVALID',
-    'HS_DIGEST_SALT is another one than this database was made with: set that one again, or run `hs-agent repair`, which makes all digests anew with this one',
-  )
+  return remembered === undefined || equalBytes(remembered, saltIdBytes(digestSalt))
+    ? undefined
+    : 'HS_DIGEST_SALT is another one than this database was made with: set that one again, or run `hs-agent repair`, which makes all digests anew with this one'
 }
 
 /** A database of before it was remembered is taken to have been made with this one. */

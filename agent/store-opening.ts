@@ -25,7 +25,7 @@ import { AgentError } from './errors.ts'
 import { openLevelStore, repairDatabase, type LevelStore } from './level-store.ts'
 import { readLiveTables } from './manifest.ts'
 import { chooseQuarantine, QUARANTINE, readMarker, removeMarker, writeMarker, type RecoveryMarker } from './recovery-marker.ts'
-import { refuseOtherSalt } from './salt.ts'
+import { findOtherSalt } from './salt.ts'
 import { isEnvironmental, reasonOf } from './store-damage.ts'
 import { findNewTableFault } from './table-check.ts'
 import { mendTables } from './table-mending.ts'
@@ -240,7 +240,8 @@ async function openSound(
     return { fault: reasonOf(error) }
   }
   try {
-    refuseOtherSalt(store, digestSalt)
+    const otherSalt = findOtherSalt(store, digestSalt)
+    if (otherSalt !== undefined) throw new AgentError('HS_CONFIG_INVALID', otherSalt)
     let fault = await findStartFault(store)
     // LevelDB has left something out. Behind the last synced batch that is what a power cut leaves; in front of it, it is a loss.
     if (fault === undefined && (await hasDropped(folder))) fault = await findAuditFault(store, hash, digestSalt)

@@ -8,6 +8,7 @@ import { openLevelStore, refuseLocked } from './level-store.ts'
 import { readLiveTables } from './manifest.ts'
 import { openOutageLog } from './outage-log.ts'
 import { systemHash } from './ports.ts'
+import { findOtherSalt } from './salt.ts'
 import { reasonOf } from './store-damage.ts'
 import { findTableFault, listTables } from './table-check.ts'
 
@@ -41,7 +42,7 @@ export async function verifyDataDirectory(dataDir: string, salt: Uint8Array): Pr
     try {
       const store = await openLevelStore(folder, { createIfMissing: false })
       try {
-        const fault = await findAuditFault(store, systemHash, salt)
+        const fault = findOtherSalt(store, salt) ?? (await findAuditFault(store, systemHash, salt))
         if (fault !== undefined) faults.push(fault)
         for (const { name, dropped, recordCount } of await loadCollections(store)) {
           if (dropped || name === SYSTEM_COLLECTION) continue

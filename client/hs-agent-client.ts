@@ -921,7 +921,7 @@ export interface HsAgentClient {
   /** Everything that is kept of a collection: all versions of all keys, tombstones too. NDJSON from one snapshot: a head, a line for each version, and a last line with their number, without which it was cut off. For POST to the same path of another agent. `GET /api/collections/{name}/versions` */
   listVersions(args: { readonly name: string }, options?: CallOptions): AsyncGenerator<VersionLine>
 
-  /** Merges exported versions, as a sync session would. The NDJSON of GET. Nothing that is here is written over by what is older, nothing that was deleted comes back, and what is merged twice counts once. The collection is made where there is none; it must be of the same generation. `POST /api/collections/{name}/versions` */
+  /** Merges exported versions, as a sync session would. The NDJSON of GET. Nothing that is here is written over by what is older, nothing that was deleted here comes back, and what is merged twice counts once. The collection is made where there is none; it must be of the same generation. `POST /api/collections/{name}/versions` */
   mergeVersions(args: { readonly name: string; readonly body: Iterable<VersionLine> }, options?: CallOptions): Promise<VersionMergeResult>
 
   /** The process is up. `GET /healthz` */

@@ -30,8 +30,8 @@ export function withoutCollected({ collected }: CollectionState, entry: Entry): 
 /**
  * G as it will be when all tombstones up to `stable` have gone: for each origin the last of them.
  *
- * With `seen`, the own vector and what was rescued and settled: up to the first one that has seen what that vector does not cover, a version whose mark never came. Whoever
- * wrote that version has acknowledged it together with the tombstone - but not where it was evicted, and then it would bring it back.
+ * With `seen`, the own vector and what was rescued and settled: up to the first one that has seen what that does not cover, a version whose
+ * mark never came. Whoever wrote that version has acknowledged it together with the tombstone - but not where it was evicted, and then it would bring it back.
  */
 export async function collectableVector(
   reader: StoreReader,

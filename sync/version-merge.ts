@@ -1,7 +1,7 @@
 /**
  * Versions from a file, as another replica or this one once held them: merged in under their own dots, so that what is here already, or was written
- * over or deleted since, stays as it is. What is new is rescued (rescue.ts): nobody's vector covers it, so it is issued anew once a peer has
- * been pulled completely and did not have it.
+ * over or deleted since, stays as it is. What is new is rescued (rescue.ts): it waits for the first peer that knows anything of the collection,
+ * and what that one does not know is issued anew.
  */
 import { createOrCompare } from './collection-writes.ts'
 import type { WriteContext } from './local-write.ts'

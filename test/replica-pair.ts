@@ -140,3 +140,9 @@ export async function syncPair(
     })
   return Promise.all([run(a, link.ends[0], true), run(b, link.ends[1], false)])
 }
+
+/** Sessions of each with each, as often. */
+export async function meetAll(replicas: readonly OpenReplica[], rounds = 3): Promise<void> {
+  for (let round = 0; round < rounds; round++)
+    for (const [i, a] of replicas.entries()) for (const b of replicas.slice(i + 1)) await syncPair(a, b)
+}

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import { Type } from 'typebox'
 import { BACKUP_TYPE } from '../backup/backup-file.ts'
-import type { App, RouteContext } from './route.ts'
+import { toldOfFailure, type App, type RouteContext } from './route.ts'
 import { asBytes } from './schemas.ts'
 
 export function addBackupRoute(app: App, context: RouteContext): void {
@@ -21,17 +21,7 @@ export function addBackupRoute(app: App, context: RouteContext): void {
       void reply.type(BACKUP_TYPE)
       if (request.method === 'HEAD') return reply.send('')
       const leave = context.enterStream()
-      return reply.send(Readable.from(toldOfFailure(context), { objectMode: false }).once('close', leave))
+      return reply.send(Readable.from(toldOfFailure(context.log, 'a backup', context.backup()), { objectMode: false }).once('close', leave))
     },
   )
-}
-
-async function* toldOfFailure({ backup, log }: RouteContext): AsyncGenerator<Buffer> {
-  try {
-    yield* backup()
-  } catch (error) {
-    // The client sees a body that is cut off: the status has gone out long ago.
-    log.error({ err: error }, 'a backup failed')
-    throw error
-  }
 }

@@ -7,7 +7,7 @@ import { NDJSON_TYPE } from './body.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import type { HttpLimits } from './limits.ts'
 import { createJsonWriter } from './record-json.ts'
-import { accepts, findCollection, type App, type RouteContext } from './route.ts'
+import { accepts, findCollection, toldOfFailure, type App, type RouteContext } from './route.ts'
 import { asBytes, CollectionParams, isSet, ListingQuery, RecordPage, StoredRecord } from './schemas.ts'
 
 export const RECORDS_ROUTE = '/api/collections/:name/records'
@@ -39,9 +39,7 @@ export function addListingRoutes(app: App, context: RouteContext): void {
       void reply.type(NDJSON_TYPE)
       if (request.method === 'HEAD') return reply.send('')
       const leave = context.enterStream()
-      const lines = exportLines(replica, name, range, limit ?? Number.POSITIVE_INFINITY, error =>
-        log.error({ err: error }, 'an export failed'),
-      )
+      const lines = toldOfFailure(log, 'an export', exportLines(replica, name, range, limit ?? Number.POSITIVE_INFINITY))
       return reply.send(Readable.from(lines, { objectMode: false }).once('close', leave))
     },
   )
@@ -97,28 +95,16 @@ async function renderPage(
 }
 
 /** The lines of an export, one page of the scan at a time: the next one is read when the client has taken this one. */
-async function* exportLines(
-  replica: Pick<Replica, 'scan'>,
-  collection: string,
-  range: RecordRange,
-  limit: number,
-  onError: (error: unknown) => void,
-): AsyncGenerator<Buffer> {
+async function* exportLines(replica: Pick<Replica, 'scan'>, collection: string, range: RecordRange, limit: number): AsyncGenerator<Buffer> {
   let left = limit
-  try {
-    for await (const records of replica.scan(collection, range)) {
-      const writer = createJsonWriter()
-      for (const record of left < records.length ? records.slice(0, left) : records) {
-        writer.record(record)
-        writer.text('\n')
-      }
-      left -= records.length
-      yield writer.finish()
-      if (left <= 0) return
+  for await (const records of replica.scan(collection, range)) {
+    const writer = createJsonWriter()
+    for (const record of left < records.length ? records.slice(0, left) : records) {
+      writer.record(record)
+      writer.text('\n')
     }
-  } catch (error) {
-    // The client sees a body that is cut off: the status has gone out long ago.
-    onError(error)
-    throw error
+    left -= records.length
+    yield writer.finish()
+    if (left <= 0) return
   }
 }

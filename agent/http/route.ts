@@ -47,6 +47,16 @@ export function findCollection({ replica }: RouteContext, name: string): Collect
   return collection
 }
 
+/** A body that is streamed. Its client sees a failure as one that is cut off, since the status has gone out long ago: so the log tells of it. */
+export async function* toldOfFailure(log: RouteContext['log'], what: string, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* chunks
+  } catch (error) {
+    log.error({ err: error }, `${what} failed`)
+    throw error
+  }
+}
+
 /** Whether the Accept header names a media type, with whatever parameters. */
 export function accepts(header: string | undefined, type: string): boolean {
   return (header ?? '').split(',').some(part => part.split(';', 1)[0]?.trim().toLowerCase() === type)

@@ -14,9 +14,9 @@ export const RecordParams = Type.Object({
   key: Type.String({ description: '1 to 512 bytes of UTF-8, percent-encoded. Slashes may stay as they are.' }),
 })
 
-const Metric = Type.Enum(['cosine', 'l2', 'dot'])
-const Conflict = Type.Enum(['lww', 'siblings', 'append'])
-const Priority = Type.Integer({
+export const Metric = Type.Enum(['cosine', 'l2', 'dot'])
+export const Conflict = Type.Enum(['lww', 'siblings', 'append'])
+export const Priority = Type.Integer({
   minimum: -100,
   maximum: 100,
   description: 'Sync sessions exchange collections of greater ones first; 0 if not set. It can be set again.',
@@ -167,7 +167,7 @@ export const CollectionNodeInput = Type.Object(
   { ...closed, title: 'CollectionNodeInput' },
 )
 
-const Version = Type.Object(
+export const Version = Type.Object(
   {
     origin: Type.String(),
     counter: Type.Integer(),
@@ -178,7 +178,7 @@ const Version = Type.Object(
   { title: 'Version' },
 )
 
-const contentMembers = {
+export const contentMembers = {
   payload: Type.Optional(Type.Unknown({ description: 'Any JSON, up to 1 MiB.' })),
   data: Type.Optional(Type.String({ contentEncoding: 'base64', description: 'Raw bytes instead of a payload, up to 1 MiB.' })),
   content_type: Type.Optional(Type.String({ description: 'Media type of `data`.' })),
@@ -196,37 +196,6 @@ export const StoredRecord = Type.Object(
     conflicts: Type.Optional(Type.Array(Type.Object({ ...contentMembers, version: Version }))),
   },
   { title: 'StoredRecord' },
-)
-
-/** One line of exported versions: the head, a version, or the last line. */
-export const VersionLine = Type.Union(
-  [
-    Type.Object({
-      format: Type.String(),
-      format_version: Type.Integer(),
-      collection: Type.String(),
-      generation: Type.Integer(),
-      settings: Type.Object({
-        dimension: Type.Union([Type.Integer(), Type.Null()]),
-        metric: Metric,
-        conflict: Conflict,
-        priority: Priority,
-      }),
-    }),
-    Type.Object({
-      key: Type.String(),
-      deleted: Type.Optional(Type.Boolean()),
-      ...contentMembers,
-      version: Type.Optional(Version),
-      seen: Type.Optional(
-        Type.Record(Type.String(), Type.Integer(), { description: 'What the writer had seen of this key: origin and counter.' }),
-      ),
-      encoded: Type.Optional(Type.String({ description: 'In place of all that, where this release does not understand it: base64.' })),
-      sum: Type.String({ description: 'Of the version as replicas keep it.' }),
-    }),
-    Type.Object({ versions: Type.Integer() }),
-  ],
-  { title: 'VersionLine' },
 )
 
 export const Written = Type.Object({ key: Type.String(), version: Version }, { title: 'Written' })

@@ -1,7 +1,6 @@
 /** Everything that is kept of a collection, versions and tombstones, as NDJSON: out of one agent, and into another. */
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { Type } from 'typebox'
 import type { MergedVersion, Replica } from '../../sync/replica.ts'
 import { AgentError } from '../errors.ts'
 import { systemHash } from '../ports.ts'
@@ -11,24 +10,13 @@ import type { HttpLimits } from './limits.ts'
 import { createLineSplitter, type Line } from './line-splitter.ts'
 import { checkName } from './path-key.ts'
 import { createJsonWriter } from './record-json.ts'
-import { findCollection, type App, type RouteContext } from './route.ts'
-import { asBytes, CollectionParams, VersionLine } from './schemas.ts'
+import { findCollection, toldOfFailure, type App, type RouteContext } from './route.ts'
+import { asBytes, CollectionParams } from './schemas.ts'
+import { MergeResult, VersionLine } from './version-schema.ts'
 import { parseHead, parseTail, parseVersionLine, writeHead, writeTail, writeVersionLine } from './version-lines.ts'
 
 const VERSIONS_ROUTE = '/api/collections/:name/versions'
 const tags = ['records']
-
-const MergeResult = Type.Object(
-  {
-    taken: Type.Integer({ description: 'Versions that were new here, and what they beat is beaten.' }),
-    known: Type.Integer({ description: 'Versions that were here already, or that were written over or deleted since.' }),
-    refused: Type.Integer({ description: 'Versions behind what this node keeps of the collection: by its bounds, or by their age.' }),
-    rejected: Type.Array(Type.Object({ line: Type.Integer(), code: Type.String(), detail: Type.String() }), { maxItems: 100 }),
-    rejected_count: Type.Integer(),
-    complete: Type.Boolean({ description: 'The last line was there, and as many versions as it says. Otherwise the export was cut off.' }),
-  },
-  { title: 'VersionMergeResult' },
-)
 
 export function addVersionRoutes(app: App, context: RouteContext): void {
   const { replica, limits, log } = context
@@ -51,7 +39,7 @@ export function addVersionRoutes(app: App, context: RouteContext): void {
       void reply.type(NDJSON_TYPE)
       if (request.method === 'HEAD') return reply.send('')
       const leave = context.enterStream()
-      const lines = exportVersions(replica, name, error => log.error({ err: error }, 'an export failed'))
+      const lines = toldOfFailure(log, 'an export', exportVersions(replica, name))
       return reply.send(Readable.from(lines, { objectMode: false }).once('close', leave))
     },
   )
@@ -63,7 +51,7 @@ export function addVersionRoutes(app: App, context: RouteContext): void {
         operationId: 'mergeVersions',
         summary: 'Merges exported versions, as a sync session would.',
         description:
-          'The NDJSON of GET. Nothing that is here is written over by what is older, nothing that was deleted comes back, and what is merged twice counts once. ' +
+          'The NDJSON of GET. Nothing that is here is written over by what is older, nothing that was deleted here comes back, and what is merged twice counts once. ' +
           'The collection is made where there is none; it must be of the same generation.',
         tags,
         params: CollectionParams,
@@ -84,30 +72,24 @@ export function addVersionRoutes(app: App, context: RouteContext): void {
   )
 }
 
-async function* exportVersions(replica: Replica, name: string, onError: (error: unknown) => void): AsyncGenerator<Buffer> {
-  try {
-    const collection = replica.collection(name)
-    if (collection === undefined) return
-    const head = createJsonWriter()
-    writeHead(head, collection)
-    yield head.finish()
-    let versions = 0
-    for await (const page of replica.scanEntries(name, {})) {
-      const writer = createJsonWriter()
-      for (const { key, entry } of page) {
-        for (const version of entry) writeVersionLine(writer, systemHash, key, version)
-        versions += entry.length
-      }
-      yield writer.finish()
+async function* exportVersions(replica: Replica, name: string): AsyncGenerator<Buffer> {
+  const collection = replica.collection(name)
+  if (collection === undefined) return
+  const head = createJsonWriter()
+  writeHead(head, collection)
+  yield head.finish()
+  let versions = 0
+  for await (const page of replica.scanEntries(name, {})) {
+    const writer = createJsonWriter()
+    for (const { key, entry } of page) {
+      for (const version of entry) writeVersionLine(writer, systemHash, key, version)
+      versions += entry.length
     }
-    const tail = createJsonWriter()
-    writeTail(tail, versions)
-    yield tail.finish()
-  } catch (error) {
-    // The client sees a body that is cut off: the status has gone out long ago.
-    onError(error)
-    throw error
+    yield writer.finish()
   }
+  const tail = createJsonWriter()
+  writeTail(tail, versions)
+  yield tail.finish()
 }
 
 interface Merged {

@@ -23,7 +23,7 @@ export async function askAgent(url: string, api: ApiClient, isOwn: boolean): Pro
       return unusable(url, 'its diagnosis has another form', 'it is of another version', 'use the hs-agent of the same version')
     const { node_name: name, node_id: nodeId, version, uptime_secs: upSecs } = answer.node
     const seen = `${name} (node ${nodeId.slice(0, 8)}, version ${version}) answers at ${url}, up for ${upSecs} s`
-    return { findings: [found('ok', 'agent', url, seen), ...(await askState(api))], diagnosis: answer, isRunning: true }
+    return { findings: [found('ok', 'agent', url, seen), ...(isOwn ? await askState(api) : [])], diagnosis: answer, isRunning: true }
   } catch (error) {
     if (error instanceof ApiProblem && error.status === 401) {
       return unusable(url, 'it wants a token', 'HS_API_TOKEN is not set here, or is another one', 'set HS_API_TOKEN, or give --token')

@@ -9,6 +9,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { openLevelStore } from '../../agent/level-store.ts'
 import { metaRow } from '../../sync/rows.ts'
 import { ask, cleanEnvironment, findFreePort, makeFolder, startAgentProcess, stopEverything } from '../agent-process.ts'
+import { runCli } from './cli-process.ts'
 import { canMount, mountNote } from '../mounts.ts'
 import { openOwnReplica } from '../../agent/offline-replica.ts'
 import { contentOf, put } from '../replica-pair.ts'
@@ -295,6 +296,13 @@ describe.concurrent('what is in the data directory', () => {
     const again = await openOwnReplica(folder)
     expect([again.comeback, await contentOf(again.replica, 'c')]).toEqual([undefined, { k: '1' }])
     await again.close()
+
+    // What the sentence says, does: repair makes all digests anew with the new one, which is then the one that is remembered.
+    const statusOf = async (command: string): Promise<unknown> => (await runCli([command], { env: salt, workingDirectory: folder })).status
+    expect([await statusOf('verify'), await statusOf('repair'), await statusOf('verify')]).toEqual([EXIT_FAILED, 0, 0])
+    const salted = await openOwnReplica(folder, { digestSalt: Buffer.from(salt.HS_DIGEST_SALT, 'hex') })
+    expect(await contentOf(salted.replica, 'c')).toEqual({ k: '1' })
+    await salted.close()
   })
 
   it('a store of a newer format: refused, and not touched', async () => {

@@ -15,6 +15,15 @@ const exportOf = async ({ url }: HttpFixture): Promise<string> => (await request
 const merge = ({ url }: HttpFixture, body: string, name = 'c'): Promise<Answer> =>
   request(`${url}/api/collections/${name}/versions`, { method: 'POST', body, headers: { 'content-type': NDJSON } })
 
+const PLAIN: Version = {
+  flags: 4,
+  origin: 'ab'.repeat(16),
+  counter: 7,
+  stamp: { ms: 1.7e12, tick: 3 },
+  context: [],
+  body: encodeUtf8('1')!,
+}
+
 async function startFilled(): Promise<HttpFixture> {
   const fixture = await startHttp()
   await fixture.replica.createCollection('c', { conflict: 'siblings', dimension: 2, priority: 5 })
@@ -178,14 +187,7 @@ describe('versions as NDJSON', () => {
   })
 
   it('of a newer release, which this one does not understand, are taken along as they are', () => {
-    const version: Version = {
-      flags: 0x80,
-      origin: 'ab'.repeat(16),
-      counter: 7,
-      stamp: { ms: 1.7e12, tick: 3 },
-      context: [],
-      body: encodeUtf8('something new')!,
-    }
+    const version: Version = { ...PLAIN, flags: 0x80, body: encodeUtf8('something new')! }
     const writer = createJsonWriter()
     writeVersionLine(writer, systemHash, 'k', version)
     const parsed = parseVersionLine(writer.finish().toString(), systemHash)
@@ -198,15 +200,7 @@ describe('versions as NDJSON', () => {
     ['that are nested too deep', { body: encodeUtf8('['.repeat(100_000) + ']'.repeat(100_000))! }, false, 'at most 100 levels'],
     ['of the year 10000', { stamp: { ms: 253_402_300_800_000, tick: 0 } }, false, 'behind the year 9999'],
   ])('%s are rejected', (_, change, isEncoded, detail) => {
-    const version: Version = {
-      flags: 4,
-      origin: 'ab'.repeat(16),
-      counter: 7,
-      stamp: { ms: 1.7e12, tick: 3 },
-      context: [],
-      body: encodeUtf8('1')!,
-      ...change,
-    }
+    const version: Version = { ...PLAIN, ...change }
     const writer = createJsonWriter()
     writeVersionLine(writer, systemHash, 'k', version)
     const written = writer.finish().toString()

@@ -3,14 +3,26 @@ import { setImmediate as eventLoopTurn } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { encodeUtf8 } from '../../../base/utf8.ts'
 import type { Link } from '../../../sync/channel.ts'
-import { createCrossings } from '../../../sync/crossing.ts'
+import { createCrossings, type Crossings } from '../../../sync/crossing.ts'
 import type { Dot } from '../../../sync/dot.ts'
 import { decodeMessage } from '../../../sync/message-codec.ts'
 import type { OpenReplica } from '../../../sync/open-replica.ts'
+import { createRemoteFrames, type RemoteFrameOptions } from '../../../sync/remote-frames.ts'
 import { renewIdentity } from '../../../sync/replica-state.ts'
 import { decodeVersion } from '../../../sync/version.ts'
 import { createMemoryStore } from '../../memory-store.ts'
-import { codec, contentOf, createTestLink, digestOf, openTestReplica, put, remove, syncPair, type TestLink } from '../../replica-pair.ts'
+import {
+  codec,
+  contentOf,
+  createTestLink,
+  digestOf,
+  meetAll,
+  openTestReplica,
+  put,
+  remove,
+  syncPair,
+  type TestLink,
+} from '../../replica-pair.ts'
 import { createSeededRandom } from '../../seeded-random.ts'
 
 const KEYS = Array.from({ length: 10 }, (_, i) => `stays-${i}`)
@@ -28,20 +40,12 @@ beforeEach(async () => {
   full = await openTestReplica(createMemoryStore(), 1)
   peer = await openTestReplica(createMemoryStore(), 2)
   const third = await openTestReplica(store, 3)
-  const meetAll = async (): Promise<void> => {
-    for (let round = 0; round < 3; round++)
-      for (const [a, b] of [
-        [full, peer],
-        [full, third],
-        [third, peer],
-      ] as const)
-        await syncPair(a, b)
-  }
+  const swarm = [full, peer, third]
   await full.write([put('c', 'gone'), ...KEYS.map(key => put('c', key))])
-  await meetAll()
+  await meetAll(swarm)
   const asleep = store.crash()
   await full.write([remove('c', 'gone')])
-  await meetAll()
+  await meetAll(swarm)
   await renewIdentity(asleep, createSeededRandom(9))
   returning = await openTestReplica(asleep, 4)
   fresh = await openTestReplica(createMemoryStore(), 5)
@@ -163,14 +167,22 @@ describe('a replica that is taken past the floor of a peer', () => {
   })
 
   it('ends where the store fails as it begins', async () => {
-    const store = createMemoryStore()
-    const replica = await openTestReplica(store, 7)
-    await replica.write([put('c', 'k')])
-    store.failWrites(1)
-    await expect(replica.beginCrossing('c', new Map(), false)).rejects.toThrow('disk')
-    const crossing = await replica.beginCrossing('c', new Map(), false)
-    expect(crossing.isDisturbed).toBe(false)
-    crossing.end()
+    let open = 0
+    const real = createCrossings()
+    const crossings: Crossings = {
+      ...real,
+      begin(name, known) {
+        const crossing = real.begin(name, known)
+        open += 1
+        return { ...crossing, end: () => void (open -= 1) }
+      },
+    }
+    const refusing = createRemoteFrames({
+      context: { crossings } as RemoteFrameOptions['context'],
+      submit: () => Promise.reject(new Error('no disk')),
+    } as unknown as RemoteFrameOptions)
+    await expect(refusing.beginCrossing('c', new Map(), false)).rejects.toThrow('no disk')
+    expect(open).toBe(0)
   })
 })
 
@@ -197,23 +209,14 @@ describe.each(['lww', 'siblings'] as const)('sessions at once, in any order, wit
     const open = (i: number): Promise<OpenReplica> => openTestReplica(createMemoryStore(), seed * 10 + i)
     const store = createMemoryStore()
     const enrolled = [await open(1), await open(2), await openTestReplica(store, seed * 10 + 3)]
-    const meet = async (): Promise<void> => {
-      for (let i = 0; i < 3; i++)
-        for (const [a, b] of [
-          [0, 1],
-          [0, 2],
-          [1, 2],
-        ] as const)
-          await syncPair(enrolled[a]!, enrolled[b]!)
-    }
     const gone = Array.from({ length: 6 }, (_, i) => `gone-${i}`)
     await enrolled[0]!.createCollection('c', { conflict })
     await enrolled[0]!.write(gone.map(key => put('c', key)))
     for (const [n, one] of enrolled.entries()) await one.write(Array.from({ length: 6 }, (_, i) => put('c', `${n}-${i}`)))
-    await meet()
+    await meetAll(enrolled)
     const asleep = store.crash()
     await enrolled[1]!.write(gone.map(key => remove('c', key)))
-    await meet()
+    await meetAll(enrolled)
     await renewIdentity(asleep, createSeededRandom(seed))
     const all = [...enrolled, await openTestReplica(asleep, seed * 10 + 4), await open(5), await open(6)]
 

@@ -6,7 +6,17 @@ import { renewIdentity } from '../../../sync/replica-state.ts'
 import { decodeVersion } from '../../../sync/version.ts'
 import { keyBytes } from '../../../sync/write-batch.ts'
 import { createMemoryStore } from '../../memory-store.ts'
-import { contentOf, createTestClock, createTestLink, digestOf, openTestReplica, put, remove, syncPair } from '../../replica-pair.ts'
+import {
+  contentOf,
+  createTestClock,
+  createTestLink,
+  digestOf,
+  meetAll,
+  openTestReplica,
+  put,
+  remove,
+  syncPair,
+} from '../../replica-pair.ts'
 import { createSeededRandom } from '../../seeded-random.ts'
 
 const SENTENCE = 'the disk is full'
@@ -123,20 +133,12 @@ describe('P3 a replica without room', () => {
   ] as const)('R6 R8 P5 what was deleted and collected does not come back through one %s', async (_, turnPartial) => {
     const store = createMemoryStore()
     const third = await openTestReplica(store, 3)
-    const meetAll = async (): Promise<void> => {
-      for (let round = 0; round < 3; round++)
-        for (const [a, b] of [
-          [full, peer],
-          [full, third],
-          [third, peer],
-        ] as const)
-          await syncPair(a, b)
-    }
+    const swarm = [full, peer, third]
     await full.write([put('c', 'gone'), put('c', 'stays')])
-    await meetAll()
+    await meetAll(swarm)
     const backup = store.crash()
     await full.write([remove('c', 'gone')])
-    await meetAll()
+    await meetAll(swarm)
     const snapshot = await peer.snapshot()
     expect((await snapshot.collection('c'))!.collected.size).toBeGreaterThan(0)
     await snapshot.close()

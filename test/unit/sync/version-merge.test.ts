@@ -4,7 +4,7 @@ import type { OpenReplica } from '../../../sync/open-replica.ts'
 import type { ConflictPolicy, MergedVersion, VersionsMerged } from '../../../sync/replica.ts'
 import { isTombstone, type Version } from '../../../sync/version.ts'
 import { createMemoryStore } from '../../memory-store.ts'
-import { codec, contentOf, createTestLink, digestOf, json, openTestReplica, put, remove, syncPair } from '../../replica-pair.ts'
+import { codec, contentOf, createTestLink, digestOf, json, meetAll, openTestReplica, put, remove, syncPair } from '../../replica-pair.ts'
 
 const replica = (seed: number): Promise<OpenReplica> => openTestReplica(createMemoryStore(), seed)
 
@@ -68,13 +68,7 @@ describe('versions from a file', () => {
     await syncPair(full, partial)
     await partial.setLocalSettings('c', { sync: 'pull' })
     await bring(own, file, conflict)
-    for (let i = 0; i < 3; i++)
-      for (const [a, b] of [
-        [own, partial],
-        [own, full],
-        [full, partial],
-      ] as const)
-        await syncPair(a, b)
+    await meetAll([own, partial, full])
     for (const one of [full, own]) expect(await keysOf(one)).toEqual(['y'])
   })
 
